@@ -1,0 +1,207 @@
+"""The loader gives every row once per epoch, in an order of seed and epoch alone, and refuses bad data when made."""
+
+import doctest
+import importlib
+from collections import namedtuple
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tinygrad_sm.datasets import DataLoader, LabelledImages
+from tinygrad_sm.errors import DeviceError
+
+Array = np.ndarray[Any, Any]
+x = np.arange(40.0, dtype=np.float32).reshape(10, 2, 2)
+y = np.arange(10)
+
+
+def rows_of(batches: list[tuple[Array, Array]]) -> list[int]:
+    """Return the rows in the order in which the batches bring them, from batches of (x, y) above."""
+    for images, labels in batches:
+        np.testing.assert_array_equal(images, x[labels], strict=True)
+    return [int(label) for _, labels in batches for label in labels]
+
+
+def shuffled_rows(seed: int, epoch: int) -> list[int]:
+    return np.random.default_rng([seed, epoch]).permutation(10).tolist()
+
+
+@pytest.mark.parametrize(("drop_last", "sizes"), [(False, [4, 4, 2]), (True, [4, 4])])
+def test_the_last_smaller_batch(drop_last: bool, sizes: list[int]) -> None:
+    loader = DataLoader((x, y), 4, drop_last=drop_last)
+    assert [len(labels) for _, labels in loader] == sizes
+    assert len(loader) == len(sizes)
+    assert rows_of(list(loader)) == list(range(sum(sizes)))
+
+
+@given(N=st.integers(1, 50), batch_size=st.integers(1, 60), shuffle=st.booleans(), drop_last=st.booleans())
+def test_batches_hold_every_row_once(N: int, batch_size: int, shuffle: bool, drop_last: bool) -> None:
+    loader = DataLoader((np.arange(N) * 2, np.arange(N)), batch_size, shuffle, drop_last=drop_last)
+    batches = list(loader)
+    labels = [label for _, labels in batches for label in labels.tolist()]
+    assert len(loader) == len(batches)
+    assert all(np.array_equal(doubled, 2 * labels) for doubled, labels in batches)
+    assert all(len(labels) == batch_size for _, labels in batches[: len(batches) if drop_last else -1])
+    assert len(labels) == (N - N % batch_size if drop_last else N)
+    assert len(set(labels)) == len(labels)
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_batches_are_distinct_writable_arrays(shuffle: bool) -> None:
+    loader = DataLoader((x, y), 3, shuffle)
+    before = x.copy(), y.copy()
+    arrays = [array for batch in [*loader, *loader] for array in batch]
+    for i, array in enumerate(arrays):
+        assert array.flags.owndata
+        assert not any(np.shares_memory(array, other) for other in [x, y, *arrays[:i]])
+        array[...] = -1
+    np.testing.assert_array_equal(x, before[0])
+    np.testing.assert_array_equal(y, before[1])
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_batches_keep_shape_and_dtype(shuffle: bool) -> None:
+    strided = np.asfortranarray(x)[:, ::-1]
+    for images, labels in DataLoader((strided, y.astype(np.uint8)), 5, shuffle):
+        assert images.shape == (5, 2, 2)
+        assert images.dtype == np.float32
+        assert images.flags.c_contiguous
+        assert labels.dtype == np.uint8
+
+
+@pytest.mark.parametrize("seed", [0, 1, np.int64(7), 2**40])
+def test_the_order_is_a_function_of_seed_and_epoch(seed: int) -> None:
+    loader = DataLoader((x, y), 4, shuffle=True, seed=seed)
+    assert [rows_of(list(loader)) for _ in range(3)] == [shuffled_rows(seed, epoch) for epoch in range(3)]
+    assert loader.epoch == 3
+
+
+def test_the_order_does_not_depend_on_the_batch_size_or_the_global_generator() -> None:
+    np.random.seed(5)  # noqa: NPY002
+    assert rows_of(list(DataLoader((x, y), 1, shuffle=True))) == rows_of(list(DataLoader((x, y), 7, shuffle=True)))
+
+
+def test_without_shuffle_every_epoch_keeps_the_order() -> None:
+    loader = DataLoader((x, y), 4)
+    assert [rows_of(list(loader)) for _ in range(2)] == [list(range(10))] * 2
+    assert loader.epoch == 2
+
+
+def test_a_run_goes_on_at_a_given_epoch() -> None:
+    loader = DataLoader((x, y), 4, shuffle=True, seed=3)
+    loader.epoch = 5
+    assert rows_of(list(loader)) == shuffled_rows(3, 5)
+    assert loader.epoch == 6
+
+
+def test_an_abandoned_iteration_does_not_count() -> None:
+    loader = DataLoader((x, y), 4, shuffle=True)
+    for _ in loader:
+        break
+    iterator = iter(loader)
+    for _ in range(3):
+        next(iterator)
+    assert loader.epoch == 0  # the last batch is out, but its user may still be at work on it
+    del iterator
+    assert rows_of(list(loader)) == shuffled_rows(0, 0)
+
+
+def test_the_epoch_advances_when_the_iteration_finishes() -> None:
+    loader = DataLoader((x, y), 4, shuffle=True)
+    assert [loader.epoch for _ in loader] == [0, 0, 0]
+    assert loader.epoch == 1
+
+
+def test_two_iterators_can_be_under_way_at_once() -> None:
+    loader = DataLoader((x, y), 4, shuffle=True)
+    first, second = iter(loader), iter(loader)
+    batches: list[list[tuple[Array, Array]]] = [[], []]
+    batches[0].append(next(first))
+    batches[1] += [next(second), next(second)]
+    batches[0] += list(first)
+    batches[1] += list(second)
+    assert [rows_of(each) for each in batches] == [shuffled_rows(0, 0)] * 2
+
+
+def test_an_iterator_keeps_the_order_of_the_epoch_in_which_it_was_begun() -> None:
+    loader = DataLoader((x, y), 4, shuffle=True)
+    waiting = iter(loader)
+    list(loader)
+    assert rows_of(list(waiting)) == shuffled_rows(0, 0)
+
+
+def test_named_tuples_are_data_sets() -> None:
+    Pair = namedtuple("Pair", ["inputs", "targets"])  # noqa: PYI024
+    data = LabelledImages(x, y, tuple("0123456789"))
+    for dataset in (Pair(x, y), data):
+        assert rows_of(list(DataLoader(dataset, 4))) == list(range(10))
+
+
+def test_targets_without_classes_may_be_anything() -> None:
+    ((_, targets),) = DataLoader((x, np.linspace(-1, 1, 20).reshape(10, 2)), 10)
+    assert targets.shape == (10, 2)
+
+
+def test_sequences_become_arrays() -> None:
+    ((inputs, labels),) = DataLoader(([1.0, 2.0], [0, 1]), 2)
+    assert (inputs.dtype, labels.dtype) == (np.float32, np.int64)
+
+
+class Example(NamedTuple):
+    """A data set with class names, as the loader knows it."""
+
+    x: Any
+    y: Any
+    classes: tuple[str, ...] = ("cat", "dog", "emu")
+
+
+three = np.zeros((4, 2))
+
+ERRORS: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
+    "an array alone": (x, {}, TypeError, r"tuple \(x, y\) .* got float32 \(10, 2, 2\)"),
+    "a list": ([x, y], {}, TypeError, r"tuple \(x, y\) .* got list"),
+    "three arrays": ((x, y, y), {}, TypeError, r"tuple \(x, y\) .* got tuple"),
+    "one array": ((x,), {}, TypeError, r"tuple \(x, y\)"),
+    "words": ((np.array(["a"]), [0]), {}, TypeError, "expected numbers"),
+    "unequal lengths": ((x, y[:9]), {}, ValueError, r"got shapes \(10, 2, 2\) and \(9,\)"),
+    "no rows": ((x[:0], y[:0]), {}, ValueError, r"must not be empty, got shapes \(0, 2, 2\) and \(0,\)"),
+    "a scalar": ((np.float32(1), y), {}, ValueError, r"got shapes \(\) and \(10,\)"),
+    "batch size 0": ((x, y), {"batch_size": 0}, ValueError, "batch_size must be at least 1, got 0"),
+    "batch size -1": ((x, y), {"batch_size": -1}, ValueError, "batch_size must be at least 1, got -1"),
+    "batch size 2.0": ((x, y), {"batch_size": 2.0}, TypeError, "batch_size must be an integer, got float 2.0"),
+    "batch size True": ((x, y), {"batch_size": True}, TypeError, "batch_size must be an integer, got bool True"),
+    "batch size None": ((x, y), {"batch_size": None}, TypeError, "batch_size must be an integer"),
+    "seed -1": ((x, y), {"seed": -1}, ValueError, "seed must be at least 0, got -1"),
+    "seed None": ((x, y), {"seed": None}, TypeError, "seed must be an integer"),
+    "device": ((x, y), {"device": "cuda"}, DeviceError, "got 'cuda'"),
+    "label 3 of 3": (Example(three, np.array([0, 2, 3, -1])), {}, IndexError, r"0\.\.2 for 3 classes, got 3 in row 2"),
+    "label -1": (Example(three, np.array([0, -1, 2, 9])), {}, IndexError, r"0\.\.2 for 3 classes, got -1 in row 1"),
+    "float labels": (Example(three, np.zeros(4)), {}, TypeError, r"integers, got float64: .*astype"),
+    "bool labels": (Example(three, np.zeros(4, bool)), {}, TypeError, "integers, got bool"),
+}
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_bad_data_are_refused_when_the_loader_is_made(case: str) -> None:
+    dataset, options, error, message = ERRORS[case]
+    with pytest.raises(error, match=message):
+        DataLoader(dataset, **{"batch_size": 2, **options})
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.int64, np.uint64])
+def test_labels_of_any_integer_dtype_are_taken(dtype: type) -> None:
+    ((_, labels),) = DataLoader(Example(three, np.array([0, 1, 2, 2], dtype)), 4)
+    assert labels.tolist() == [0, 1, 2, 2]
+
+
+def test_the_device_that_exists_is_taken() -> None:
+    assert len(DataLoader((x, y), 4, device="cpu")) == 3
+
+
+def test_the_example_in_the_documentation() -> None:
+    results = doctest.testmod(importlib.import_module("tinygrad_sm.datasets.loader"))
+    assert results.attempted
+    assert not results.failed

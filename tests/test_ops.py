@@ -1,0 +1,158 @@
+"""Every operation of the table has NumPy's values and dtypes, pure rules, and right gradients of both orders."""
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given
+from op_cases import CASES
+
+import tinygrad_sm as tg
+from tinygrad_sm import Tensor, gradcheck
+from tinygrad_sm.mode import observe
+from tinygrad_sm.ops import elementwise, indexing, linalg, reductions, shaping, softmax
+from tinygrad_sm.primitive import Primitive, zero
+
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.label)
+seeds = st.integers(0, 2**32 - 1)
+
+PRIMITIVES = {
+    value
+    for module in (elementwise, indexing, linalg, reductions, shaping, softmax)
+    for value in vars(module).values()
+    if isinstance(value, Primitive)
+}
+
+
+def freeze(phase, primitive, function):
+    """Observe, and make every array read-only before a forward or a rule sees it."""
+
+    def frozen(*args, **kwargs):
+        for x in (*args, *kwargs.values()):
+            if isinstance(x, np.ndarray):
+                x.flags.writeable = False
+        return function(*args, **kwargs)
+
+    return frozen
+
+
+@every_case
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@given(data=st.data(), seed=seeds)
+def test_value_and_dtype_are_numpys(case, dtype, data, seed):
+    arrays = case.operands(data.draw(case.shapes), seed, dtype)
+    expected = case.expected(*arrays)
+    plain = case(*arrays)
+    traced = case(*map(Tensor, arrays))
+    assert not isinstance(plain, Tensor)
+    assert isinstance(traced, Tensor)
+    assert type(traced.data) is np.ndarray
+    tolerance = {"rtol": 1e-13, "atol": 1e-14} if dtype is np.float64 else {"rtol": 2e-5, "atol": 1e-5}
+    for result in (plain, traced.data):
+        assert result.shape == expected.shape
+        assert result.dtype == expected.dtype
+        np.testing.assert_allclose(result, expected, **tolerance)
+
+
+@every_case
+@given(data=st.data(), seed=seeds)
+def test_rules_are_pure_and_fit(case, data, seed):
+    arrays = case.operands(data.draw(case.shapes), seed, np.float32)
+    before = [x.copy() for x in arrays]
+    tensors = [Tensor(x, requires_grad=True) for x in arrays]
+    with observe(freeze):
+        out = case(*tensors)
+        g = np.random.default_rng(seed).standard_normal(out.shape).astype(out.dtype)
+        g.flags.writeable = False
+        out.backward(g)
+    for tensor, array in zip(tensors, before, strict=True):
+        np.testing.assert_array_equal(tensor.data, array)
+        assert type(tensor.grad) is np.ndarray
+        assert tensor.grad.shape == tensor.shape
+        assert tensor.grad.dtype == tensor.dtype
+        assert tensor.grad.flags.writeable
+        assert not np.shares_memory(tensor.grad, g)
+
+
+@every_case
+@given(data=st.data(), seed=seeds)
+def test_gradients_of_both_orders(case, data, seed):
+    gradcheck(case, case.operands(data.draw(case.shapes), seed), order=2)
+
+
+@every_case
+def test_results_on_operands_that_are_not_contiguous(case):
+    arrays = case.operands(case.fixed)
+    strided = [np.repeat(x[..., None], 2, axis=-1)[..., 0] if x.ndim else x for x in arrays]
+    np.testing.assert_allclose(case(*map(Tensor, strided)).data, case(*map(Tensor, arrays)).data, rtol=1e-14)
+
+
+def _gradients(case, arrays):
+    tensors = [Tensor(x, requires_grad=True) for x in arrays]
+    out = case(*tensors)
+    out.backward(np.full(out.shape, 0.7))
+    return [x.grad for x in tensors]
+
+
+def _rules():
+    """Each rule of each primitive that some case of the table uses, with that case: the planted errors."""
+    for case in CASES:
+        used = {}
+
+        def note(phase, primitive, function, used=used):
+            used[primitive] = None
+            return function
+
+        arrays = case.operands(case.fixed)
+        with observe(note):
+            case(*map(Tensor, arrays))
+        for primitive in used:
+            for i, rule in enumerate(primitive.rules):
+                if rule not in (None, zero):
+                    yield pytest.param(case, primitive, i, id=f"{case.label}-{primitive.name}-{i}")
+
+
+@pytest.mark.parametrize(("case", "primitive", "i"), list(_rules()))
+def test_the_checker_rejects_every_rule_made_wrong_by_one_percent(case, primitive, i, monkeypatch):
+    arrays = case.operands(case.fixed)
+    right = _gradients(case, arrays)
+    rule = primitive.rules[i]
+    wrong_rules = (*primitive.rules[:i], lambda *a, **k: rule(*a, **k) * 1.01, *primitive.rules[i + 1 :])
+    monkeypatch.setattr(primitive, "rules", wrong_rules)
+    wrong = _gradients(case, arrays)
+    if all(np.array_equal(g, h) for g, h in zip(right, wrong, strict=True)):
+        assert rule_is_idle(case, primitive, i, arrays)
+        return
+    with pytest.raises(tg.GradcheckError):
+        gradcheck(case, arrays, order=1)
+
+
+def rule_is_idle(case, primitive, i, arrays):
+    """Whether the rule is not called in the case, or gives zeros: then no gradient can tell that it is wrong."""
+    results = []
+    rule = primitive.rules[i]
+
+    def note(phase, op, function):
+        def call(*args, **kwargs):
+            result = function(*args, **kwargs)
+            if phase == "backward" and op is primitive and function is rule:
+                results.append(result)
+            return result
+
+        return call
+
+    with observe(note):
+        _gradients(case, arrays)
+    return all(not np.any(result) for result in results)
+
+
+def test_every_primitive_stands_in_the_table():
+    used = set()
+
+    def note(phase, primitive, function):
+        used.add(primitive)
+        return function
+
+    with observe(note):
+        for case in CASES:
+            case(*map(Tensor, case.operands(case.fixed)))
+    assert {p.name for p in PRIMITIVES} - {p.name for p in used} == {"one_hot"}  # it has no gradient to check

@@ -1,0 +1,137 @@
+"""Arrays: which module computes with them, where they live, and the few matters in which array modules differ.
+
+Every other file computes with whatever arrays it is given and asks `array_module` which module they belong to, so that
+no operation exists twice. Only this file may know that there is an array module besides NumPy: a second one joins by
+its entry in `_MODULES` and by a branch in the functions that place, move or scatter data.
+"""
+
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from tinygrad_sm.errors import DeviceError
+
+Array = Any
+"""An array of any module, in annotations: array modules share no base class."""
+
+_MODULES: dict[type, ModuleType] = {np.ndarray: np}
+
+PLAIN_OPERANDS = {np.ndarray, float, int, bool, complex, type(None), *np.sctypeDict.values()}
+"""The types that an operation takes as they are: Python scalars stay Python scalars, so that they never promote."""
+
+
+def array_module(*arrays: Any) -> ModuleType:
+    """Return the module that computes with these arrays, by custom called `xp`; Python scalars belong to any.
+
+    >>> array_module(2.0, np.zeros(3)) is np
+    True
+    """
+    for array in arrays:
+        module = _MODULES.get(type(array))
+        if module is not None:
+            return module
+    return np
+
+
+def is_array(x: Any) -> bool:
+    """Whether `x` is an array of a known module."""
+    return type(x) in _MODULES
+
+
+def device_of(array: Array) -> str:
+    """Return the name of the device that holds the array: "cpu"."""
+    return "cpu"
+
+
+def is_available(device: str) -> bool:
+    """Whether arrays can be placed on the device: "cpu" always, any other not yet."""
+    return device == "cpu"
+
+
+def check_device(device: str | None) -> None:
+    """Raise DeviceError unless arrays can be placed there; None stands for the default device."""
+    if device is not None and not is_available(device):
+        raise DeviceError(f"expected device 'cpu', got {device!r}: this version computes with NumPy, on the CPU alone")
+
+
+def as_array(data: Any, dtype: Any = None, device: str | None = None) -> Array:
+    """Return the data as an array: an array as it is, without a copy; Python floats as float32, ints as int64.
+
+    >>> as_array([1.5, 2]).dtype, as_array(3).dtype, as_array(np.float64(1.5)).dtype
+    (dtype('float32'), dtype('int64'), dtype('float64'))
+    """
+    check_device(device)
+    array = np.asarray(data)
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"expected numbers, got {described(data)}")
+    if dtype is None and array.dtype.kind in "fc" and _is_pure_python(data):
+        dtype = np.float32 if array.dtype.kind == "f" else np.complex64
+    return array if dtype is None else array.astype(dtype, copy=False)
+
+
+def _is_pure_python(data: Any) -> bool:
+    """Whether the data is a Python number or nested sequences of them, with no NumPy value that has a dtype to keep."""
+    while isinstance(data, Sequence) and data:
+        data = data[0]
+    return not hasattr(data, "dtype")
+
+
+def described(x: Any) -> str:
+    """Return what messages say of a value: dtype and shape of an array, type and value of anything else."""
+    if hasattr(x, "shape") and hasattr(x, "dtype"):
+        return f"{x.dtype} {x.shape}"
+    text = repr(x)
+    return f"{type(x).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
+
+
+def owned_copy(array: Array) -> Array:
+    """Return a writable array that shares memory with nothing; a NumPy scalar becomes a 0-d array."""
+    return np.array(array)
+
+
+def to_numpy(array: Array) -> np.ndarray[Any, Any]:
+    """Return the array on the host, without a copy where it stands there already."""
+    return np.asarray(array)
+
+
+def scatter_add(values: Array, shape: tuple[int, ...], index: Any) -> Array:
+    """Return zeros of the shape to which `values` are added at `index`, as often as each place is named there.
+
+    >>> scatter_add(np.array([1.0, 2.0, 4.0]), (3,), np.array([0, 2, 0]))
+    array([5., 0., 2.])
+    """
+    out = array_module(values).zeros(shape, values.dtype)
+    parts = index if isinstance(index, tuple) else (index,)
+    if any(is_array(part) and part.dtype.kind != "b" or isinstance(part, list) for part in parts):
+        np.add.at(out, index, values)  # places may repeat
+    else:
+        out[index] = values
+    return out
+
+
+def check_labels(labels: Array, classes: int) -> None:
+    """Raise unless the labels are integers 0..classes−1 of shape (N,): IndexError names the first that is not."""
+    if getattr(labels, "ndim", 0) != 1:
+        raise ValueError(f"labels: expected shape (N,), got {described(labels)}: reshape them with .reshape(-1)")
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"labels: expected integers, got {labels.dtype}: convert them with .astype('int64')")
+    # Read as unsigned, a negative label is larger than any class, so that one pass finds both kinds of bad label.
+    if labels.size and labels.view(f"u{labels.itemsize}").max() >= classes:
+        row = int(((labels < 0) | (labels >= classes)).argmax())
+        raise IndexError(f"labels: expected 0..{classes - 1} for {classes} classes, got {labels[row]} in row {row}")
+
+
+_generator = np.random.default_rng()
+
+
+def manual_seed(seed: int) -> None:
+    """Make all random draws from here on (initial parameters, dropout, `rand`, `randn`) a function of the seed."""
+    global _generator
+    _generator = np.random.default_rng(seed)
+
+
+def random_generator() -> np.random.Generator:
+    """Return the one generator of all draws. It draws on the host, so that a seed means the same on every device."""
+    return _generator

@@ -1,0 +1,67 @@
+"""Tensors from nothing but a shape: zeros, ones, ranges and random draws; float32 unless another dtype is asked for."""
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_sm.backend import as_array, random_generator
+from tinygrad_sm.tensor import Tensor
+
+
+def _shape(lengths: tuple[Any, ...]) -> Any:
+    """Return the shape that is meant by f(2, 3) and by f((2, 3))."""
+    return lengths[0] if len(lengths) == 1 else lengths
+
+
+def zeros(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False, device: str | None = None) -> Tensor:
+    """Return a Tensor of zeros.
+
+    >>> zeros(2, 3).shape, zeros((2, 3)).shape
+    ((2, 3), (2, 3))
+    """
+    return Tensor(np.zeros(_shape(shape), dtype), requires_grad, device=device)
+
+
+def ones(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False, device: str | None = None) -> Tensor:
+    """Return a Tensor of ones."""
+    return Tensor(np.ones(_shape(shape), dtype), requires_grad, device=device)
+
+
+def full(
+    shape: Any, value: Any, dtype: Any = np.float32, requires_grad: bool = False, device: str | None = None
+) -> Tensor:
+    """Return a Tensor of the shape with the same value everywhere."""
+    return Tensor(np.full(shape, value, dtype), requires_grad, device=device)
+
+
+def zeros_like(x: Any, requires_grad: bool = False) -> Tensor:
+    """Return zeros of the shape and dtype of x, a Tensor or an array."""
+    return Tensor(np.zeros(x.shape, x.dtype), requires_grad)
+
+
+def ones_like(x: Any, requires_grad: bool = False) -> Tensor:
+    """Return ones of the shape and dtype of x, a Tensor or an array."""
+    return Tensor(np.ones(x.shape, x.dtype), requires_grad)
+
+
+def arange(*bounds: Any, dtype: Any = None, requires_grad: bool = False, device: str | None = None) -> Tensor:
+    """Return evenly spaced numbers: arange(stop), arange(start, stop) or arange(start, stop, step).
+
+    They are int64, or float32 where a bound is a float.
+    """
+    return Tensor(np.arange(*bounds, dtype=dtype or as_array(list(bounds)).dtype), requires_grad, device=device)
+
+
+def eye(n: int, dtype: Any = np.float32, requires_grad: bool = False, device: str | None = None) -> Tensor:
+    """Return the identity matrix of n rows and columns."""
+    return Tensor(np.eye(n, dtype=dtype), requires_grad, device=device)
+
+
+def rand(*shape: Any, requires_grad: bool = False, device: str | None = None) -> Tensor:
+    """Return float32 draws from the uniform distribution on [0, 1); see `manual_seed`."""
+    return Tensor(random_generator().random(_shape(shape), np.float32), requires_grad, device=device)
+
+
+def randn(*shape: Any, requires_grad: bool = False, device: str | None = None) -> Tensor:
+    """Return float32 draws from the standard normal distribution; see `manual_seed`."""
+    return Tensor(random_generator().standard_normal(_shape(shape), np.float32), requires_grad, device=device)

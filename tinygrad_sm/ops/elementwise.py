@@ -1,0 +1,204 @@
+"""Operations that work element by element, with NumPy's broadcasting.
+
+The shapes of two operands need not be equal: a (128, 10) and a (10,) give (128, 10). The rules below do not care, they
+answer in the shape of the output, and the tape sums over what was repeated.
+"""
+
+from tinygrad_sm.backend import array_module
+from tinygrad_sm.primitive import primitive, zero
+
+
+@primitive(analytic=True)
+def add(a, b, /):
+    """Return a + b."""
+    return a + b
+
+
+add.vjp(
+    lambda g, out, a, b: g,
+    lambda g, out, a, b: g,
+)
+
+
+@primitive(analytic=True)
+def subtract(a, b, /):
+    """Return a − b."""
+    return a - b
+
+
+subtract.vjp(
+    lambda g, out, a, b: g,
+    lambda g, out, a, b: -g,
+)
+
+
+@primitive(analytic=True)
+def multiply(a, b, /):
+    """Return a ⊙ b, the product element by element."""
+    return a * b
+
+
+multiply.vjp(
+    lambda g, out, a, b: g * b,  # ∂L/∂a = g ⊙ b
+    lambda g, out, a, b: g * a,
+)
+
+
+@primitive(analytic=True)
+def divide(a, b, /):
+    """Return a / b."""
+    return a / b
+
+
+divide.vjp(
+    lambda g, out, a, b: g / b,
+    lambda g, out, a, b: -g * out / b,  # ∂(a/b)/∂b = −a/b²
+)
+
+
+@primitive(analytic=True)
+def negative(x, /):
+    """Return −x."""
+    return -x
+
+
+negative.vjp(lambda g, out, x: -g)
+
+
+@primitive(analytic=True)
+def power(a, b, /):
+    """Return a**b.
+
+    Convention: the gradient of a**0 is 0 at every a, and ∂(a**b)/∂b = 0 at a = 0, b ≥ 0, as the limit from a > 0 where
+    b > 0. For a < 0 there is no ∂/∂b, and NumPy's NaN says so.
+    """
+    return a**b
+
+
+power.vjp(
+    lambda g, out, a, b: g * b * a ** (b - (b != 0)),  # b·a**(b−1); where b = 0 that is 0·a**0, never 0·∞
+    lambda g, out, a, b: g * out * log(a + (a == 0)),  # a**b·ln a; where a = 0 that is 0·ln 1, never 0·∞
+)
+
+
+@primitive(analytic=True)
+def exp(x, /):
+    """Return eˣ.
+
+    >>> exp(0.0)
+    np.float64(1.0)
+    """
+    return array_module(x).exp(x)
+
+
+exp.vjp(lambda g, out, x: g * out)
+
+
+@primitive(analytic=True)
+def log(x, /):
+    """Return ln x, the natural logarithm."""
+    return array_module(x).log(x)
+
+
+log.vjp(lambda g, out, x: g / x)
+
+
+@primitive(analytic=True)
+def sqrt(x, /):
+    """Return √x. The gradient at 0 is infinite, as its limit is."""
+    return array_module(x).sqrt(x)
+
+
+sqrt.vjp(lambda g, out, x: g / (2 * out))
+
+
+@primitive
+def abs(x, /):
+    """Return |x|. Convention: the gradient at the kink, x = 0, is 0, the middle of its subgradients [−1, 1]."""
+    return array_module(x).abs(x)
+
+
+abs.vjp(lambda g, out, x: g * sign(x))
+
+
+@primitive
+def sign(x, /):
+    """Return −1, 0 or 1: the sign of x. Its gradient is zero by nature, and is called zero at the jump too."""
+    return array_module(x).sign(x)
+
+
+sign.vjp(zero)
+
+
+@primitive
+def maximum(a, b, /):
+    """Return the larger of a and b. Convention: where a = b, the gradient is split equally between the two."""
+    return array_module(a, b).maximum(a, b)
+
+
+maximum.vjp(
+    lambda g, out, a, b: (g * (a >= b) + g * (a > b)) / 2,  # g, g/2 or 0
+    lambda g, out, a, b: (g * (b >= a) + g * (b > a)) / 2,
+)
+
+
+@primitive
+def relu(x, /):
+    """Return max(x, 0).
+
+    Convention: relu′(0) = 0, as in "Numerical influence of ReLU'(0) on backpropagation" (Bertoin et al., 2021) and in
+    PyTorch and JAX; `maximum(x, 0)` splits the gradient there and gives 1/2.
+    """
+    return array_module(x).maximum(x, 0)
+
+
+relu.vjp(lambda g, out, x: g * (out > 0))
+
+
+@primitive
+def sigmoid(x, /):
+    """Return σ(x) = 1 / (1 + e⁻ˣ) = eˣ / (1 + eˣ), the logistic function.
+
+    Computed with e^−|x|, which cannot overflow, and exact to rounding in both tails.
+    """
+    xp = array_module(x)
+    e = xp.exp(-xp.abs(x))
+    return xp.where(x >= 0, 1, e) / (1 + e)
+
+
+sigmoid.vjp(lambda g, out, x: g * out * (1 - out))
+
+
+@primitive(analytic=True)
+def tanh(x, /):
+    """Return tanh x = (eˣ − e⁻ˣ) / (eˣ + e⁻ˣ)."""
+    return array_module(x).tanh(x)
+
+
+tanh.vjp(lambda g, out, x: g * (1 - out * out))
+
+
+@primitive(analytic=True)
+def where(condition, a, b, /):
+    """Return a where the condition holds and b elsewhere.
+
+    Only the gradient of what was chosen passes. An operand that is not finite where it is not chosen can still give
+    0·∞ = NaN further back: choose safe values first, where(c, log(where(c, x, 1)), 0).
+    """
+    return array_module(condition, a, b).where(condition, a, b)
+
+
+where.vjp(
+    None,
+    lambda g, out, condition, a, b: where(condition, g, 0),
+    lambda g, out, condition, a, b: where(condition, 0, g),
+)
+
+
+@primitive
+def astype(x, /, dtype):
+    """Return x as another floating dtype; the gradient comes back in x's own."""
+    return x.astype(dtype)
+
+
+astype.vjp(lambda g, out, x, dtype: g)

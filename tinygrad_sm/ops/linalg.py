@@ -1,0 +1,57 @@
+"""Matrix products."""
+
+from tinygrad_sm.primitive import primitive
+from tinygrad_sm.tape import sum_to_shape
+
+
+@primitive(analytic=True)
+def matmul(a, b, /):
+    """Return the matrix product a @ b, with NumPy's rules for 1-D operands and batches.
+
+    Shapes: (..., M, K) and (..., K, N) give (..., M, N), with leading axes broadcast. A 1-D a stands for one row and a
+    1-D b for one column, and that axis is absent from the result.
+    """
+    return a @ b
+
+
+def _as_matrices(g, a, b):
+    """Return g, a and b with the axes that a 1-D operand left out."""
+    if b.ndim == 1:
+        g, b = g[..., None], b[:, None]
+    if a.ndim == 1:
+        g, a = g[..., None, :], a[None, :]
+    return g, a, b
+
+
+def _matmul_rule_a(g, out, a, b):
+    g, rows, columns = _as_matrices(g, a, b)
+    return sum_to_shape(g @ columns.swapaxes(-1, -2), rows.shape).reshape(a.shape)  # ∂L/∂A = G Bᵀ
+
+
+def _matmul_rule_b(g, out, a, b):
+    g, rows, columns = _as_matrices(g, a, b)
+    return sum_to_shape(rows.swapaxes(-1, -2) @ g, columns.shape).reshape(b.shape)  # ∂L/∂B = Aᵀ G
+
+
+matmul.vjp(_matmul_rule_a, _matmul_rule_b)
+
+
+@primitive(analytic=True)
+def linear(x, weight, bias=None, /):
+    """Return x Wᵀ + b, the affine map of a layer; for each example, W x + b.
+
+    x : shape (N, D) or (..., D).  weight : shape (H, D), one row per output.  bias : shape (H,) or None.
+    """
+    out = x @ weight.T
+    return out if bias is None else out + bias
+
+
+def _rows(x):
+    return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
+
+
+linear.vjp(
+    lambda g, out, x, weight, bias: g @ weight,
+    lambda g, out, x, weight, bias: _rows(g).T @ _rows(x),
+    lambda g, out, x, weight, bias: g,  # summed over the examples by the tape: b was broadcast
+)

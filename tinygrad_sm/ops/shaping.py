@@ -1,0 +1,45 @@
+"""Operations that give the same values another shape; they compute nothing, and may return a view of their operand."""
+
+from tinygrad_sm.backend import array_module
+from tinygrad_sm.primitive import primitive
+
+
+@primitive(analytic=True)
+def reshape(x, /, shape):
+    """Return the values of x, in C order, in the shape; one −1 in it stands for what is left.
+
+    >>> import numpy as np
+    >>> reshape(np.zeros((128, 1, 28, 28)), (128, -1)).shape
+    (128, 784)
+    """
+    return x.reshape(shape)
+
+
+reshape.vjp(lambda g, out, x, shape: g.reshape(x.shape))
+
+
+@primitive(analytic=True)
+def transpose(x, /, axes=None):
+    """Return x with its axes in the order `axes`; by default reversed, which for a matrix is xᵀ."""
+    return x.transpose(axes)
+
+
+transpose.vjp(lambda g, out, x, axes: transpose(g, axes and inverse_order(axes)))
+
+
+def inverse_order(axes):
+    """Return the order of axes that undoes the order `axes`.
+
+    >>> inverse_order((2, 0, 1))
+    (1, 2, 0)
+    """
+    return tuple(sorted(range(len(axes)), key=lambda i: axes[i] % len(axes)))
+
+
+@primitive(analytic=True)
+def broadcast_to(x, /, shape):
+    """Return x repeated to the shape, without a copy. Its gradient sums over the repetitions, as for any broadcast."""
+    return array_module(x).broadcast_to(x, shape)
+
+
+broadcast_to.vjp(lambda g, out, x, shape: g)

@@ -1,0 +1,172 @@
+"""Softmax and what is computed with it: logsumexp, log_softmax, cross_entropy.
+
+With p = softmax(z), the Jacobian ∂p_i/∂z_j = p_i (δ_ij − p_j) is the matrix diag(p) − p pᵀ; what softmax's rule
+computes is that matrix times g, without ever building it:
+
+    (diag(p) − p pᵀ) g = p ⊙ (g − ⟨p, g⟩)
+
+Exponentials of logits overflow where they are large. The softmax does not change when a number is subtracted from all
+logits of a row, so each row is shifted by its maximum, which is then 0 and its exponential 1. A row of which every
+logit is −∞ (all masked) has no softmax; by convention it is 0 there, logsumexp and log_softmax are −∞, and the gradient
+is 0.
+"""
+
+from numpy import finfo
+
+from tinygrad_sm.backend import array_module, check_labels, described
+from tinygrad_sm.ops.reductions import with_reduced_axes
+from tinygrad_sm.primitive import primitive
+
+
+def _shifted(x, axis):
+    """Return the row maxima, the shifted x, its exponentials and their sums, reduced axes kept.
+
+    A sum is never 0 but 1 for a fully masked row, whose exponentials are 0.
+    """
+    xp = array_module(x)
+    if x.dtype.kind in "biu":
+        x = x.astype(xp.float64)
+    maxima = xp.max(x, axis=axis, keepdims=True)
+    shifted = x - xp.maximum(maxima, finfo(x.dtype).min)  # −∞ − (−∞) would be NaN
+    exponentials = xp.exp(shifted)
+    sums = xp.sum(exponentials, axis=axis, keepdims=True)
+    return maxima, shifted, exponentials, sums + (sums == 0)
+
+
+@primitive(analytic=True)
+def logsumexp(x, /, axis=None, keepdims=False):
+    """Return ln Σ exp(x) over the axes, a smooth maximum; its gradient is the softmax.
+
+    >>> import numpy as np
+    >>> logsumexp(np.array([1000.0, 1000.0]))
+    np.float64(1000.6931471805599)
+    """
+    xp = array_module(x)
+    maxima, _, _, sums = _shifted(x, axis)
+    out = maxima + xp.log(sums)
+    return out if keepdims else xp.squeeze(out, axis=axis)
+
+
+logsumexp.vjp(lambda g, out, x, axis, keepdims: with_reduced_axes(g, x, axis, keepdims) * softmax(x, axis))
+
+
+@primitive(analytic=True)
+def softmax(x, /, axis=-1):
+    """Return p_i = exp(x_i) / Σ_k exp(x_k) along the axis: positive, of sum 1, in the order of the logits x.
+
+    Vector form: softmax(x) = 1/Σ exp(x_k) · [exp x_1, ..., exp x_K]ᵀ, "exponential normalisation".
+
+    >>> import numpy as np
+    >>> softmax(np.log([1.0, 2.0, 7.0])).round(6)
+    array([0.1, 0.2, 0.7])
+    """
+    _, _, exponentials, sums = _shifted(x, axis)
+    return exponentials / sums
+
+
+softmax.vjp(lambda g, out, x, axis: out * (g - (g * out).sum(axis=axis, keepdims=True)))
+
+
+@primitive(analytic=True)
+def log_softmax(x, /, axis=-1):
+    """Return ln softmax(x) = x − logsumexp(x) along the axis, right also where the softmax itself rounds to 0 or 1."""
+    _, shifted, _, sums = _shifted(x, axis)
+    return shifted - array_module(x).log(sums)
+
+
+def _log_softmax_rule(g, out, x, axis):
+    p = softmax(x, axis)
+    has_mass = p.sum(axis=axis, keepdims=True) > 0  # False for a fully masked row
+    return has_mass * g - p * g.sum(axis=axis, keepdims=True)  # (I − p 1ᵀ)ᵀ g, row by row
+
+
+log_softmax.vjp(_log_softmax_rule)
+
+
+@primitive
+def one_hot(labels, /, classes, dtype="float32"):
+    """Return a matrix with a row for each label: 1 in the column of the label, 0 elsewhere.
+
+    labels : integers 0..classes−1, shape (N,).  Result : shape (N, classes).
+
+    >>> import numpy as np
+    >>> one_hot(np.array([0, 1, 3, 2]), 4)[0]
+    array([1., 0., 0., 0.], dtype=float32)
+    """
+    check_labels(labels, classes)
+    xp = array_module(labels)
+    out = xp.zeros((len(labels), classes), dtype)
+    out[xp.arange(len(labels)), labels] = 1
+    return out
+
+
+one_hot.vjp(None)
+
+
+def _residual(logits, target):
+    """(p − y) / N, the gradient of the cross-entropy with respect to the logits, in the framework's operations."""
+    N, C = logits.shape
+    p = softmax(logits)
+    y = one_hot(target, C, logits.dtype) if target.ndim == 1 else target
+    has_mass = p.sum(axis=1, keepdims=True) > 0
+    return (p * y.sum(axis=1, keepdims=True) - y * has_mass) / N
+
+
+@primitive(analytic=True, saves=_residual)
+def cross_entropy(logits, target, /):
+    """Return −1/N Σ_i Σ_j y_ij ln a_ij with a = softmax(z): the mean over N examples of the cross-entropy.
+
+    logits : z, shape (N, C), before any softmax.
+    target : integer labels, shape (N,), of classes 0..C−1, where the loss is −1/N Σ_i ln a_{i, label_i};
+        or the probabilities y, shape (N, C), of a floating dtype.
+
+    ∂L/∂z = (a − y)/N where the rows of y sum to 1. In the probabilities, 0·(−∞) is 0.
+
+    >>> import numpy as np
+    >>> cross_entropy(np.log([[0.03, 0.97], [0.05, 0.95]]), np.array([0, 1])).round(4)  # (3.5066 + 0.0513) / 2
+    np.float64(1.7789)
+    """
+    check_target("cross_entropy", logits, target)
+    xp = array_module(logits)
+    N = len(logits)
+    # Class-major: NumPy is slow in reducing over a last axis that is short, and C mostly is.
+    _, z, p, sums = _shifted(xp.ascontiguousarray(logits.T), axis=0)
+    has_mass = p.sum(axis=0) > 0
+    p /= sums * N
+    if target.ndim == 1:
+        place = target, xp.arange(N)
+        loss = xp.log(sums[0]) - z[place]
+        p[place] -= has_mass / N
+    else:
+        y = target.T
+        mass = y.sum(axis=0)
+        loss = mass * xp.log(sums[0]) - xp.sum(y * xp.where(y == 0, 0, z), axis=0)
+        p = p * mass - y * has_mass / N
+    return loss.mean(), p.T
+
+
+cross_entropy.vjp(
+    lambda g, out, logits, target, saved: g * saved,
+    lambda g, out, logits, target, saved: g * log_softmax(logits) / -len(logits),
+)
+
+
+def check_target(loss, logits, target, probabilities_fit=True):
+    """Raise unless logits (N, C) and target, labels (N,) or probabilities (N, C), fit: losses never broadcast."""
+    if logits.ndim != 2 or logits.shape[1] == 0:
+        raise ValueError(f"{loss}: expected a matrix of shape (N, C), a row for each example, got {described(logits)}")
+    N, C = logits.shape
+    if N == 0:
+        raise ValueError(f"{loss}: expected at least one example, got an empty batch of shape {logits.shape}")
+    shape = getattr(target, "shape", ())
+    if shape == (N,):
+        check_labels(target, C)
+    elif not (probabilities_fit and shape == (N, C)):
+        expected = f"labels of shape ({N},)" + (f" or probabilities of shape ({N}, {C})" if probabilities_fit else "")
+        advice = f": reshape it with .reshape({N})" if shape == (N, 1) else ""
+        raise ValueError(f"{loss}: {logits.shape} needs {expected}, got {described(target)}{advice}")
+    elif target.dtype.kind not in "fc":
+        raise TypeError(
+            f"{loss}: a target of shape {shape} holds probabilities and must be floating, got {target.dtype}: convert "
+            f"it with .astype('float32'), or pass labels of shape ({N},)"
+        )

@@ -1,0 +1,167 @@
+"""Operations: a forward on plain arrays and, directly under it, one gradient rule per operand.
+
+    @primitive(analytic=True)
+    def multiply(a, b, /):
+        return a * b
+    multiply.vjp(lambda g, out, a, b: g * b,        # ∂L/∂a = g ⊙ b
+                 lambda g, out, a, b: g * a)        # ∂L/∂b = g ⊙ a
+
+Called on plain arrays, `multiply` is its forward and nothing else. Called on a Traced value it computes with the arrays
+inside, and leaves a node on the tape if one of them requires a gradient. The rules are written in the framework's own
+operations. So a walk that hands them arrays costs what NumPy costs, and a walk that is to be differentiated in its turn
+hands the same rules Traced values: what they do is recorded, and there is no second gradient that could disagree.
+
+A rule is pure: it never writes into g, out, a residual or an operand. It uses operators, the methods that arrays and
+Tensors share, and primitives; the array module `xp` is for forwards. Its result has the operand's shape, or the
+output's where the operand was broadcast to it: the tape sums over what was repeated.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from types import MethodType
+from typing import Any
+
+from numpy import generic
+
+from tinygrad_sm.backend import PLAIN_OPERANDS, Array, array_module, as_array, described
+from tinygrad_sm.mode import current_mode
+from tinygrad_sm.tape import Node, Traced
+
+
+class Primitive:
+    """An operation. The parameters of the forward before `/` are its operands; `*xs` makes their number open.
+
+    What follows the operands is static: given by position or keyword, it reaches forward and rules as keywords, with
+    the defaults filled in.
+    """
+
+    def __init__(self, forward: Callable[..., Any], analytic: bool, saves: Callable[..., Any] | None):
+        functools.update_wrapper(self, forward)
+        self.name = forward.__name__
+        self.forward = forward
+        self.analytic = analytic
+        self.saves = saves
+        self.rules: tuple[Any, ...] | None = None
+        self.rule_for_each: Callable[..., Any] | None = None
+        self.refused: tuple[int, ...] = ()
+        parameters = inspect.signature(forward).parameters.values()
+        operands = [p for p in parameters if p.kind is p.POSITIONAL_ONLY]
+        static = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        self.arity = None if any(p.kind is p.VAR_POSITIONAL for p in parameters) else len(operands)
+        self.operand_names = tuple(p.name for p in operands)
+        self.operand_defaults = tuple(p.default for p in operands)
+        self.required = sum(p.default is p.empty for p in operands)
+        self.static_names = tuple(p.name for p in static)
+        self.defaults = {p.name: p.default for p in static if p.default is not p.empty}
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}{inspect.signature(self.forward)}>"
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        """Be a method where a class has this primitive as an attribute, as functions do."""
+        return self if instance is None else MethodType(self, instance)
+
+    def vjp(self, *rules: Any) -> None:
+        """Give one rule per operand: a function of (g, out, *operands, **static), or `zero`, or None.
+
+        None is for an operand that is no matter of differentiation, as labels: a Tensor that requires a gradient is
+        refused there. Where the forward saves a residual, the rules get it as the keyword `saved`.
+        """
+        if len(rules) != self.arity:
+            expected = "vjp_each" if self.arity is None else f"{self.arity} rules, for {', '.join(self.operand_names)}"
+            raise TypeError(f"the gradient of {self.name} needs {expected}; got {len(rules)} rules")
+        self.rules = rules
+        self.refused = tuple(i for i, rule in enumerate(rules) if rule is None)
+
+    def vjp_each(self, rule: Callable[..., Any]) -> None:
+        """Give the one rule of all operands in `*xs`: a function of (i, g, out, *xs, **static) for the i-th."""
+        if self.arity is not None:
+            raise TypeError(f"{self.name} has {self.arity} operands: give a rule for each of them with vjp")
+        self.rule_for_each = rule
+
+    def __call__(self, *operands: Any, **static: Any) -> Any:
+        """Compute, and leave a node on the tape if an operand requires a gradient and the mode is to record."""
+        if len(operands) != self.arity:
+            operands, static = self._arranged(operands, static)
+        if self.defaults:
+            static = {**self.defaults, **static}
+        result_type, differentiate, arrays = None, False, []
+        for operand in operands:
+            if isinstance(operand, Traced):
+                result_type = operand.result_type
+                differentiate = differentiate or operand.needs_grad
+                arrays.append(operand.data)
+            elif type(operand) in PLAIN_OPERANDS:
+                arrays.append(operand)
+            else:
+                return self(*self._as_operands(operands), **static)
+        record, observers, _ = current_mode()
+        forward = self.forward
+        for observer in observers:
+            forward = observer("forward", self, forward)
+        saved = None
+        try:
+            out = forward(*arrays, **static)
+            if self.saves is not None:
+                out, saved = out
+        except Exception as error:
+            error.add_note(f"in {self.name}({', '.join(map(described, arrays))})")
+            raise
+        if result_type is None:
+            return out
+        if isinstance(out, generic):  # NumPy makes scalars of 0-d results
+            out = array_module(*arrays).asarray(out)
+        node = None
+        if record and differentiate:
+            for i in self.refused:
+                if isinstance(operands[i], Traced) and operands[i].needs_grad:
+                    name = self.operand_names[i]
+                    raise TypeError(f"{self.name} has no gradient with respect to {name}: pass {name}.detach()")
+            node = Node(self, operands, arrays, static, saved)
+        result = object.__new__(result_type)
+        Traced.__init__(result, out, node)
+        return result
+
+    def _as_operands(self, given: tuple[Any, ...]) -> list[Any]:
+        """Return the operands with what is neither Traced, array nor number, as a list of numbers, made an array."""
+        try:
+            return [x if isinstance(x, Traced) or type(x) in PLAIN_OPERANDS else as_array(x) for x in given]
+        except (TypeError, ValueError) as error:
+            error.add_note(f"as an operand of {self.name}")
+            raise
+
+    def _arranged(self, given: tuple[Any, ...], static: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Part positional arguments into operands, where left out their defaults, and static ones."""
+        if self.arity is None:
+            return given, static
+        extra = given[self.arity :]
+        named = dict(zip(self.static_names, extra, strict=False))
+        if len(given) < self.required or len(extra) > len(self.static_names) or named.keys() & static.keys():
+            inspect.signature(self.forward).bind(*given, **static)  # raises the TypeError of a Python call
+        operands = given[: self.arity] + self.operand_defaults[len(given) :]
+        return operands, named | static
+
+
+def primitive(
+    forward: Callable[..., Any] | None = None,
+    /,
+    *,
+    analytic: bool = False,
+    saves: Callable[..., Any] | None = None,
+) -> Any:
+    """Make a Primitive of a forward: a decorator, bare or with options.
+
+    `analytic` says that the forward is right on complex arrays too, so that gradients may be checked by complex steps.
+    With `saves` the forward returns (out, saved): a residual that spares the rules work. `saves` is its recipe in the
+    framework's operations, evaluated on the operands where the walk itself is recorded.
+    """
+    if forward is None:
+        return functools.partial(Primitive, analytic=analytic, saves=saves)
+    return Primitive(forward, analytic, saves)
+
+
+def zero(g: Any, out: Any, *operands: Any, **static: Any) -> Array:
+    """Give zeros: the rule of an elementwise operation whose gradient is zero by nature, as that of sign."""
+    data = out.data if isinstance(out, Traced) else out
+    return array_module(data).zeros_like(data)

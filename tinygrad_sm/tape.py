@@ -1,0 +1,239 @@
+"""The tape: what was computed is recorded, and a walk back over the record gives the gradients.
+
+Think of the program
+
+    y = exp(x)
+    loss = y * y
+
+Whoever holds `loss` must be able to ask for ∂loss/∂x, so a value has to know where it came from: `loss` is a `Traced`,
+an array with a `node` that says "multiply, of y and y", and y has a node that says "exp, of x". All references run from
+results to operands, so there are no cycles, and a graph dies with the last result that needs it.
+
+    loss: Traced ── node ──▶ multiply ── operands ──▶ y: Traced ── node ──▶ exp ── operands ──▶ x: Traced, a leaf
+
+Each operation has, next to its forward, one gradient rule per operand: it maps g, the gradient of the loss with respect
+to the output, to the gradient with respect to that operand. `gradients` walks from the result back to the leaves,
+comes to each value after everything that was made from it, and calls the rules on the way. How operations and their
+rules are written, and how a call of one makes a node, stands in `primitive.py`.
+"""
+
+import functools
+import threading
+from collections.abc import Callable, Iterable, Set
+from typing import Any, ClassVar
+
+from tinygrad_sm.backend import Array, array_module, as_array, described, owned_copy
+from tinygrad_sm.errors import GradientError
+from tinygrad_sm.mode import current_mode
+
+
+class Traced:
+    """An array, and where it came from: `node` is None for a leaf, a value that no recorded operation made."""
+
+    __slots__ = ("__weakref__", "changed_at", "data", "grad", "hooks", "name", "needs_grad", "node", "retains_grad")
+    result_type: ClassVar[type["Traced"]]  # what an operation makes of its result
+
+    def __init__(self, data: Array, node: "Node | None" = None, needs_grad: bool = False):
+        self.data = data
+        self.node = node
+        self.needs_grad = needs_grad or node is not None
+        self.retains_grad = False  # whether backward() leaves the gradient in `grad`, as it always does in leaves
+        self.grad: Array | None = None
+        self.hooks: tuple[Callable[[Any], Any], ...] = ()
+        self.name: str | None = None
+        self.changed_at = 0
+
+
+Traced.result_type = Traced
+
+
+class Node:
+    """One recorded operation: what was called, on which operands, and what its forward saw and saved.
+
+    It never holds its own output. Freeing it means dropping its operands.
+    """
+
+    __slots__ = ("arrays", "op", "operands", "recorded_at", "saved", "static")
+
+    def __init__(self, op: Any, operands: Any, arrays: Any, static: dict[str, Any], saved: Any):
+        self.op = op
+        self.operands = operands
+        self.arrays = arrays
+        self.static = static
+        self.saved = saved
+        self.recorded_at = _changes
+
+
+_changes = 0  # how many changes of leaves there have been: the clock by which a record is judged stale
+_changes_lock = threading.Lock()
+
+
+def mark_changed(leaf: Traced) -> None:
+    """Tell the tape that the data of a leaf was changed in place: what was recorded with the old data is stale."""
+    global _changes
+    with _changes_lock:
+        _changes += 1
+        leaf.changed_at = _changes
+
+
+def gradients(
+    roots: dict[Traced, Any],
+    wanted: Set[Traced] = frozenset(),
+    *,
+    retain_graph: bool = False,
+    create_graph: bool = False,
+) -> dict[Traced, Any]:
+    """Walk back from the roots, each given with its g, to the gradient of every leaf and of every value wanted.
+
+    Nothing is changed but that nodes are freed as the walk passes them, unless the graph is retained; so a walk that
+    a rule breaks off has consumed its graph, and no gradient has reached a leaf.
+    """
+    uses = _uses(roots)
+    arrived = dict(roots)  # the sum of the gradients that have come to a value while others are still to come
+    ready = [(root, arrived.pop(root)) for root in roots if uses[root] == 0]
+    found = {}
+    observers = current_mode().observers
+    while ready:
+        value, g = ready.pop()
+        for hook in value.hooks:
+            g = _hooked(value, hook, g)
+        node = value.node
+        if node is None or value.retains_grad or value in wanted:
+            found[value] = g
+        if node is None:
+            continue
+        op, operands, static = node.op, node.operands, node.static
+        out, arguments = (value, operands) if create_graph else (value.data, node.arrays)
+        if op.saves is not None:
+            static = {**static, "saved": op.saves(*operands, **static) if create_graph else node.saved}
+        for i, operand in enumerate(operands):
+            if not (isinstance(operand, Traced) and operand.needs_grad):
+                continue
+            rule = op.rules[i] if op.rules else functools.partial(op.rule_for_each, i)
+            for observer in observers:
+                rule = observer("backward", op, rule)
+            try:
+                part = rule(g, out, *arguments, **static)
+                data = operand.data
+                if getattr(part, "shape", None) != data.shape or part.dtype is not data.dtype:
+                    part = _fitted(part, data, value.data.shape)
+            except Exception as error:
+                error.add_note(f"in the gradient rule of {op.name} for its operand {_name(op, i, operand)}")
+                raise
+            so_far = arrived.pop(operand, None)
+            if so_far is not None:
+                part = so_far + part
+            still_to_come = uses.pop(operand) - 1
+            if still_to_come:
+                uses[operand], arrived[operand] = still_to_come, part
+            else:
+                ready.append((operand, part))
+        if not (retain_graph or create_graph):
+            node.operands = node.arrays = node.saved = None
+    return found
+
+
+def _uses(roots: Iterable[Traced]) -> dict[Traced, int]:
+    """Count, for every value on the way, the operand places that will each bring it a gradient.
+
+    All that can be wrong with the graph is found here, before any rule has run.
+    """
+    uses = dict.fromkeys(roots, 0)
+    to_visit = list(uses)
+    while to_visit:
+        node = to_visit.pop().node
+        if node is None:
+            continue
+        op, recorded_at = node.op, node.recorded_at
+        if node.operands is None:
+            raise GradientError(
+                f"this graph was freed: an earlier backward() went through {op.name} already. Compute the loss again "
+                "(all of it: what was computed before the loop is freed too), or pass retain_graph=True the first time"
+            )
+        if op.rules is None and op.rule_for_each is None:
+            raise GradientError(f"{op.name} has no gradient rules: give them with {op.name}.vjp(...)")
+        for i, operand in enumerate(node.operands):
+            if isinstance(operand, Traced):
+                if operand.changed_at > recorded_at:
+                    raise GradientError(
+                        f"{_name(op, i, operand)} was changed (by an optimizer's step, assign or "
+                        f"load_state_dict) after {op.name} had used it: compute the loss again after the change"
+                    )
+                if operand.needs_grad:
+                    if operand in uses:
+                        uses[operand] += 1
+                    else:
+                        uses[operand] = 1
+                        to_visit.append(operand)
+    return uses
+
+
+def _name(op: Any, i: int, operand: Traced) -> str:
+    """Return how messages call the i-th operand: as its Module named it, else as the operation does."""
+    return repr(operand.name or (op.operand_names[i] if op.operand_names else f"number {i}"))
+
+
+def _fitted(part: Any, data: Array, out_shape: tuple[int, ...]) -> Any:
+    """Return a rule's result with the operand's shape and dtype: what was broadcast is summed, what promoted cast."""
+    shape = getattr(part, "shape", None)
+    if shape != data.shape:
+        if shape is None or shape != out_shape or not _broadcasts(data.shape, out_shape):
+            raise ValueError(
+                f"expected a gradient of the operand's shape {data.shape}, or of the output's shape {out_shape} where "
+                f"the operand was broadcast to it; got {type(part).__name__ if shape is None else f'shape {shape}'}"
+            )
+        part = sum_to_shape(part, data.shape)
+    return part.astype(data.dtype)
+
+
+def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    return len(shape) <= len(to) and all(n in (1, m) for n, m in zip(reversed(shape), reversed(to), strict=False))
+
+
+def sum_to_shape(g: Any, shape: tuple[int, ...]) -> Any:
+    """Undo the broadcasting of an operand of this shape: sum over the axes along which its values were repeated."""
+    if g.shape == shape:
+        return g
+    new_axes = g.ndim - len(shape)
+    stretched = (i for i, n in enumerate(shape, new_axes) if n == 1 != g.shape[i])
+    return g.sum(axis=(*range(new_axes), *stretched)).reshape(shape)
+
+
+def _hooked(value: Traced, hook: Callable[[Any], Any], g: Any) -> Any:
+    """Return what the hook makes of the gradient; None leaves it as it is."""
+    replaced = hook(g if isinstance(g, Traced) else as_array(g))
+    if replaced is None:
+        return g
+    if getattr(replaced, "shape", None) != value.data.shape:
+        raise ValueError(f"a hook must return None or a gradient of {value.data.shape}, got {described(replaced)}")
+    return replaced
+
+
+def check_gradient(root: Traced, g: Any) -> Array:
+    """Return g, the gradient that a walk from the root starts with, as an array of the root's shape and dtype."""
+    if not root.needs_grad:
+        raise GradientError(
+            "nothing to differentiate: this Tensor requires no gradient. Nothing that it was computed from has "
+            "requires_grad=True, or it was computed under no_grad() or from plain arrays (.data, .numpy(), .detach())"
+        )
+    shape = root.data.shape
+    if g is None:
+        if root.data.size != 1:
+            raise ValueError(
+                f"backward() needs a scalar, got shape {shape}: reduce it with .sum() or .mean(), or pass the gradient "
+                "of the loss with respect to it, of that shape"
+            )
+        return array_module(root.data).ones_like(root.data)
+    g = as_array(g.data if isinstance(g, Traced) else g, root.data.dtype)
+    if g.shape != shape:
+        raise ValueError(f"backward() needs a gradient of the Tensor's own shape {shape}, got shape {g.shape}")
+    return g
+
+
+def backward(root: Traced, g: Any = None, retain_graph: bool = False) -> None:
+    """Add the gradient of the root to the `grad` of every leaf it depends on, and of what else retains it."""
+    for value, gradient in gradients({root: check_gradient(root, g)}, retain_graph=retain_graph).items():
+        if value.grad is None:
+            value.grad = owned_copy(gradient)
+        else:
+            value.grad += gradient

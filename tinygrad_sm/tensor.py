@@ -1,0 +1,316 @@
+"""The Tensor: an array that can be differentiated, with NumPy's operators and methods.
+
+    >>> w = Tensor([1.0, 2.0], requires_grad=True)
+    >>> loss = (w * w).sum()
+    >>> loss.backward()
+    >>> w.grad
+    array([2., 4.], dtype=float32)
+
+A Tensor is a `Traced` with a face: each operator and method names the operation that does the work.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from tinygrad_sm.backend import Array, as_array, check_device, device_of, owned_copy, to_numpy
+from tinygrad_sm.errors import GradientError
+from tinygrad_sm.ops import composed, elementwise, indexing, linalg, reductions, shaping, softmax
+from tinygrad_sm.tape import Traced, backward, mark_changed
+
+
+class Tensor(Traced):
+    """An array that can be differentiated.
+
+    data : array, number, or nested lists of numbers. An array keeps its dtype and is not copied; Python floats become
+        float32, ints int64, bools bool. A Tensor gives its array: the new one shares it but not its history.
+    requires_grad : whether backward() shall leave the gradient with respect to this Tensor in `.grad`; only for floats.
+    dtype, device : convert to these.
+
+    `.data` is the array and `.grad` an array like it, or None. Tensors have no operations in place: `t += u` makes a
+    new Tensor. Only optimizers, `load_state_dict` and `assign` change data, and backward() refuses a graph that was
+    recorded before such a change. What is changed through `.data`, or through a `.detach()` of it, the tape cannot see.
+
+    >>> Tensor([[1, 2], [3, 4]])
+    Tensor([[1, 2],
+            [3, 4]], shape=(2, 2), dtype=int64, device=cpu)
+    """
+
+    __slots__ = ()
+    __array_ufunc__ = None  # an array on the left of an operator leaves the operation to the Tensor
+    __hash__ = Traced.__hash__
+
+    def __init__(self, data: Any, requires_grad: bool = False, dtype: Any = None, device: str | None = None):
+        super().__init__(as_array(data.data if isinstance(data, Traced) else data, dtype, device))
+        if requires_grad:
+            self.requires_grad_()
+
+    shape = property(lambda self: self.data.shape, doc="The lengths of the axes.")
+    ndim = property(lambda self: self.data.ndim, doc="The number of axes.")
+    size = property(lambda self: self.data.size, doc="The number of elements.")
+    dtype = property(lambda self: self.data.dtype, doc="The type of the elements.")
+    device = property(lambda self: device_of(self.data), doc='Where the array lives: "cpu".')
+    T = property(lambda self: shaping.transpose(self), doc="The Tensor with its axes reversed.")
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a gradient with respect to this Tensor can be asked for."""
+        return self.needs_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, value: bool = True) -> "Tensor":
+        """Begin, or stop, to require a gradient; only for leaves, and only for floating dtypes."""
+        if self.node is not None and not value:
+            raise GradientError(f"the result of {self.node.op.name} is not a leaf: use .detach() to get one without")
+        if value and self.dtype.kind != "f":
+            raise TypeError(f"only floats carry gradients, got {self.dtype}: convert with .astype('float32') first")
+        self.needs_grad = bool(value)
+        return self
+
+    def backward(self, gradient: Any = None, retain_graph: bool = False) -> None:
+        """Add the gradient of this Tensor to the `.grad` of every leaf it was computed from that requires one.
+
+        gradient : the gradient of the loss with respect to this Tensor, of its shape; a scalar needs none.
+        retain_graph : keep the graph for a second backward().
+
+        Raises ValueError where a gradient is missing or of a wrong shape, and GradientError where there is nothing to
+        differentiate or the graph was freed or is stale; then no `.grad` has changed.
+        """
+        backward(self, gradient, retain_graph)
+
+    def detach(self) -> "Tensor":
+        """Return a leaf on the same array: to differentiation it is a constant."""
+        return Tensor(self.data)
+
+    def retain_grad(self) -> None:
+        """Ask backward() to leave `.grad` in this Tensor too, which is not a leaf."""
+        self._check_requires_grad("retain_grad")
+        self.retains_grad = True
+
+    def register_hook(self, hook: Callable[[Any], Any]) -> "HookHandle":
+        """Call the hook with the complete gradient of this Tensor whenever a backward walk has it.
+
+        What the hook returns takes the place of the gradient, unless it is None. It must not change the gradient in
+        place. The handle that is returned can take it off: `handle.remove()`.
+        """
+        self._check_requires_grad("register_hook")
+        return HookHandle(self, hook)
+
+    def _check_requires_grad(self, method: str) -> None:
+        if not self.needs_grad:
+            raise GradientError(f"{method}: this Tensor requires no gradient, so backward() will never come to it")
+
+    def assign(self, array: Any) -> "Tensor":
+        """Set the data of a leaf in place to an array of the same shape; graphs recorded before become stale."""
+        new = array.data if isinstance(array, Traced) else as_array(array)
+        if self.node is not None:
+            raise GradientError(
+                f"assign: the result of {self.node.op.name} is not a leaf; assign to what it is made of"
+            )
+        if new.shape != self.shape:
+            raise ValueError(f"assign: expected shape {self.shape}, got shape {new.shape}")
+        if not np.can_cast(new.dtype, self.dtype, "same_kind"):
+            raise TypeError(f"assign: expected {self.dtype}, got {new.dtype}: convert with .astype first")
+        self.data[...] = new
+        mark_changed(self)
+        return self
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """Return the array on the host, without the history; on the CPU it shares memory with this Tensor."""
+        return to_numpy(self.data)
+
+    def item(self) -> Any:
+        """Return the one element as a Python number."""
+        return self.data.item()
+
+    def tolist(self) -> Any:
+        """Return the elements as nested lists of Python numbers."""
+        return self.data.tolist()
+
+    def to(self, device: str) -> "Tensor":
+        """Return this Tensor on the device: itself, if it is there already."""
+        check_device(device)
+        return self
+
+    def astype(self, dtype: Any) -> "Tensor":
+        """Return this Tensor with another dtype. No gradient passes through one that is not floating."""
+        if np.dtype(dtype).kind != "f":
+            return Tensor(self.data.astype(dtype))
+        return elementwise.astype(self, dtype)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Tensor":
+        if self.node is not None:
+            raise GradientError(f"only leaves can be copied, and {self.node.op.name} made this: copy its .detach()")
+        copied = Tensor(owned_copy(self.data), self.requires_grad)
+        copied.name = self.name
+        copied.grad = None if self.grad is None else owned_copy(self.grad)
+        return copied
+
+    def __repr__(self) -> str:
+        data = np.array2string(self.numpy(), separator=", ", prefix="Tensor(")
+        facts = f"shape={self.shape}, dtype={self.dtype}, device={self.device}"
+        if self.name is not None:
+            facts += f", name={self.name!r}"
+        if self.node is not None:
+            facts += f", made_by={self.node.op.name}"
+        elif self.needs_grad:
+            facts += ", requires_grad=True"
+        return f"Tensor({data}, {facts})"
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        if self.needs_grad:
+            raise TypeError("a Tensor that requires a gradient does not become an array in silence: use .numpy()")
+        return np.array(self.numpy(), dtype, copy=copy)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __iter__(self) -> Iterator["Tensor"]:
+        return (self[i] for i in range(len(self)))
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        return bool(self.data)
+
+    def __getitem__(self, index: Any) -> "Tensor":
+        if isinstance(index, tuple):
+            index = tuple(part.data if isinstance(part, Traced) else part for part in index)
+        return indexing.getitem(self, index.data if isinstance(index, Traced) else index)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise TypeError(
+            "Tensors are not changed in place: build the result with tg.where(condition, a, b), or set the data of a "
+            "leaf with t.assign(array)"
+        )
+
+    def __add__(self, other: Any) -> "Tensor":
+        return elementwise.add(self, other)
+
+    def __radd__(self, other: Any) -> "Tensor":
+        return elementwise.add(other, self)
+
+    def __sub__(self, other: Any) -> "Tensor":
+        return elementwise.subtract(self, other)
+
+    def __rsub__(self, other: Any) -> "Tensor":
+        return elementwise.subtract(other, self)
+
+    def __mul__(self, other: Any) -> "Tensor":
+        return elementwise.multiply(self, other)
+
+    def __rmul__(self, other: Any) -> "Tensor":
+        return elementwise.multiply(other, self)
+
+    def __truediv__(self, other: Any) -> "Tensor":
+        return elementwise.divide(self, other)
+
+    def __rtruediv__(self, other: Any) -> "Tensor":
+        return elementwise.divide(other, self)
+
+    def __pow__(self, other: Any) -> "Tensor":
+        return elementwise.power(self, other)
+
+    def __rpow__(self, other: Any) -> "Tensor":
+        return elementwise.power(other, self)
+
+    def __matmul__(self, other: Any) -> "Tensor":
+        return linalg.matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> "Tensor":
+        return linalg.matmul(other, self)
+
+    __neg__ = elementwise.negative
+
+    # Comparisons give plain arrays: no gradient passes through them.
+
+    def __eq__(self, other: Any) -> Array:  # type: ignore[override]
+        return self.data == _plain(other)
+
+    def __ne__(self, other: Any) -> Array:  # type: ignore[override]
+        return self.data != _plain(other)
+
+    def __lt__(self, other: Any) -> Array:
+        return self.data < _plain(other)
+
+    def __le__(self, other: Any) -> Array:
+        return self.data <= _plain(other)
+
+    def __gt__(self, other: Any) -> Array:
+        return self.data > _plain(other)
+
+    def __ge__(self, other: Any) -> Array:
+        return self.data >= _plain(other)
+
+    def argmax(self, axis: int | None = None) -> Array:
+        """Return the index of the largest element along the axis, a plain array."""
+        return self.data.argmax(axis)
+
+    def argmin(self, axis: int | None = None) -> Array:
+        """Return the index of the smallest element along the axis, a plain array."""
+        return self.data.argmin(axis)
+
+    def reshape(self, *shape: Any) -> "Tensor":
+        """Return the same elements in another shape, given as reshape(2, 3) or reshape((2, 3))."""
+        return shaping.reshape(self, _unpacked(shape))
+
+    def transpose(self, *axes: Any) -> "Tensor":
+        """Return the Tensor with its axes in another order, by default reversed."""
+        return shaping.transpose(self, None if axes in ((), (None,)) else _unpacked(axes))
+
+    swapaxes = composed.swapaxes
+    sum = reductions.sum
+    mean = composed.mean
+    max = reductions.max
+    exp = elementwise.exp
+    log = elementwise.log
+    sqrt = elementwise.sqrt
+    abs = __abs__ = elementwise.abs
+    relu = elementwise.relu
+    sigmoid = elementwise.sigmoid
+    tanh = elementwise.tanh
+    logsumexp = softmax.logsumexp
+    log_softmax = softmax.log_softmax
+    softmax = softmax.softmax
+
+
+Tensor.result_type = Tensor
+
+
+class HookHandle:
+    """A registered hook; `remove()` takes it off its Tensor."""
+
+    def __init__(self, tensor: Tensor, hook: Callable[[Any], Any]):
+        self.tensor = tensor
+        self.call = lambda g: hook(g)  # one object per registration, so that the same hook can be registered twice
+        tensor.hooks += (self.call,)
+
+    def remove(self) -> None:
+        """Take the hook off; a second time does nothing."""
+        self.tensor.hooks = tuple(call for call in self.tensor.hooks if call is not self.call)
+
+
+def _plain(x: Any) -> Any:
+    return x.data if isinstance(x, Traced) else x
+
+
+def _unpacked(arguments: tuple[Any, ...]) -> Any:
+    """Return (2, 3) for the arguments of both f(2, 3) and f((2, 3))."""
+    return arguments[0] if len(arguments) == 1 and isinstance(arguments[0], tuple | list) else arguments
+
+
+def Parameter(data: Any) -> Tensor:
+    """Return a leaf Tensor that requires a gradient: what a Module calls a parameter. It is a function, not a subclass.
+
+    >>> Parameter([0.0, 0.0])
+    Tensor([0., 0.], shape=(2,), dtype=float32, device=cpu, requires_grad=True)
+    """
+    return Tensor(data, requires_grad=True)
