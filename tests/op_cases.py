@@ -165,8 +165,22 @@ for axis in (-1, 0, 1, (0, 1)):
             axis=axis,
         )
 
-case(shaping.reshape, np.reshape, [anything], ((2, 6),), fixed_shapes(((12,),), ((2, 6),), ((1, 3, 4),)), shape=(4, 3))
-case(shaping.reshape, np.reshape, [anything], ((2, 6),), fixed_shapes(((12,),), ((4, 0),), ((),)), shape=(-1,))
+case(
+    shaping.reshape,
+    lambda x, shape: x.reshape(shape),
+    [anything],
+    ((2, 6),),
+    fixed_shapes(((12,),), ((2, 6),), ((1, 3, 4),)),
+    shape=(4, 3),
+)
+case(
+    shaping.reshape,
+    lambda x, shape: x.reshape(shape),
+    [anything],
+    ((2, 6),),
+    fixed_shapes(((12,),), ((4, 0),), ((),)),
+    shape=(-1,),
+)
 unary(shaping.transpose, np.transpose, anything)
 case(
     shaping.transpose,

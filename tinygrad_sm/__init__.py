@@ -39,6 +39,8 @@ from tinygrad_sm.primitive import primitive, zero
 from tinygrad_sm.tensor import Tensor
 from tinygrad_sm.transforms import grad
 
+from tinygrad_sm import datasets, nn  # isort: skip  the last: these are built on what stands above
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -52,6 +54,7 @@ __all__ = [
     "add",
     "arange",
     "broadcast_to",
+    "datasets",
     "divide",
     "enable_grad",
     "exp",
@@ -70,6 +73,7 @@ __all__ = [
     "mean",
     "multiply",
     "negative",
+    "nn",
     "no_grad",
     "ones",
     "ones_like",

@@ -232,10 +232,10 @@ class Tensor(Traced):
 
     # Comparisons give plain arrays: no gradient passes through them.
 
-    def __eq__(self, other: Any) -> Array:  # type: ignore[override]
+    def __eq__(self, other: Any) -> Array:
         return self.data == _plain(other)
 
-    def __ne__(self, other: Any) -> Array:  # type: ignore[override]
+    def __ne__(self, other: Any) -> Array:
         return self.data != _plain(other)
 
     def __lt__(self, other: Any) -> Array:

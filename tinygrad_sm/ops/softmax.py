@@ -38,8 +38,8 @@ def logsumexp(x, /, axis=None, keepdims=False):
     """Return ln Σ exp(x) over the axes, a smooth maximum; its gradient is the softmax.
 
     >>> import numpy as np
-    >>> logsumexp(np.array([1000.0, 1000.0]))
-    np.float64(1000.6931471805599)
+    >>> logsumexp(np.array([[0.0, 0.0], [1000.0, 1000.0]]), axis=1)
+    array([6.93147181e-01, 1.00069315e+03])
     """
     xp = array_module(x)
     maxima, _, _, sums = _shifted(x, axis)

@@ -1,0 +1,134 @@
+"""Modules: objects that hold parameters and compute with them.
+
+    class Perceptron(Module):
+        def __init__(self):
+            self.weight = Parameter([0.0, 0.0])
+            self.bias = Parameter(0.0)
+
+        def forward(self, x):
+            return (self.weight * x).sum() + self.bias
+
+Nothing has to be registered: a Module's parameters are those of its attributes, and of its attributes' attributes, that
+are leaf Tensors and require a gradient; its buffers are its other leaf Tensors.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from tinygrad_sm.backend import as_array, owned_copy
+from tinygrad_sm.errors import CheckpointError
+from tinygrad_sm.tensor import Tensor
+
+
+class LoadedKeys(NamedTuple):
+    """What a `load_state_dict` that was not strict passed over."""
+
+    missing: list[str]
+    unexpected: list[str]
+
+
+class Module:
+    """What all layers, losses and models are: a function of Tensors or arrays, `forward`, with parameters."""
+
+    training = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        if isinstance(value, Module):
+            for path, tensor in value._named_tensors(f"{name}."):
+                tensor.name = path
+        elif isinstance(value, Tensor) and value.node is None:
+            value.name = name  # so that messages can say which parameter they speak of
+
+    def forward(self, *inputs: Any) -> Any:
+        """Compute the result; each kind of Module says how."""
+        raise TypeError(f"{type(self).__name__} has no forward: define forward(self, x) in its class")
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Return self.forward(*inputs)."""
+        return self.forward(*inputs)
+
+    def _children(self) -> Iterator[tuple[str, "Module"]]:
+        return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
+
+    def modules(self) -> Iterator["Module"]:
+        """Yield this Module and all inside it, each once, in the order of definition."""
+        seen: dict[int, Module] = {}
+        to_visit: list[Module] = [self]
+        while to_visit:
+            module = to_visit.pop()
+            if id(module) not in seen:
+                seen[id(module)] = module
+                to_visit += reversed([child for _, child in module._children()])
+        return iter(seen.values())
+
+    def _named_tensors(self, prefix: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, Tensor]]:
+        """Yield the leaf Tensors with their paths, in the order of definition; what is shared, by its first path."""
+        seen = {id(self)} if seen is None else seen
+        for name, value in vars(self).items():
+            if isinstance(value, Module | Tensor) and id(value) not in seen:
+                seen.add(id(value))
+                if isinstance(value, Module):
+                    yield from value._named_tensors(f"{prefix}{name}.", seen)
+                elif value.node is None:
+                    yield prefix + name, value
+
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield the parameters with their paths, as ("0.weight", Tensor), in the order of definition."""
+        return ((path, tensor) for path, tensor in self._named_tensors() if tensor.requires_grad)
+
+    def parameters(self) -> Iterator[Tensor]:
+        """Yield the parameters in the order of definition, one that is shared once."""
+        return (parameter for _, parameter in self.named_parameters())
+
+    def zero_grad(self) -> None:
+        """Forget the gradients: set `.grad` of every parameter to None."""
+        for parameter in self.parameters():
+            parameter.grad = None
+
+    def train(self, mode: bool = True) -> "Module":
+        """Set this Module and all inside it to training; some layers compute differently then."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> "Module":
+        """Set this Module and all inside it to evaluation."""
+        return self.train(False)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return copies of the arrays of all parameters and buffers by path; later training does not change them."""
+        return {path: owned_copy(tensor.data) for path, tensor in self._named_tensors()}
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> LoadedKeys:
+        """Set parameters and buffers, in place, to the arrays of a state dict.
+
+        Raises CheckpointError with every difference if a shape or dtype does not fit, or, where strict, if a path is
+        missing or unexpected; the Module is then as it was.
+        """
+        own = dict(self._named_tensors())
+        new = {path: value.data if isinstance(value, Tensor) else as_array(value) for path, value in state.items()}
+        keys = LoadedKeys([path for path in own if path not in new], [path for path in new if path not in own])
+        wrong = [
+            f"{path}: expected {own[path].dtype} {own[path].shape}, got {array.dtype} {array.shape}"
+            for path, array in new.items()
+            if path in own and (array.shape != own[path].shape or array.dtype != own[path].dtype)
+        ]
+        if strict:
+            wrong += [f"{path}: missing" for path in keys.missing]
+            wrong += [f"{path}: unexpected" for path in keys.unexpected]
+        if wrong:
+            raise CheckpointError(f"the state does not fit {type(self).__name__}:\n  " + "\n  ".join(wrong))
+        for path, array in new.items():
+            if path in own:
+                own[path].assign(array)
+        return keys
+
+    def extra_repr(self) -> str:
+        """Return what `repr` puts between the parentheses of a Module without children."""
+        return ""
+
+    def __repr__(self) -> str:
+        lines = [f"({name}): {child!r}".replace("\n", "\n  ") for name, child in self._children()]
+        inside = "".join(f"\n  {line}" for line in lines) + "\n" if lines else self.extra_repr()
+        return f"{type(self).__name__}({inside})"

@@ -1,0 +1,287 @@
+"""Every mistake of a user is one error of the promised kind that says what was expected, what came and what to do."""
+
+import gzip
+import re
+import struct
+
+import numpy as np
+import pytest
+
+import tinygrad_sm as tg
+from tinygrad_sm import CheckpointError, DatasetError, DeviceError, GradientError, Tensor, nn
+from tinygrad_sm.datasets import DataLoader, mnist
+from tinygrad_sm.datasets.idx import read_idx
+from tinygrad_sm.nn.functional import cross_entropy, nll_loss, one_hot
+
+X = np.zeros((4, 3), np.float32)
+
+
+def leaf(shape=(4, 3)):
+    return Tensor(np.ones(shape, np.float32), requires_grad=True)
+
+
+def second_backward():
+    loss = leaf().sum()
+    loss.backward()
+    loss.backward()
+
+
+def stale(change):
+    layer = nn.Linear(3, 2)
+    model = nn.Sequential(layer)
+    loss = model(X).sum()
+    layer.weight.grad = np.ones((2, 3), np.float32)
+    change(model)
+    loss.backward()
+
+
+def idx_file(content, compress=True):
+    """Return a function that reads a file of this content."""
+
+    def read(tmp_path):
+        path = tmp_path / "digits.gz"
+        path.write_bytes(gzip.compress(content) if compress else content)
+        read_idx(path, 1, "0" * 64)
+
+    return read
+
+
+LABELS = struct.pack(">4BI", 0, 0, 8, 1, 3) + bytes([5, 0, 4])
+
+
+def linear_mismatch():
+    model = nn.Sequential(nn.ReLU(), nn.Linear(784, 10))
+    model(np.zeros((128, 1, 28, 28), np.float32))
+
+
+# (what is done, the error, a pattern of the whole message)
+TABLE = {
+    # backward
+    "backward of a matrix": (
+        lambda: (leaf((32, 10)) * 1).backward(),
+        ValueError,
+        r"backward\(\) needs a scalar, got shape \(32, 10\): reduce it with \.sum\(\) or \.mean\(\), or pass the "
+        r"gradient of the loss with respect to it, of that shape",
+    ),
+    "gradient of a wrong shape": (
+        lambda: (leaf() * 1).backward(np.ones(3)),
+        ValueError,
+        r"backward\(\) needs a gradient of the Tensor's own shape \(4, 3\), got shape \(3,\)",
+    ),
+    "second backward": (second_backward, GradientError, "this graph was freed.*went through sum.*retain_graph=True.*"),
+    "nothing to differentiate": (
+        lambda: Tensor(1.0).backward(),
+        GradientError,
+        "nothing to differentiate: this Tensor requires no gradient.*requires_grad=True.*no_grad.*detach.*",
+    ),
+    "stale by assign": (
+        lambda: stale(lambda model: model[0].weight.assign(np.zeros((2, 3)))),
+        GradientError,
+        "'0.weight' was changed .* after linear had used it: compute the loss again after the change",
+    ),
+    "stale by step": (
+        lambda: stale(lambda model: nn.optim.SGD(model.parameters(), 0.1).step()),
+        GradientError,
+        "'0.weight' was changed .* after linear had used it.*",
+    ),
+    "stale by load_state_dict": (
+        lambda: stale(lambda model: model.load_state_dict(model.state_dict())),
+        GradientError,
+        "'0.weight' was changed .* after linear had used it.*",
+    ),
+    "operation without rules": (
+        lambda: tg.primitive(lambda x, /: x * 1)(leaf()).sum().backward(),
+        GradientError,
+        r"<lambda> has no gradient rules: give them with <lambda>\.vjp\(\.\.\.\)",
+    ),
+    # Tensors
+    "gradient of integers": (
+        lambda: Tensor([1, 2], requires_grad=True),
+        TypeError,
+        r"only floats carry gradients, got int64: convert with \.astype\('float32'\) first",
+    ),
+    "text": (lambda: Tensor("abc"), TypeError, "expected numbers, got str 'abc'"),
+    "objects": (lambda: Tensor([object]), TypeError, "expected numbers, got list .*"),
+    "ragged lists": (lambda: Tensor([[1], [1, 2]]), ValueError, ".*inhomogeneous shape.*"),
+    "an array of what requires a gradient": (lambda: np.asarray(leaf()), TypeError, r".*use \.numpy\(\)"),
+    "assignment to elements": (lambda: leaf().__setitem__(0, 1.0), TypeError, "Tensors are not changed in place.*"),
+    "assign of a wrong shape": (
+        lambda: leaf().assign([1.0]),
+        ValueError,
+        r"assign: expected shape \(4, 3\), got .*\(1,\)",
+    ),
+    "device": (lambda: Tensor(1.0, device="cuda"), DeviceError, "expected device 'cpu', got 'cuda'.*"),
+    # operations: NumPy's own message, with a note that names the operation and what came
+    "shapes that do not broadcast": (
+        lambda: leaf() + np.ones(4),
+        ValueError,
+        r"operands could not be broadcast together.*\(4,3\) \(4,\).*\nin add\(float32 \(4, 3\), float64 \(4,\)\)",
+    ),
+    "matrices that do not fit": (
+        lambda: leaf() @ leaf(),
+        ValueError,
+        r"(?s)matmul.*mismatch.*\nin matmul\(float32 \(4, 3\), float32 \(4, 3\)\)",
+    ),
+    "an operand that is no number": (
+        lambda: leaf() * "two",
+        TypeError,
+        "expected numbers, got str 'two'\nas an operand of multiply",
+    ),
+    "index out of range": (lambda: leaf()[np.array([4])], IndexError, r"index 4 is out of bounds.*\nin getitem\(.*\)"),
+    "float index": (lambda: leaf()[1.5], IndexError, r"only integers.*\nin getitem\(.*\)"),
+    "impossible reshape": (lambda: leaf().reshape(5), ValueError, r"cannot reshape.*\nin reshape\(float32 \(4, 3\)\)"),
+    # losses
+    "label too large": (
+        lambda: cross_entropy(leaf(), np.array([0, 2, 3, 9])),
+        IndexError,
+        r"labels: expected 0\.\.2 for 3 classes, got 3 in row 2\nin cross_entropy\(float32 \(4, 3\), int64 \(4,\)\)",
+    ),
+    "negative label": (
+        lambda: cross_entropy(leaf(), np.array([0, -1, 1, 2])),
+        IndexError,
+        r"labels: expected 0\.\.2 for 3 classes, got -1 in row 1\n.*",
+    ),
+    "float labels": (
+        lambda: cross_entropy(leaf(), np.array([0.0, 1, 2, 0])),
+        TypeError,
+        r"labels: expected integers, got float64: convert them with \.astype\('int64'\)\n.*",
+    ),
+    "bool labels": (
+        lambda: cross_entropy(leaf(), np.array([True, False, True, True])),
+        TypeError,
+        "labels: expected integers, got bool.*\n.*",
+    ),
+    "labels in a column": (
+        lambda: cross_entropy(leaf(), np.array([[0], [1], [2], [0]])),
+        ValueError,
+        r"cross_entropy: \(4, 3\) needs labels of shape \(4,\) or probabilities of shape \(4, 3\), got int64 \(4, 1\): "
+        r"reshape it with \.reshape\(4\)\n.*",
+    ),
+    "too few labels": (
+        lambda: cross_entropy(leaf(), np.array([0, 1])),
+        ValueError,
+        r"cross_entropy: \(4, 3\) needs labels of shape \(4,\) .*, got int64 \(2,\)\n.*",
+    ),
+    "probabilities that are integers": (
+        lambda: cross_entropy(leaf(), np.eye(4, 3, dtype=int)),
+        TypeError,
+        r"cross_entropy: a target of shape \(4, 3\) holds probabilities and must be floating, got int64.*\n.*",
+    ),
+    "one number as target": (lambda: cross_entropy(leaf(), 1), ValueError, r"cross_entropy: .*, got int 1\n.*"),
+    "empty batch": (
+        lambda: cross_entropy(leaf((0, 3)), np.zeros(0, int)),
+        ValueError,
+        r"cross_entropy: expected at least one example, got an empty batch of shape \(0, 3\)\n.*",
+    ),
+    "logits that are no matrix": (
+        lambda: cross_entropy(leaf((4, 3, 2)), np.zeros(4, int)),
+        ValueError,
+        r"cross_entropy: expected a matrix of shape \(N, C\), a row for each example, got float32 \(4, 3, 2\)\n.*",
+    ),
+    "a gradient of labels' kind": (
+        lambda: nn.functional.cross_entropy(leaf(), Tensor(np.full((4,), 1.0), requires_grad=True)),
+        TypeError,
+        "labels: expected integers, got float64.*\n.*",
+    ),
+    "nll_loss of probabilities as target": (
+        lambda: nll_loss(leaf(), X),
+        ValueError,
+        r"nll_loss: \(4, 3\) needs labels of shape \(4,\), got float32 \(4, 3\)",
+    ),
+    "nll_loss of a bad label": (lambda: nll_loss(leaf(), [0, 1, 2, 3]), IndexError, ".*got 3 in row 3"),
+    "one_hot of a bad label": (lambda: one_hot([0, 7], 3), IndexError, "labels: .*got 7 in row 1\n.*"),
+    # Modules
+    "Linear without Flatten": (
+        linear_mismatch,
+        ValueError,
+        r"Linear\(784, 10\) at '1': expected input of shape \(\.\.\., 784\), got shape \(128, 1, 28, 28\): put "
+        r"Flatten\(\) before it, which makes it \(128, 784\)",
+    ),
+    "Linear of a wrong width": (
+        lambda: nn.Linear(3, 2)(np.zeros((4, 5), np.float32)),
+        ValueError,
+        r"Linear\(3, 2\): expected input of shape \(\.\.\., 3\), got shape \(4, 5\)",
+    ),
+    "Linear without inputs": (lambda: nn.Linear(0, 2), ValueError, "Linear: expected in_features of at least 1, got 0"),
+    "Sequential of a function": (
+        lambda: nn.Sequential(np.tanh),
+        TypeError,
+        "Sequential: expected Modules, got .*place 0",
+    ),
+    "a Module without forward": (lambda: nn.Module()(X), TypeError, "Module has no forward: define forward.*"),
+    "a state that does not fit": (
+        lambda: nn.Linear(3, 2).load_state_dict({"weight": np.zeros((3, 2), np.float32)}),
+        CheckpointError,
+        r"the state does not fit Linear:\n  weight: expected float32 \(2, 3\), got float32 \(3, 2\)\n  bias: missing",
+    ),
+    # optimizers
+    "no parameters": (lambda: nn.optim.SGD([], lr=0.1), ValueError, "expected parameters, got none.*"),
+    "one parameter without a list": (
+        lambda: nn.optim.SGD(leaf(), 0.1),
+        TypeError,
+        ".*got one Tensor: put it in a list",
+    ),
+    "an array as parameter": (lambda: nn.optim.SGD([X], 0.1), TypeError, "expected Tensors, got ndarray in place 0"),
+    "a result as parameter": (
+        lambda: nn.optim.SGD([leaf() * 2], 0.1),
+        ValueError,
+        r"parameter 0, float32 \(4, 3\), is no leaf that requires a gradient.*",
+    ),
+    "a parameter twice": (lambda: nn.optim.SGD([nn.Parameter(X)] * 2, 0.1), ValueError, "a parameter is given twice.*"),
+    "a read-only parameter": (
+        lambda: nn.optim.SGD([nn.Parameter(np.broadcast_to(X[0], (2, 3)))], 0.1),
+        ValueError,
+        "parameter 0 has a read-only array.*",
+    ),
+    "negative lr": (lambda: nn.optim.SGD([leaf()], lr=-1), ValueError, "SGD: expected lr of at least 0, got -1"),
+    "lr that is NaN": (lambda: nn.optim.SGD([leaf()], lr=np.nan), ValueError, "SGD: expected lr .*, got nan"),
+    "nesterov without momentum": (
+        lambda: nn.optim.SGD([leaf()], 0.1, nesterov=True),
+        ValueError,
+        "SGD: nesterov needs.*",
+    ),
+    # data
+    "split": (lambda: mnist("validation"), ValueError, ".*'train'.*'test'.*got 'validation'"),
+    "scale": (lambda: mnist("test", "zscore"), ValueError, ".*'unit'.*'standard'.*got 'zscore'"),
+    "loader of unequal lengths": (lambda: DataLoader((X, np.zeros(5, int)), 2), ValueError, r".*\(4, 3\) and \(5,\)"),
+    "loader without batch": (
+        lambda: DataLoader((X, np.zeros(4, int)), 0),
+        ValueError,
+        "batch_size must be at least 1.*",
+    ),
+    "unreadable file": (
+        lambda tmp_path: read_idx(tmp_path / "digits.gz", 1),
+        DatasetError,
+        r".*digits\.gz: expected a file.*",
+    ),
+    "truncated file": (idx_file(LABELS[:-1]), DatasetError, r".*digits\.gz: expected 3 bytes of data.*got 2.*"),
+    "oversized file": (idx_file(LABELS + b"\0"), DatasetError, r".*digits\.gz: expected 3 bytes of data.*got more.*"),
+    "file of another kind": (
+        idx_file(b"PK\3\4" * 9, compress=False),
+        DatasetError,
+        r".*digits\.gz: expected the bytes.*",
+    ),
+    "tampered file": (idx_file(LABELS), DatasetError, r".*digits\.gz: expected contents with SHA-256 000.*"),
+}
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_the_error(name, tmp_path):
+    action, kind, pattern = TABLE[name]
+    arguments = (tmp_path,) if action.__code__.co_varnames[:1] == ("tmp_path",) else ()
+    with pytest.raises(kind) as raised:  # noqa: PT011  the whole message is matched below
+        action(*arguments)
+    message = "\n".join([str(raised.value), *getattr(raised.value, "__notes__", ())])
+    assert type(raised.value) is kind
+    assert re.fullmatch(pattern, message), message
+
+
+def test_our_errors_are_builtin_kinds():
+    for error, builtin in (
+        (GradientError, RuntimeError),
+        (DeviceError, RuntimeError),
+        (DatasetError, ValueError),
+        (CheckpointError, ValueError),
+        (tg.GradcheckError, AssertionError),
+    ):
+        assert issubclass(error, builtin)

@@ -1,0 +1,255 @@
+"""Points 5 to 9 and 11: graphs die by themselves, the walk is all or nothing and linear, stale graphs are refused."""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+from helpers import calls_of_rules, leaf
+
+import tinygrad_sm as tg
+from tinygrad_sm import GradientError, Tensor, primitive
+from tinygrad_sm.ops.softmax import cross_entropy
+from tinygrad_sm.tape import mark_changed
+
+# 5: no cycles; a graph dies by reference counting alone.
+
+
+@pytest.fixture
+def no_gc():
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_gc")
+def test_graphs_die_by_reference_counting():
+    x = leaf()
+    y = tg.exp(x)
+    loss = (y * y).sum()
+    watched = [weakref.ref(t) for t in (y, loss)] + [weakref.ref(y.data)]
+    del y, loss  # without backward
+    assert [ref() for ref in watched] == [None, None, None]
+
+    y = tg.exp(x)
+    loss = cross_entropy((y * y).reshape(1, 3), np.array([0]))
+    watched = [weakref.ref(y), weakref.ref(loss), weakref.ref(y.data)]
+    loss.backward()
+    del y
+    assert watched[0]() is None  # the node was freed: only `loss` is held
+    assert watched[2]() is None
+    del loss
+    assert watched[1]() is None
+    assert x.grad is not None
+
+
+@pytest.mark.usefixtures("no_gc")
+def test_values_die_as_the_walk_passes_them():
+    x = leaf()
+    alive_at_the_end = []
+
+    @primitive
+    def probe(x, /):
+        return x * 1.0
+
+    y = probe(x)
+    z = tg.exp(y)
+    watched = weakref.ref(z.data)
+    probe.vjp(lambda g, out, x: (alive_at_the_end.append(watched() is not None), g)[1])
+    loss = (z * 2.0).sum()
+    del y, z
+    assert watched() is not None
+    loss.backward()
+    assert alive_at_the_end == [False]
+
+
+# 6: all that can be checked is checked before any rule runs; gradients reach the leaves at the end, or not at all.
+
+
+def failing(x):
+    @primitive
+    def fail(x, /):
+        return x * 1.0
+
+    def rule(g, out, x):
+        raise ZeroDivisionError("planted")
+
+    fail.vjp(rule)
+    return fail(x)
+
+
+def test_a_rule_that_raises_consumes_the_graph_and_leaves_every_grad():
+    x, y = leaf(), leaf()
+    x.grad = np.array([7.0, 7.0, 7.0])
+    loss = (y * 2.0).sum() + failing(x).sum() + (x * y).sum()
+    with pytest.raises(ZeroDivisionError, match="planted") as raised:
+        loss.backward()
+    assert raised.value.__notes__ == ["in the gradient rule of fail for its operand 'x'"]
+    np.testing.assert_array_equal(x.grad, [7, 7, 7])
+    assert y.grad is None
+    with pytest.raises(GradientError, match="freed"):
+        loss.backward()
+
+
+def _freed(x):
+    shared = tg.exp(x)
+    shared.sum().backward()
+    return shared
+
+
+def _stale(x):
+    w = leaf()
+    product = x * w
+    w.assign([0.0, 0.0, 0.0])
+    return product
+
+
+def _missing(x):
+    @primitive
+    def no_rules(x, /):
+        return x * 1.0
+
+    return no_rules(x)
+
+
+@pytest.mark.parametrize("bad", [_freed, _stale, _missing])
+def test_a_bad_graph_is_refused_before_any_rule_runs(bad):
+    x, y = leaf(), leaf()
+    loss = bad(x).sum() + tg.exp(y).sum()
+    x.grad = None
+    log = []
+    with calls_of_rules(log), pytest.raises(GradientError):
+        loss.backward()
+    assert log == []
+    assert x.grad is None
+    assert y.grad is None
+
+
+def test_retained_graphs_can_be_walked_again():
+    x = leaf()
+    loss = (x * x).sum()
+    loss.backward(retain_graph=True)
+    loss.backward()
+    np.testing.assert_array_equal(x.grad, 4 * x.data)
+    with pytest.raises(GradientError, match="freed"):
+        loss.backward()
+
+
+# 7: the walk is iterative and linear.
+
+
+def test_a_chain_of_100000_nodes():
+    x = h = leaf()
+    for _ in range(50_000):
+        h = h * 1.0 + 0.0
+    h.sum().backward()
+    np.testing.assert_array_equal(x.grad, [1, 1, 1])
+    for _ in range(50_000):  # and once more, to be deleted without a backward
+        h = h * 1.0 + 0.0
+    del h
+
+
+def test_a_doubling_chain_has_as_many_steps_as_nodes():
+    x = h = leaf()
+    for _ in range(60):
+        h = h + h
+    log = []
+    with calls_of_rules(log):
+        h.sum().backward()
+    np.testing.assert_array_equal(x.grad, [2.0**60] * 3)
+    assert len(log) == 2 * 60 + 1
+
+
+# 8: `.data` and `.grad` are arrays; `.grad` is owned, writable and shares memory with nothing.
+
+
+def test_data_and_grad_are_always_arrays():
+    x = Tensor(3.0, requires_grad=True)
+    y = x * x
+    assert (type(x.data), type(y.data), type(tg.sum(y).data)) == (np.ndarray,) * 3
+    assert (x.dtype, y.dtype, y.shape) == (np.float32, np.float32, ())
+    y.backward()
+    assert type(x.grad) is np.ndarray
+    (x * x).backward()  # added to what is there
+    assert type(x.grad) is np.ndarray
+    assert x.grad == 12
+    v = leaf()
+    (v @ v).backward()
+    assert type((v @ v).data) is np.ndarray
+
+
+def test_grads_share_memory_with_nothing():
+    x, y = leaf(), leaf()
+    out = x + y
+    g = np.ones(3)
+    out.retain_grad()
+    out.backward(g)
+    grads = [x.grad, y.grad, out.grad]
+    for i, a in enumerate(grads):
+        assert a.flags.writeable
+        assert a.flags.owndata
+        assert not any(np.shares_memory(a, b) for b in (*grads[:i], g, x.data, y.data))
+    x.grad = y.grad = None
+    x.sum().backward()  # sum's rule gives a read-only broadcast view
+    x.grad += 1
+    np.testing.assert_array_equal(x.grad, [2, 2, 2])
+
+
+# 9: Python scalars stay Python scalars, and every operator has its reflected form.
+
+
+def test_python_scalars_do_not_promote():
+    x = leaf(dtype=np.float32)
+    for y in (x * 2.0, 2.0 * x, x + 1, 1 - x, x / 3.0, 3.0 / x, x**2, 2.0**x, -x, abs(x), tg.maximum(x, 0.5)):
+        assert y.dtype == np.float32
+        (g,) = tg.grad(y.sum(), x)
+        assert g.dtype == np.float32
+    assert (x * np.float64(2)).dtype == np.float64  # NumPy's scalars promote, as NumPy 2 says
+
+
+def test_arrays_and_numpy_scalars_on_the_left():
+    t, a = leaf((1.0, 2.0, 4.0)), np.array([2.0, 3.0, 5.0])
+    for left in (a, np.float64(3), 3.0, [2.0, 3.0, 5.0]):
+        array = np.asarray(left)
+        pairs = [
+            (left + t, array + t.data, t + left),
+            (left - t, array - t.data, -(t - left)),
+            (left * t, array * t.data, t * left),
+            (left / t, array / t.data, 1 / (t / left)),
+            (left**t, array**t.data, left**t),
+        ]
+        for reflected, expected, other in pairs:
+            assert isinstance(reflected, Tensor)
+            np.testing.assert_allclose(reflected.data, expected, rtol=1e-6)
+            np.testing.assert_allclose(other.data, expected, rtol=1e-6)
+    assert isinstance(a @ t, Tensor)
+    assert (a @ t).item() == a @ t.data
+    assert isinstance(np.ones((2, 3)) @ t, Tensor)
+    assert isinstance(np.ones(3, np.float32) * t, Tensor)
+
+
+# 11: a graph recorded before a change of its leaves is refused.
+
+
+def test_a_stale_graph_names_the_parameter_and_the_operation():
+    w = leaf()
+    w.name = "0.weight"
+    loss = (w * 2.0).sum()
+    w.assign(w.data + 1)
+    with pytest.raises(GradientError, match=r"'0.weight' was changed .* after multiply had used it"):
+        loss.backward()
+    (w * 2.0).sum().backward()  # recorded after the change
+    np.testing.assert_array_equal(w.grad, [2, 2, 2])
+
+
+def test_a_change_of_another_leaf_makes_nothing_stale():
+    w, other = leaf(), leaf()
+    loss = (w * 2.0).sum()
+    other.assign([0.0, 0.0, 0.0])
+    loss.backward()
+    data = Tensor(np.ones(3))
+    loss = (w * data).sum()
+    mark_changed(data)  # data that needs no gradient is an operand too
+    with pytest.raises(GradientError, match="'b' was changed"):
+        loss.backward()
