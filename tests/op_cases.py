@@ -165,22 +165,18 @@ for axis in (-1, 0, 1, (0, 1)):
             axis=axis,
         )
 
-case(
-    shaping.reshape,
-    lambda x, shape: x.reshape(shape),
-    [anything],
-    ((2, 6),),
-    fixed_shapes(((12,),), ((2, 6),), ((1, 3, 4),)),
-    shape=(4, 3),
-)
-case(
-    shaping.reshape,
-    lambda x, shape: x.reshape(shape),
-    [anything],
-    ((2, 6),),
-    fixed_shapes(((12,),), ((4, 0),), ((),)),
-    shape=(-1,),
-)
+for shapes, shape in (
+    ((((2, 6),), ((12,),), ((1, 3, 4),)), (4, 3)),
+    ((((2, 6),), ((4, 0),), ((),)), (-1,)),
+):
+    case(
+        shaping.reshape,
+        lambda x, shape: x.reshape(shape),
+        [anything],
+        shapes[0],
+        fixed_shapes(*shapes),
+        shape=shape,
+    )
 unary(shaping.transpose, np.transpose, anything)
 case(
     shaping.transpose,
