@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_sm.backend import random_generator
+from tinygrad_sm.backend import described, random_generator
 from tinygrad_sm.nn.module import Module
 from tinygrad_sm.ops import elementwise
 from tinygrad_sm.ops.linalg import linear
@@ -42,15 +42,16 @@ class Linear(Module):
 
     def forward(self, x: Any) -> Tensor:
         """Return x Wᵀ + b for x of shape (..., in_features)."""
-        if x.ndim == 0 or x.shape[-1] != self.in_features:
-            raise ValueError(self._mismatch(x.shape))
+        shape = getattr(x, "shape", ())
+        if shape[-1:] != (self.in_features,):
+            raise ValueError(self._mismatch(x, shape))
         return linear(x, self.weight, self.bias)
 
-    def _mismatch(self, shape: tuple[int, ...]) -> str:
+    def _mismatch(self, x: Any, shape: tuple[int, ...]) -> str:
         name = (self.weight.name or "").removesuffix("weight").removesuffix(".")
         message = (
             f"Linear({self.in_features}, {self.out_features}){f' at {name!r}' if name else ''}: "
-            f"expected input of shape (..., {self.in_features}), got shape {shape}"
+            f"expected input of shape (..., {self.in_features}), got {described(x)}"
         )
         if len(shape) > 2 and math.prod(shape[1:]) == self.in_features:
             message += f": put Flatten() before it, which makes it ({shape[0]}, {self.in_features})"

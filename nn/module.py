@@ -34,11 +34,9 @@ class Module:
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
-        if isinstance(value, Module):
-            for path, tensor in value._named_tensors(f"{name}."):
-                tensor.name = path
-        elif isinstance(value, Tensor) and value.node is None:
-            value.name = name  # so that messages can say which parameter they speak of
+        if isinstance(value, Module | Tensor):
+            for path, tensor in self._named_tensors():
+                tensor.name = path  # so that messages can say which parameter they speak of
 
     def forward(self, *inputs: Any) -> Any:
         """Compute the result; each kind of Module says how."""

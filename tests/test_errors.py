@@ -194,14 +194,15 @@ TABLE = {
     "Linear without Flatten": (
         linear_mismatch,
         ValueError,
-        r"Linear\(784, 10\) at '1': expected input of shape \(\.\.\., 784\), got shape \(128, 1, 28, 28\): put "
+        r"Linear\(784, 10\) at '1': expected input of shape \(\.\.\., 784\), got float32 \(128, 1, 28, 28\): put "
         r"Flatten\(\) before it, which makes it \(128, 784\)",
     ),
     "Linear of a wrong width": (
         lambda: nn.Linear(3, 2)(np.zeros((4, 5), np.float32)),
         ValueError,
-        r"Linear\(3, 2\): expected input of shape \(\.\.\., 3\), got shape \(4, 5\)",
+        r"Linear\(3, 2\): expected input of shape \(\.\.\., 3\), got float32 \(4, 5\)",
     ),
+    "Linear of a list": (lambda: nn.Linear(3, 2)([1.0, 2, 3]), ValueError, r"Linear.*got list \[1.0, 2, 3\]"),
     "Linear without inputs": (lambda: nn.Linear(0, 2), ValueError, "Linear: expected in_features of at least 1, got 0"),
     "Sequential of a function": (
         lambda: nn.Sequential(np.tanh),

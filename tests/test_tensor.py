@@ -172,6 +172,10 @@ def test_hooks_see_the_complete_gradient_and_may_replace_it():
 
 
 def test_hooks_get_arrays_for_scalars_too_and_answer_in_the_right_shape():
+    z = Tensor([1.0], requires_grad=True)
+    z.register_hook(lambda g: np.float64(3) * g.astype(np.float64))
+    (z * 1.0).backward()
+    assert (z.grad.dtype, z.grad.tolist()) == (np.float32, [3])
     x = Tensor(2.0, requires_grad=True)
     types = []
     y = x * x

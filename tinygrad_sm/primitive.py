@@ -124,7 +124,7 @@ class Primitive:
         return result
 
     def _as_operands(self, given: tuple[Any, ...]) -> list[Any]:
-        """Return the operands with what is neither Traced, array nor number, as a list of numbers, made an array."""
+        """Return the operands with lists of numbers, and whatever else NumPy can read, made arrays."""
         try:
             return [x if isinstance(x, Traced) or type(x) in PLAIN_OPERANDS else as_array(x) for x in given]
         except (TypeError, ValueError) as error:

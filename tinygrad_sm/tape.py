@@ -200,13 +200,15 @@ def sum_to_shape(g: Any, shape: tuple[int, ...]) -> Any:
 
 
 def _hooked(value: Traced, hook: Callable[[Any], Any], g: Any) -> Any:
-    """Return what the hook makes of the gradient; None leaves it as it is."""
+    """Return what the hook makes of the gradient, in the dtype of the value; None leaves it as it is."""
     replaced = hook(g if isinstance(g, Traced) else as_array(g))
     if replaced is None:
         return g
+    if isinstance(replaced, Traced) and not isinstance(g, Traced):
+        replaced = replaced.data
     if getattr(replaced, "shape", None) != value.data.shape:
         raise ValueError(f"a hook must return None or a gradient of {value.data.shape}, got {described(replaced)}")
-    return replaced
+    return replaced.astype(value.data.dtype)
 
 
 def check_gradient(root: Traced, g: Any) -> Array:
