@@ -15,7 +15,7 @@ import math
 import os
 import struct
 import zlib
-from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import IO
 
 import numpy as np
@@ -53,16 +53,15 @@ class GzipMember:
         return data
 
 
-def read_idx(path: Traversable, dimensions: int, sha256: str | None = None) -> Array:
+def read_idx(path: Path, dimensions: int, sha256: str | None = None) -> Array:
     """Return the data of an IDX file of unsigned bytes, gzipped or plain: its content tells which, not its name.
 
-    path : pathlib.Path, or a file in a package as `importlib.resources.files` finds it
+    path : the file
     dimensions : the number of dimensions that the file must have, 1 for labels and 3 for images
     sha256 : the SHA-256 in hexadecimal that the unpacked file, header included, must have
     Returns an array of uint8. Raises DatasetError if the file is unreadable or not exactly what it should be.
 
-    >>> from importlib import resources
-    >>> read_idx(resources.files("tinygrad_sm.datasets") / "t10k-labels-idx1-ubyte.gz", dimensions=1)[:5]
+    >>> read_idx(Path(__file__).parent / "t10k-labels-idx1-ubyte.gz", dimensions=1)[:5]
     array([7, 2, 1, 0, 4], dtype=uint8)
     """
     try:
@@ -72,7 +71,7 @@ def read_idx(path: Traversable, dimensions: int, sha256: str | None = None) -> A
         raise _fault(path, "a file that can be read to its end", str(error)) from error
 
 
-def _read_open_file(file: IO[bytes], path: Traversable, dimensions: int, sha256: str | None) -> Array:
+def _read_open_file(file: IO[bytes], path: Path, dimensions: int, sha256: str | None) -> Array:
     """Read the file from its start; each check stands before the first step that relies on it."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
@@ -106,8 +105,8 @@ def _read_open_file(file: IO[bytes], path: Traversable, dimensions: int, sha256:
 
 
 def read_labelled_images(
-    images_path: Traversable,
-    labels_path: Traversable,
+    images_path: Path,
+    labels_path: Path,
     images_sha256: str | None = None,
     labels_sha256: str | None = None,
     classes: int = 10,
@@ -126,7 +125,7 @@ def read_labelled_images(
     return images, labels
 
 
-def _fault(path: Traversable, expected: str, got: str) -> DatasetError:
+def _fault(path: Path, expected: str, got: str) -> DatasetError:
     """Return the error that says what is wrong with the file and what to do."""
     remedy = "put the right file there, or install tinygrad_sm again if the file came with it"
     return DatasetError(f"{path}: expected {expected}, got {got}: {remedy}")

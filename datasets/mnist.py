@@ -7,7 +7,7 @@
 MNIST-LICENSE.md names the authors and the licence of the data.
 """
 
-from importlib import resources
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -74,7 +74,7 @@ def mnist(split: str = "train", scale: str | None = "unit") -> LabelledImages:
     if scale not in SCALES:
         raise ValueError(f"scale must be 'unit', 'center', 'standard' or None, got {scale!r}")
 
-    folder = resources.files("tinygrad_sm.datasets")
+    folder = Path(__file__).parent
     (images_name, images_sha256), (labels_name, labels_sha256) = FILES[split]
     pixels, labels = read_labelled_images(folder / images_name, folder / labels_name, images_sha256, labels_sha256)
 

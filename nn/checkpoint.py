@@ -1,6 +1,7 @@
 """Models in files: the parameters and buffers of a Module as one safetensors file, which holds arrays and no code."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from tinygrad_sm.nn.module import Module
 
 def save(path: str | os.PathLike[str], model: Module) -> None:
     """Write the state of the model to a safetensors file."""
-    from safetensors.numpy import save_file  # imported when first used: it is not needed to compute
+    from safetensors.numpy import save as to_bytes  # imported when first used: it is not needed to compute
 
-    # safetensors writes wrong values, in silence, for arrays that are not contiguous
-    save_file({name: np.ascontiguousarray(to_numpy(array)) for name, array in model.state_dict().items()}, path)
+    # safetensors gives wrong values, in silence, for arrays that are not contiguous
+    state = {name: np.ascontiguousarray(to_numpy(array)) for name, array in model.state_dict().items()}
+    Path(path).write_bytes(to_bytes(state))
 
 
 def load(path: str | os.PathLike[str], model: Module) -> None:

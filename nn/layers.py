@@ -37,7 +37,8 @@ class Linear(Module):
         self.out_features = out_features
         bound = 1 / math.sqrt(in_features)
         draw = random_generator().uniform
-        self.weight = Parameter(draw(-bound, bound, (out_features, in_features)).astype(np.float32))
+        weight = draw(-bound, bound, (out_features, in_features)).astype(np.float32)
+        self.weight = Parameter(np.asfortranarray(weight))  # the layout in which its gradient comes and BLAS is quick
         self.bias = Parameter(draw(-bound, bound, out_features).astype(np.float32)) if bias else None
 
     def forward(self, x: Any) -> Tensor:

@@ -6,7 +6,6 @@ import hashlib
 import importlib
 import struct
 import tracemalloc
-import zipfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -47,12 +46,6 @@ def test_a_sound_file_gives_its_array(tmp_path: Path, content: bytes) -> None:
     assert array.dtype == np.uint8
     assert array.flags.writeable
     np.testing.assert_array_equal(array, IMAGES)
-
-
-def test_a_file_of_a_package_in_a_zip_archive_is_read(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "package.zip", "w") as archive:
-        archive.writestr("images.gz", PACKED)
-    np.testing.assert_array_equal(read_idx(zipfile.Path(tmp_path / "package.zip") / "images.gz", 3), IMAGES)
 
 
 FAULTS: dict[str, tuple[bytes, str]] = {

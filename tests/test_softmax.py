@@ -162,6 +162,16 @@ def test_masked_logits_get_no_gradient_and_leave_the_rest_right():
     assert cross_entropy(MASKED[:1], np.array([1])) == INF  # the label itself is masked
 
 
+def test_half_precision_holds_many_classes_and_examples():
+    logits = Tensor(np.zeros((256, 1000), np.float16), requires_grad=True)
+    loss = cross_entropy(logits, np.zeros(256, np.int64))
+    loss.backward()
+    assert (loss.dtype, logits.grad.dtype) == (np.float16, np.float16)
+    np.testing.assert_allclose(loss.item(), np.log(1000), rtol=2e-3)
+    np.testing.assert_allclose(logits.grad[:, 0], -0.999 / 256, rtol=2e-3)
+    np.testing.assert_allclose(logits.grad[:, 1:], 0.001 / 256, rtol=0.02)
+
+
 def test_nan_is_never_hidden():
     z = Tensor([[np.nan, 0.0], [0.0, 0.0]], requires_grad=True)
     loss = cross_entropy(z, np.array([0, 1]))

@@ -123,7 +123,7 @@ def check_labels(labels: Array, classes: int) -> None:
         raise IndexError(f"labels: expected 0..{classes - 1} for {classes} classes, got {labels[row]} in row {row}")
 
 
-_generator = np.random.default_rng()
+_generator: "np.random.Generator | None" = None  # made when first used: NumPy imports its random numbers only then
 
 
 def manual_seed(seed: int) -> None:
@@ -132,6 +132,9 @@ def manual_seed(seed: int) -> None:
     _generator = np.random.default_rng(seed)
 
 
-def random_generator() -> np.random.Generator:
+def random_generator() -> "np.random.Generator":
     """Return the one generator of all draws. It draws on the host, so that a seed means the same on every device."""
+    global _generator
+    if _generator is None:
+        _generator = np.random.default_rng()
     return _generator

@@ -135,7 +135,7 @@ def _by_element(arrays: list[Any], derivative: Callable[..., Any], scalar: Calla
     return results
 
 
-def _guard(scalar: Callable[..., Any], arrays: list[Any], gradient: list[Any], random: np.random.Generator) -> None:
+def _guard(scalar: Callable[..., Any], arrays: list[Any], gradient: list[Any], random: "np.random.Generator") -> None:
     """Refuse complex steps that one central difference, along a random direction, does not bear out."""
     directions = [random.standard_normal(x.shape) for x in arrays]
 

@@ -104,12 +104,11 @@ one_hot.vjp(None)
 
 
 def _residual(logits, target):
-    """(p − y) / N, the gradient of the cross-entropy with respect to the logits, in the framework's operations."""
-    N, C = logits.shape
+    """Return p − y in the framework's operations: N times the gradient of cross_entropy with respect to the logits."""
     p = softmax(logits)
-    y = one_hot(target, C, logits.dtype) if target.ndim == 1 else target
+    y = one_hot(target, logits.shape[1], logits.dtype) if target.ndim == 1 else target
     has_mass = p.sum(axis=1, keepdims=True) > 0
-    return (p * y.sum(axis=1, keepdims=True) - y * has_mass) / N
+    return p * y.sum(axis=1, keepdims=True) - y * has_mass
 
 
 @primitive(analytic=True, saves=_residual)
@@ -130,23 +129,23 @@ def cross_entropy(logits, target, /):
     xp = array_module(logits)
     N = len(logits)
     # Class-major: NumPy is slow in reducing over a last axis that is short, and C mostly is.
-    _, z, p, sums = _shifted(xp.ascontiguousarray(logits.T), axis=0)
-    has_mass = p.sum(axis=0) > 0
-    p /= sums * N
+    maxima, z, p, sums = _shifted(xp.ascontiguousarray(logits.T), axis=0)
+    has_mass = maxima[0] > -xp.inf  # False for a fully masked row
+    p /= sums
     if target.ndim == 1:
         place = target, xp.arange(N)
         loss = xp.log(sums[0]) - z[place]
-        p[place] -= has_mass / N
+        p[place] -= has_mass
     else:
         y = target.T
         mass = y.sum(axis=0)
         loss = mass * xp.log(sums[0]) - xp.sum(y * xp.where(y == 0, 0, z), axis=0)
-        p = p * mass - y * has_mass / N
-    return loss.mean(), p.T
+        p = p * mass - y * has_mass
+    return loss.sum() / N, p.T
 
 
 cross_entropy.vjp(
-    lambda g, out, logits, target, saved: g * saved,
+    lambda g, out, logits, target, saved: g / len(logits) * saved,
     lambda g, out, logits, target, saved: g * log_softmax(logits) / -len(logits),
 )
 

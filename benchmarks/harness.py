@@ -1,0 +1,144 @@
+"""Compare alternatives fairly: each in a process of its own, in turn, round by round.
+
+An alternative is a function that prepares the work, importing what it needs, and returns `run`, which does the work
+once and returns a number that must be the same for all. Only figures of one round are compared with each other: a
+machine that is busy for a while slows both sides of a ratio. What is reported is the median of these comparisons.
+"""
+
+import math
+import multiprocessing
+import operator
+import os
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+SPAWN = multiprocessing.get_context("spawn")  # fresh interpreters, which have imported nothing
+
+MODULES = {"PyTorch": "torch"}
+"""What must be importable for an alternative that may be left out."""
+
+THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+"""Libraries read these when they are loaded; PyTorch takes the number of its own threads from the third."""
+
+PAUSE = 0.3
+"""Seconds before each run: the threads of a BLAS wait for more work in a busy loop, and would disturb the next one."""
+
+
+class Reply(NamedTuple):
+    """The value and the time of a run, and the peak memory (MiB) of the process so far where it can be asked."""
+
+    peak: float | None
+    value: float = math.nan
+    seconds: float = math.nan
+
+
+class Worker:
+    """A process that stays alive, holds one alternative and runs it on command."""
+
+    def __init__(self, alternative: Callable[..., Any], threads: int, **setting: Any):
+        os.environ.update(dict.fromkeys(THREADS, str(threads)))  # the new process begins with them
+        self.pipe, theirs = SPAWN.Pipe()
+        SPAWN.Process(target=serve, args=(theirs, alternative, setting), daemon=True).start()
+        theirs.close()  # so that the pipe breaks when the process dies
+        self.ready: Reply = self.pipe.recv()
+
+    def run(self) -> Reply:
+        """Let it run once."""
+        self.pipe.send(True)
+        return self.pipe.recv()  # an EOFError here means that the process died; its traceback stands above
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.pipe.close()
+
+
+def serve(pipe: Any, alternative: Callable[..., Any], setting: dict[str, Any]) -> None:
+    """Be the process of a Worker: prepare, then run for each message until the pipe is closed."""
+    run = alternative(**setting)
+    pipe.send(Reply(peak_memory()))
+    while True:
+        try:
+            pipe.recv()
+        except EOFError:
+            return
+        start = time.perf_counter()
+        value = run()
+        seconds = time.perf_counter() - start
+        pipe.send(Reply(peak_memory(), value, seconds))
+
+
+def peak_memory() -> float | None:
+    """Return the largest resident memory that this process has had, in MiB; None on Windows."""
+    if not find_spec("resource"):
+        return None
+    import resource
+
+    unit = 2**20 if os.uname().sysname == "Darwin" else 2**10  # macOS counts bytes, others KiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def installed(alternatives: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the alternatives that this interpreter can run, and print which it cannot."""
+    missing = [name for name in alternatives if name in MODULES and not find_spec(MODULES[name])]
+    for name in missing:
+        print(f"\n{name} is not installed: left out")
+    return {name: alternative for name, alternative in alternatives.items() if name not in missing}
+
+
+def time_rounds(
+    alternatives: Mapping[str, Callable[..., Any]], threads: int, rounds: int, tolerance: float, **setting: Any
+) -> dict[str, list[float]]:
+    """Return the milliseconds of each run, after a first round that warms up and checks that the values agree."""
+    order = random.Random(0)
+    with ExitStack() as stack:
+        workers = {n: stack.enter_context(Worker(a, threads, **setting)) for n, a in alternatives.items()}
+        check_agreement([worker.run() for worker in workers.values()], tolerance)
+        milliseconds: dict[str, list[float]] = {name: [] for name in workers}
+        for _ in range(rounds):
+            for name in order.sample(list(workers), len(workers)):
+                time.sleep(PAUSE)
+                milliseconds[name].append(1e3 * workers[name].run().seconds)
+    return milliseconds
+
+
+def check_agreement(replies: Iterable[Reply], tolerance: float) -> None:
+    """Raise unless all values are equal within the relative tolerance: only equal work may be compared."""
+    values = [reply.value for reply in replies]
+    if not all(math.isclose(value, values[0], rel_tol=tolerance) for value in values):
+        raise RuntimeError(f"the alternatives do not compute the same: {values}")
+
+
+def report(
+    title: str,
+    unit: str,
+    measured: Mapping[str, list[float]],
+    reference: str,
+    compare: Callable[[float, float], float] = operator.truediv,
+) -> dict[str, float]:
+    """Print a table of the medians, with those of the comparisons with the reference; return the latter."""
+    words = "ratio to" if compare is operator.truediv else f"{unit} over"
+    print(f"\n| {title} | median {unit} | {words} {reference} [quartiles] |\n| --- | ---: | ---: |")
+    medians = {}
+    for name, figures in measured.items():
+        shown = "1" if compare is operator.truediv else "0"
+        if reference not in measured:
+            shown = "—"
+        elif name != reference:
+            compared = [compare(*pair) for pair in zip(figures, measured[reference], strict=True)]
+            low, medians[name], high = statistics.quantiles(compared * 2 if len(compared) == 1 else compared, n=4)
+            shown = f"{medians[name]:.2f} [{low:.2f}, {high:.2f}]"
+        print(f"| {name} | {statistics.median(figures):.1f} | {shown} |")
+    return medians
+
+
+def verdict(target: str, limit: float, measured: float | None) -> None:
+    """Print whether the target, of which `limit` is the number, was reached."""
+    result = "not measured" if measured is None else f"{measured:.2f}, {'reached' if measured <= limit else 'missed'}"
+    print(f"\ntarget: {target}: {result}")

@@ -1,0 +1,35 @@
+"""What `import tinygrad_sm` costs over `import numpy`: the time of whole interpreters that do nothing else."""
+
+import operator
+import subprocess
+import sys
+import time
+
+from benchmarks.harness import installed, report, verdict
+
+STATEMENTS = {"NumPy": "import numpy", "tinygrad_sm": "import tinygrad_sm", "PyTorch": "import torch"}
+LIMIT = 30  # ms
+
+
+def benchmark(threads: list[int], rounds: int) -> None:
+    """Compare the times, and show which modules take most of the framework's."""
+    statements = installed(STATEMENTS)
+    times: dict[str, list[float]] = {name: [] for name in statements}
+    for i in range(rounds + 1):
+        for name, statement in statements.items():
+            start = time.perf_counter()
+            subprocess.run([sys.executable, "-c", statement], check=True)
+            if i:  # the first round brings the files into memory and writes the bytecode
+                times[name].append(1e3 * (time.perf_counter() - start))
+    extra = report("an interpreter that imports", "ms", times, "NumPy", operator.sub)
+    print("\nlongest, by -X importtime:", ", ".join(f"{name} {ms:.1f} ms" for name, ms in own_times()[:5]))
+    verdict(f"tinygrad_sm at most {LIMIT} ms over NumPy", LIMIT, extra["tinygrad_sm"])
+
+
+def own_times() -> list[tuple[str, float]]:
+    """Return what is imported for tinygrad_sm after NumPy, with the time (ms) of each module alone, longest first."""
+    command = [sys.executable, "-X", "importtime", "-c", "import numpy; import tinygrad_sm"]
+    log = subprocess.run(command, check=True, capture_output=True, text=True).stderr
+    _, _, after = log.partition("| numpy\n")  # a module stands under those that it imports
+    rows = [line.removeprefix("import time:").split("|") for line in after.splitlines()]
+    return sorted(((name.strip(), int(own) / 1e3) for own, _, name in rows), key=lambda row: -row[1])
