@@ -31,6 +31,6 @@ def load(path: str | os.PathLike[str], model: Module) -> None:
 
     try:
         state: dict[str, Any] = load_file(path)
-    except SafetensorError as error:
+    except (SafetensorError, TypeError) as error:  # TypeError: a dtype that NumPy does not have, as bfloat16
         raise CheckpointError(f"{os.fspath(path)}: expected a safetensors file, but {error}") from error
     model.load_state_dict(state)

@@ -28,6 +28,8 @@ def nll_loss(log_probabilities: Any, labels: Any) -> Any:
     Of logits, nll_loss(log_softmax(logits), labels) is cross_entropy(logits, labels).
     """
     labels = labels.data if isinstance(labels, Traced) else as_array(labels)
+    if not isinstance(log_probabilities, Traced):
+        log_probabilities = as_array(log_probabilities)
     check_target("nll_loss", log_probabilities, labels, probabilities_fit=False)
     rows = array_module(labels).arange(len(labels))
     return log_probabilities[rows, labels].sum() / -len(labels)

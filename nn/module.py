@@ -15,7 +15,7 @@ are leaf Tensors and require a gradient; its buffers are its other leaf Tensors.
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from tinygrad_sm.backend import as_array, owned_copy
+from tinygrad_sm.backend import as_array, described, owned_copy
 from tinygrad_sm.errors import CheckpointError
 from tinygrad_sm.tensor import Tensor
 
@@ -27,12 +27,21 @@ class LoadedKeys(NamedTuple):
     unexpected: list[str]
 
 
+def _is_leaf(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.node is None
+
+
 class Module:
     """What all layers, losses and models are: a function of Tensors or arrays, `forward`, with parameters."""
 
     training = True
 
     def __setattr__(self, name: str, value: Any) -> None:
+        old = vars(self).get(name)
+        if isinstance(old, Tensor) and old.requires_grad and not (value is None or _is_leaf(value)):
+            raise TypeError(
+                f"{name} is a parameter: expected a leaf Tensor or None in its place, got {described(value)}"
+            )
         object.__setattr__(self, name, value)
         if isinstance(value, Module | Tensor):
             for path, tensor in self._named_tensors():
@@ -112,6 +121,7 @@ class Module:
             for path, array in new.items()
             if path in own and (array.shape != own[path].shape or array.dtype != own[path].dtype)
         ]
+        wrong += [f"{path}: read-only" for path in own if path in new and not own[path].data.flags.writeable]
         if strict:
             wrong += [f"{path}: missing" for path in keys.missing]
             wrong += [f"{path}: unexpected" for path in keys.unexpected]

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from tinygrad_sm.backend import array_module, described
+from tinygrad_sm.backend import array_module, described, is_array
 from tinygrad_sm.tape import mark_changed
 from tinygrad_sm.tensor import Tensor
 
@@ -33,7 +33,7 @@ class SGD:
 
     def __init__(
         self,
-        parameters: Iterable[Tensor],
+        params: Iterable[Tensor],
         lr: float,
         momentum: float = 0.0,
         nesterov: bool = False,
@@ -44,7 +44,7 @@ class SGD:
                 raise ValueError(f"SGD: expected {name} of at least 0, got {value}")
         if nesterov and momentum == 0:
             raise ValueError("SGD: nesterov needs a momentum above 0, such as momentum=0.9")
-        self.parameters = _checked(parameters)
+        self.params = _checked(params)
         self.lr = lr
         self.momentum = momentum
         self.nesterov = nesterov
@@ -54,13 +54,15 @@ class SGD:
 
     def zero_grad(self) -> None:
         """Forget the gradients: set `.grad` of every parameter to None."""
-        for parameter in self.parameters:
+        for parameter in self.params:
             parameter.grad = None
 
     def step(self) -> None:
         """Change every parameter that has a gradient by the formulas above."""
         lr, momentum, weight_decay = float(self.lr), float(self.momentum), float(self.weight_decay)
-        for i, parameter in enumerate(self.parameters):
+        for parameter in self.params:
+            _check_grad(parameter)
+        for i, parameter in enumerate(self.params):
             if parameter.grad is None:
                 continue
             data, g = parameter.data, parameter.grad
@@ -84,6 +86,16 @@ class SGD:
             else:
                 data -= xp.multiply(g, lr, out=scratch)
             mark_changed(parameter)
+
+
+def _check_grad(parameter: Tensor) -> None:
+    """Raise unless `.grad` is None or an array like the data, as backward() leaves it: no step stops half-way."""
+    grad = parameter.grad
+    if grad is not None and not (is_array(grad) and grad.shape == parameter.shape):
+        name = parameter.name or "a parameter"
+        raise ValueError(
+            f"step: expected the grad of {name} to be an array of {parameter.shape}, got {described(grad)}"
+        )
 
 
 def _checked(parameters: Iterable[Tensor]) -> list[Tensor]:

@@ -24,6 +24,10 @@ def positive(random, shape):
     return random.uniform(0.3, 3, shape)
 
 
+def whole_and_zero(random, shape):
+    return random.integers(-1, 3, shape).astype(float)
+
+
 def nonzero(random, shape):
     return random.uniform(0.3, 3, shape) * random.choice([-1.0, 1.0], shape)
 
@@ -109,6 +113,14 @@ binary(elementwise.subtract, np.subtract, anything, anything)
 binary(elementwise.multiply, np.multiply, anything, anything)
 binary(elementwise.divide, np.divide, anything, nonzero)
 binary(elementwise.power, np.power, positive, anything)
+case(
+    elementwise.power,
+    np.power,
+    [positive, whole_and_zero],
+    ((2, 3), (2, 3)),
+    fixed_shapes(((2, 3), (2, 3)), ((), (4,))),
+    label="power with zero and whole exponents",
+)
 binary(elementwise.maximum, np.maximum, distinct, between)
 case(
     lambda a, b, condition: elementwise.where(condition, a, b),
@@ -144,7 +156,7 @@ for axis, keepdims in ((None, False), (0, False), (-1, True), ((0, 2), False), (
     shapes = hnp.array_shapes(min_dims=3, max_dims=3, min_side=1, max_side=3).map(lambda shape: (shape,))
     for op, oracle, domain in (
         (reductions.sum, np.sum, anything),
-        (composed.mean, np.mean, anything),
+        (reductions.mean, np.mean, anything),
         (reductions.max, np.max, distinct),
         (softmax.logsumexp, lambda x, axis, keepdims: np.log(np.exp(x).sum(axis=axis, keepdims=keepdims)), anything),
     ):
@@ -220,6 +232,10 @@ INDICES = (
     np.array([True, False, True]),
     np.arange(12).reshape(3, 4) % 3 == 0,
     (np.array([True, False, True]), np.array([1, 1])),
+    ((0, 0, 2), (1, 1, 3)),
+    ((0, 0, 2),),
+    np.ma.array([0, 0, 2]),
+    (True, 1),
 )
 for number, index in enumerate(INDICES):
     case(
@@ -314,4 +330,12 @@ case(
     ((3, 4), (3, 4)),
     fixed_shapes(((3, 4), (3, 4)), ((1, 2), (1, 2)), ((2, 1), (2, 1))),
     label="cross_entropy of probabilities",
+)
+case(
+    softmax.cross_entropy,
+    cross_entropy_by_loops,
+    [anything, positive],
+    ((3, 4), (3, 4)),
+    fixed_shapes(((3, 4), (3, 4))),
+    label="cross_entropy of weights that do not sum to 1",
 )

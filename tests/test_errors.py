@@ -110,6 +110,24 @@ TABLE = {
         ValueError,
         r"assign: expected shape \(4, 3\), got .*\(1,\)",
     ),
+    "assign to a read-only array": (
+        lambda: Tensor(np.broadcast_to(1.0, (2,))).assign([1.0, 2.0]),
+        ValueError,
+        "assign: the array of this Tensor is read-only.*",
+    ),
+    "moving to a device": (lambda: Tensor(1.0).to("cuda"), DeviceError, "expected device 'cpu', got 'cuda'.*"),
+    "grad of a matrix": (lambda: tg.grad(leaf() * 1, leaf()), ValueError, r"grad\(\) needs a scalar, got .*"),
+    "grad of an array": (lambda: tg.grad(X, leaf()), TypeError, "grad: expected a Tensor as output, got float32 .*"),
+    "grad by an array": (
+        lambda: tg.grad(leaf().sum(), X),
+        TypeError,
+        "grad: expected a Tensor as input, got float32 .*",
+    ),
+    "too few grad_outputs": (
+        lambda: tg.grad([leaf(), leaf()], leaf(), [X]),
+        ValueError,
+        "grad: expected one of grad_outputs for each of 2 outputs, got 1",
+    ),
     "device": (lambda: Tensor(1.0, device="cuda"), DeviceError, "expected device 'cpu', got 'cuda'.*"),
     # operations: NumPy's own message, with a note that names the operation and what came
     "shapes that do not broadcast": (
@@ -167,6 +185,8 @@ TABLE = {
         TypeError,
         r"cross_entropy: a target of shape \(4, 3\) holds probabilities and must be floating, got int64.*\n.*",
     ),
+    "logits that are a number": (lambda: cross_entropy(1.0, [0]), ValueError, "cross_entropy: .* got float 1.0\n.*"),
+    "no classes": (lambda: cross_entropy(leaf((4, 0)), [0] * 4), ValueError, r"cross_entropy: .*float32 \(4, 0\)\n.*"),
     "one number as target": (lambda: cross_entropy(leaf(), 1), ValueError, r"cross_entropy: .*, got int 1\n.*"),
     "empty batch": (
         lambda: cross_entropy(leaf((0, 3)), np.zeros(0, int)),
@@ -234,6 +254,8 @@ TABLE = {
         ValueError,
         "parameter 0 has a read-only array.*",
     ),
+    "a parameter that requires no gradient": (lambda: nn.optim.SGD([Tensor(X)], 0.1), ValueError, "parameter 0, .*"),
+    "endless lr": (lambda: nn.optim.SGD([leaf()], lr=np.inf), ValueError, "SGD: expected lr .*, got inf"),
     "negative lr": (lambda: nn.optim.SGD([leaf()], lr=-1), ValueError, "SGD: expected lr of at least 0, got -1"),
     "lr that is NaN": (lambda: nn.optim.SGD([leaf()], lr=np.nan), ValueError, "SGD: expected lr .*, got nan"),
     "nesterov without momentum": (

@@ -135,6 +135,12 @@ def test_observers_see_every_forward_and_rule_and_may_replace_them():
     assert [name for phase, name in log if phase == "forward"][:4] == ["multiply", "exp", "sum", "log"]
     assert [name for phase, name in log if phase == "backward"] == ["sum", "exp", "multiply"]
 
+    def plus(n):
+        return lambda phase, op, function: lambda *args, **kwargs: function(*args, **kwargs) + n
+
+    with observe(plus(1)), observe(plus(10)):
+        assert tg.exp(0.0) == 12  # both, one around the other
+
     with observe(
         lambda phase, op, function: (lambda *a, **k: function(*a, **k) * 0) if phase == "backward" else function
     ):

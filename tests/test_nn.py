@@ -34,6 +34,9 @@ def test_parameters_come_in_the_order_of_definition_and_once():
     assert list(model.state_dict()) == [*names[:3], "offset", "head.weight"]
     assert next(model.parameters()) is model.scale
     assert [type(m).__name__ for m in model.modules()] == ["TwoHeads", "Sequential", "Linear", "ReLU", "Linear"]
+    for wrong in (model.scale * 2, np.ones(1), "gone"):
+        with pytest.raises(TypeError, match="scale is a parameter: expected a leaf Tensor or None in its place"):
+            model.scale = wrong
     model.note = model.scale * 2  # a result is no parameter
     assert len(list(model.parameters())) == 4
     model.head.weight.requires_grad_(False)  # frozen: a buffer now
@@ -105,6 +108,11 @@ def test_a_state_that_does_not_fit_changes_nothing_and_lists_all_differences():
     ]
     for name, array in model.state_dict().items():
         np.testing.assert_array_equal(array, before[name])
+    model.fixed = Tensor(np.broadcast_to(np.float32(1), (2,)))
+    with pytest.raises(CheckpointError, match="fixed: read-only"):
+        model.load_state_dict({**before, "fixed": np.zeros(2, np.float32)})
+    np.testing.assert_array_equal(model.scale.data, before["scale"])
+    del model.fixed
     keys = model.load_state_dict({"surplus": 1.0, "scale": np.array([5], np.float32)}, strict=False)
     assert keys.unexpected == ["surplus"]
     assert keys.missing == ["body.0.weight", "body.0.bias", "offset", "head.weight"]
@@ -222,6 +230,16 @@ def test_sgd_allocates_nothing_after_its_first_step():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < w.data.nbytes / 100
+
+
+def test_a_step_with_an_unfit_gradient_changes_nothing():
+    v, w = nn.Parameter([1.0, 2.0]), nn.Parameter(np.ones((2, 3)))
+    optimizer = nn.optim.SGD(params=[v, w], lr=0.1)
+    for wrong in (np.ones(3), tg.ones(2, 3), 1.0):
+        v.grad, w.grad = np.ones(2, np.float32), wrong
+        with pytest.raises(ValueError, match=r"step: expected the grad of a parameter to be an array of \(2, 3\), got"):
+            optimizer.step()
+        assert v.tolist() == [1, 2]
 
 
 def test_a_step_makes_graphs_stale():

@@ -163,7 +163,26 @@ def test_the_number_of_rules_is_checked_when_they_are_given():
         two.vjp_each(lambda i, g, out, *xs: g)
 
 
+def test_what_is_no_operation_is_refused_when_it_is_defined_or_called():
+    with pytest.raises(TypeError, match=r"f has no operands: put / after them in its signature"):
+
+        @primitive
+        def f(x):
+            return x
+
+    with pytest.raises(TypeError, match="multiply gives complex128, and only floats carry gradients"):
+        leaf() * 1j
+    assert (Tensor([1.0]) * 1j).dtype == np.complex64
+
+    @primitive
+    def to_python(x, /):
+        return float(x.sum())
+
+    assert type(to_python(Tensor([1.0])).data) is np.ndarray
+
+
 def test_an_operand_without_a_rule_refuses_what_requires_a_gradient():
+    assert tg.where(Tensor([True, False, True]), leaf(), leaf()).requires_grad
     condition = leaf()
     with pytest.raises(TypeError, match=r"where has no gradient with respect to condition: pass condition.detach\(\)"):
         tg.where(condition, 1.0, leaf())
@@ -195,8 +214,8 @@ def test_static_arguments_by_position_keyword_and_default():
     assert scaled(2.0, 3.0) == 6.0
 
 
-def test_linear_is_softmax_regressions_three_nodes():
-    """Two nodes make the loss of the flagship, and the walk over them gives p − y, transposed and summed."""
+def test_two_nodes_are_the_loss_of_softmax_regression():
+    """The walk over them gives (p − y)ᵀ x for the weight and its sum over the examples for the bias."""
     x, labels = np.random.default_rng(0).random((5, 4)), np.array([0, 2, 1, 1, 0])
     w, b = leaf(np.zeros((3, 4))), leaf(np.zeros(3))
     loss = cross_entropy(linear(x, w, b), labels)

@@ -146,6 +146,9 @@ def test_a_fully_masked_row_has_gradient_0(function):
     np.testing.assert_array_equal(first.data, np.zeros((3, 3)))
     (second,) = tg.grad(first.sum(), z)
     np.testing.assert_array_equal(second.data, np.zeros((3, 3)))
+    out = function(z)
+    out.backward(np.ones(out.shape))
+    np.testing.assert_array_equal(z.grad, np.zeros((3, 3)))
 
 
 def test_masked_logits_get_no_gradient_and_leave_the_rest_right():
@@ -170,6 +173,26 @@ def test_half_precision_holds_many_classes_and_examples():
     np.testing.assert_allclose(loss.item(), np.log(1000), rtol=2e-3)
     np.testing.assert_allclose(logits.grad[:, 0], -0.999 / 256, rtol=2e-3)
     np.testing.assert_allclose(logits.grad[:, 1:], 0.001 / 256, rtol=0.02)
+
+
+def test_half_precision_of_very_many_classes_and_examples():
+    for shape in ((2, 50_000), (20_000, 100), (70_000, 2)):
+        logits = Tensor(np.zeros(shape, np.float16), requires_grad=True)
+        loss = cross_entropy(logits, np.zeros(shape[0], np.int64))
+        np.testing.assert_allclose(loss.item(), np.log(shape[1]), rtol=2e-3)
+        loss.backward()
+        np.testing.assert_allclose(logits.grad[:, 0], (1 / shape[1] - 1) / shape[0], rtol=2e-2)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.bool_])
+def test_logits_of_whole_numbers_are_computed_in_float64(dtype):
+    z = np.array([[1, 0, 1], [0, 0, 1]], dtype)
+    for f in (tg.softmax, tg.log_softmax, lambda z: tg.logsumexp(z, axis=1), lambda z: cross_entropy(z, [0, 2])):
+        assert f(z).dtype == np.float64
+        np.testing.assert_array_equal(f(z), f(z.astype(np.float64)))
+    x = np.array([0, 1, 3], np.int8).astype(dtype)
+    np.testing.assert_array_equal(tg.sigmoid(x), tg.sigmoid(x.astype(np.float64)))
+    assert tg.sigmoid(np.array([-128], np.int8)) < 1e-50
 
 
 def test_nan_is_never_hidden():
@@ -197,3 +220,5 @@ def test_labels_of_every_integer_dtype(dtype):
     assert cross_entropy(z, labels.repeat(2)[::2]) == expected  # not contiguous
     assert cross_entropy(z, Tensor(labels)).item() == expected
     assert cross_entropy(z, [3, 0, 2]) == expected
+    assert cross_entropy(z, labels.astype(labels.dtype.newbyteorder())) == expected
+    assert one_hot(labels[:0], 4).shape == (0, 4)

@@ -85,6 +85,15 @@ def test_comparisons_and_arg_functions_give_plain_arrays():
     assert len({a, b, a}) == 2  # Tensors are hashed by identity
 
 
+def test_arg_functions_take_an_axis_and_formats_a_number():
+    a = Tensor([[1.0, 3.0], [2.0, 0.0]], requires_grad=True)
+    assert (a.argmax(axis=0).tolist(), a.argmin(axis=0).tolist()) == ([1, 0], [0, 1])
+    assert f"{a.sum():.2f} {a[0, 0]}" == "6.00 Tensor(1., shape=(), dtype=float32, device=cpu, made_by=getitem)"
+    with pytest.raises(ValueError, match="size"):
+        f"{a:.2f}"
+    assert (+a) is a
+
+
 def test_methods_are_the_operations():
     x = Tensor(np.random.default_rng(0).random((2, 3, 4)) + 0.5, requires_grad=True)
     for name in ("exp", "log", "sqrt", "abs", "relu", "sigmoid", "tanh", "sum", "mean", "max", "logsumexp", "softmax"):
@@ -92,7 +101,8 @@ def test_methods_are_the_operations():
     np.testing.assert_array_equal(x.log_softmax(1).data, tg.log_softmax(x.data, axis=1))
     np.testing.assert_array_equal(x.mean((0, 2), keepdims=True).data, tg.mean(x.data, axis=(0, 2), keepdims=True))
     assert x.reshape(6, 4).shape == x.reshape((6, 4)).shape == x.reshape(-1, 4).shape == (6, 4)
-    assert x.transpose().shape == x.T.shape == (4, 3, 2)
+    assert x.transpose().shape == x.transpose(None).shape == x.T.shape == (4, 3, 2)
+    assert Tensor.exp(x).shape == (2, 3, 4)  # of the class, as of any method
     assert x.transpose(1, 0, 2).shape == x.transpose((1, 0, 2)).shape == x.swapaxes(0, 1).shape == (3, 2, 4)
     assert abs(-x).data.tolist() == x.data.tolist()
     assert (x[0] @ x[1].T).shape == (3, 3)
@@ -148,6 +158,8 @@ def test_detach_and_astype():
     assert (g.dtype, g.tolist()) == (np.float32, [3, 3])
     whole = x.astype(np.int64)
     assert (whole.dtype, whole.requires_grad) == (np.int64, False)
+    for dtype in (bool, complex):
+        assert not x.astype(dtype).requires_grad
     assert x.to("cpu") is x
 
 
@@ -164,6 +176,16 @@ def test_hooks_see_the_complete_gradient_and_may_replace_it():
     handle.remove()
     doubling.remove()
     doubling.remove()
+
+    def halve(g):
+        return Tensor(g / 2)
+
+    first, second = x.register_hook(halve), x.register_hook(halve)
+    first.remove()
+    x.grad = None
+    (x * 4).sum().backward()
+    assert x.grad.tolist() == [(4 + 1) / 2] * 2
+    second.remove()
     x.grad = None
     (x * 2).sum().backward()
     assert seen == [[5, 9]]
@@ -271,10 +293,26 @@ def test_grad_returns_gradients_and_leaves_none_behind():
     a, b = tg.grad([x * 2, x * y], [x, y], grad_outputs=[[1.0, 1.0], Tensor([1.0, 10.0])])
     assert (a.tolist(), b.tolist()) == ([5, 32], 21)
     assert tg.grad(x.sum(), [x, y], allow_unused=True)[1] is None
+    loss = x.sum()
     with pytest.raises(GradientError, match="do not depend on input 1"):
-        tg.grad(x.sum(), [x, y])
-    with pytest.raises(GradientError, match="input 0 does not require"):
-        tg.grad(x.sum(), Tensor(1.0))
+        tg.grad(loss, [x, y])
+    tg.grad(loss, x)  # the refusal has consumed nothing; this has
+    with pytest.raises(GradientError, match="freed"):
+        tg.grad(loss, x)
+    z = x * y
+    assert tg.grad([z, z, z * z], [x], [[1.0, 1.0]] * 3)[0].tolist() == [
+        3 + 3 + 18,
+        3 + 3 + 36,
+    ]  # z is on the way to z²
+    v, z = np.ones(2, np.float32), x * y
+    a, b = tg.grad(x + z, [x, z], v)
+    a.data *= 5.0  # gradients are the caller's own
+    assert (b.tolist(), v.tolist()) == ([1, 1], [1, 1])
+    with tg.no_grad():
+        (slope,) = tg.grad(tg.enable_grad()(lambda: (x * x).sum())(), x, create_graph=True)
+    assert slope.requires_grad
+    (g,) = tg.grad(x, x, Tensor([1.0, 1.0], dtype=np.float64), create_graph=True)
+    assert g.dtype == np.float32
 
 
 def test_kinks_and_ties_follow_the_conventions():
@@ -291,6 +329,24 @@ def test_kinks_and_ties_follow_the_conventions():
     assert slopes(lambda a: a**0, 0.0) == [0]
     assert slopes(lambda a: a**1, 0.0) == [1]
     assert slopes(lambda a: a**2, -3.0) == [-6]
+    with np.errstate(divide="ignore"):  # the slope of sqrt at 0 is ∞
+        assert slopes(lambda x: tg.sqrt(tg.relu(x)), -1.0) == [0]  # not 0·∞
+        assert slopes(lambda x: tg.sqrt(tg.maximum(x, 0.0)), -1.0) == [0]
+    assert np.isnan(slopes(lambda x: tg.relu(x) * x, np.nan)).all()  # NaN is never hidden
+    assert tg.relu(np.array([-np.inf, np.inf])).tolist() == [0, np.inf]
+    assert slopes(lambda x: tg.where(np.array(False), 1 / x, x), 3.0) == [1]
+    a, b = (Tensor(np.array(v), requires_grad=True) for v in (2.0, 0.0))
+    ga, gb = tg.grad(a**b, [a, b], create_graph=True)
+    assert tg.grad(ga, b)[0].item() == tg.grad(gb, a)[0].item() == 0.5  # mixed derivatives agree at b = 0
+    for exponent in (np.array([-128], np.int8), np.array([0], np.uint8), np.array([True])):
+        x = Tensor(np.array([1.1]), requires_grad=True)
+        (g,) = tg.grad((x**exponent).sum(), x)
+        np.testing.assert_allclose(g.data, int(exponent[0]) * 1.1 ** (int(exponent[0]) - 1))
+    for reduction in (tg.sum, tg.max):
+        assert slopes(lambda x, reduction=reduction: reduction(x, axis=-1), 3.0) == [
+            1
+        ]  # 0-d has an axis −1, as in NumPy
+    assert tg.mean(np.full(70_000, 30, np.float16)) == 30
     x = Tensor([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]], requires_grad=True)
     (g,) = tg.grad(tg.max(x, axis=1).sum(), x)
     np.testing.assert_allclose(g.data, [[0, 0.5, 0.5], [1 / 3, 1 / 3, 1 / 3]], rtol=1e-6)

@@ -34,9 +34,10 @@ def test_graphs_die_by_reference_counting():
 
     y = tg.exp(x)
     loss = cross_entropy((y * y).reshape(1, 3), np.array([0]))
-    watched = [weakref.ref(y), weakref.ref(loss), weakref.ref(y.data)]
+    watched = [weakref.ref(y), weakref.ref(loss), weakref.ref(y.data), weakref.ref(loss.node.saved)]
     loss.backward()
     del y
+    assert watched[3]() is None  # the residual too
     assert watched[0]() is None  # the node was freed: only `loss` is held
     assert watched[2]() is None
     del loss

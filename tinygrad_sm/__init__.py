@@ -12,7 +12,7 @@ from tinygrad_sm.creation import arange, eye, full, ones, ones_like, rand, randn
 from tinygrad_sm.errors import CheckpointError, DatasetError, DeviceError, GradcheckError, GradientError
 from tinygrad_sm.gradcheck import gradcheck
 from tinygrad_sm.mode import enable_grad, no_grad
-from tinygrad_sm.ops.composed import mean, swapaxes
+from tinygrad_sm.ops.composed import swapaxes
 from tinygrad_sm.ops.elementwise import (
     abs,
     add,
@@ -32,7 +32,7 @@ from tinygrad_sm.ops.elementwise import (
     where,
 )
 from tinygrad_sm.ops.linalg import matmul
-from tinygrad_sm.ops.reductions import max, sum
+from tinygrad_sm.ops.reductions import max, mean, sum
 from tinygrad_sm.ops.shaping import broadcast_to, reshape, transpose
 from tinygrad_sm.ops.softmax import log_softmax, logsumexp, softmax
 from tinygrad_sm.primitive import primitive, zero

@@ -35,6 +35,9 @@ def array_module(*arrays: Any) -> ModuleType:
     return np
 
 
+ARRAY_TYPES = _MODULES.keys()
+
+
 def is_array(x: Any) -> bool:
     """Whether `x` is an array of a known module."""
     return type(x) in _MODULES
@@ -104,10 +107,10 @@ def scatter_add(values: Array, shape: tuple[int, ...], index: Any) -> Array:
     """
     out = array_module(values).zeros(shape, values.dtype)
     parts = index if isinstance(index, tuple) else (index,)
-    if any(is_array(part) and part.dtype.kind != "b" or isinstance(part, list) for part in parts):
-        np.add.at(out, index, values)  # places may repeat
-    else:
+    if all(isinstance(part, int | np.integer | slice | type(None) | type(...)) for part in parts):
         out[index] = values
+    else:
+        np.add.at(out, index, values)  # places may repeat
     return out
 
 
@@ -118,7 +121,7 @@ def check_labels(labels: Array, classes: int) -> None:
     if labels.dtype.kind not in "iu":
         raise TypeError(f"labels: expected integers, got {labels.dtype}: convert them with .astype('int64')")
     # Read as unsigned, a negative label is larger than any class, so that one pass finds both kinds of bad label.
-    if labels.size and labels.view(f"u{labels.itemsize}").max() >= classes:
+    if labels.size and labels.view(labels.dtype.str.replace("i", "u")).max() >= classes:
         row = int(((labels < 0) | (labels >= classes)).argmax())
         raise IndexError(f"labels: expected 0..{classes - 1} for {classes} classes, got {labels[row]} in row {row}")
 

@@ -5,12 +5,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_sm.backend import as_array, random_generator
-from tinygrad_sm.tensor import Tensor
-
-
-def _shape(lengths: tuple[Any, ...]) -> Any:
-    """Return the shape that is meant by f(2, 3) and by f((2, 3))."""
-    return lengths[0] if len(lengths) == 1 else lengths
+from tinygrad_sm.tensor import Tensor, unpacked
 
 
 def zeros(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False, device: str | None = None) -> Tensor:
@@ -19,12 +14,12 @@ def zeros(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False, dev
     >>> zeros(2, 3).shape, zeros((2, 3)).shape
     ((2, 3), (2, 3))
     """
-    return Tensor(np.zeros(_shape(shape), dtype), requires_grad, device=device)
+    return Tensor(np.zeros(unpacked(shape), dtype), requires_grad, device=device)
 
 
 def ones(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False, device: str | None = None) -> Tensor:
     """Return a Tensor of ones."""
-    return Tensor(np.ones(_shape(shape), dtype), requires_grad, device=device)
+    return Tensor(np.ones(unpacked(shape), dtype), requires_grad, device=device)
 
 
 def full(
@@ -34,14 +29,14 @@ def full(
     return Tensor(np.full(shape, value, dtype), requires_grad, device=device)
 
 
-def zeros_like(x: Any, requires_grad: bool = False) -> Tensor:
+def zeros_like(x: Any, requires_grad: bool = False, device: str | None = None) -> Tensor:
     """Return zeros of the shape and dtype of x, a Tensor or an array."""
-    return Tensor(np.zeros(x.shape, x.dtype), requires_grad)
+    return Tensor(np.zeros(x.shape, x.dtype), requires_grad, device=device)
 
 
-def ones_like(x: Any, requires_grad: bool = False) -> Tensor:
+def ones_like(x: Any, requires_grad: bool = False, device: str | None = None) -> Tensor:
     """Return ones of the shape and dtype of x, a Tensor or an array."""
-    return Tensor(np.ones(x.shape, x.dtype), requires_grad)
+    return Tensor(np.ones(x.shape, x.dtype), requires_grad, device=device)
 
 
 def arange(*bounds: Any, dtype: Any = None, requires_grad: bool = False, device: str | None = None) -> Tensor:
@@ -59,9 +54,9 @@ def eye(n: int, dtype: Any = np.float32, requires_grad: bool = False, device: st
 
 def rand(*shape: Any, requires_grad: bool = False, device: str | None = None) -> Tensor:
     """Return float32 draws from the uniform distribution on [0, 1); see `manual_seed`."""
-    return Tensor(random_generator().random(_shape(shape), np.float32), requires_grad, device=device)
+    return Tensor(random_generator().random(unpacked(shape), np.float32), requires_grad, device=device)
 
 
 def randn(*shape: Any, requires_grad: bool = False, device: str | None = None) -> Tensor:
     """Return float32 draws from the standard normal distribution; see `manual_seed`."""
-    return Tensor(random_generator().standard_normal(_shape(shape), np.float32), requires_grad, device=device)
+    return Tensor(random_generator().standard_normal(unpacked(shape), np.float32), requires_grad, device=device)

@@ -28,7 +28,7 @@ DIFFERENCE_STEP = 3e-4  # truncation, about h⁴, and rounding, about 10⁻¹⁶
 
 
 class GradcheckReport(NamedTuple):
-    """What a check found: the method of the first order, how many elements it compared, and the largest error."""
+    """What a check found: the method of the first order, how many derivatives it compared, and the largest error."""
 
     method: str
     elements: int
@@ -42,11 +42,15 @@ def gradcheck(
 
     f : takes one Tensor per input and returns a Tensor of any shape; it is weighted with random numbers and summed.
     inputs : arrays, converted to float64.
-    rtol, atol : an error may be rtol times the numerical derivative plus atol times the largest one (or 1).
+    rtol : how far an element may be from the numerical one, relative to it.
+    atol : how far beside that, relative to the largest element; complex steps need none, and get 10⁻¹³ for rounding.
 
+    Each order is checked as backward() computes it and as it is computed when the walk itself is recorded.
     Returns a report, or raises GradcheckError that names the order, the input, the element and both numbers.
     """
     arrays = [np.array(x.data if isinstance(x, Tensor) else x, np.float64) for x in inputs]
+    if not arrays or order < 1:
+        raise ValueError(f"gradcheck: expected inputs and an order of at least 1, got {len(arrays)} and order {order}")
     random = np.random.default_rng(0)
     weights = random.uniform(0.5, 1.5, f(*map(Tensor, arrays)).shape)
 
@@ -54,19 +58,23 @@ def gradcheck(
         return (f(*tensors) * weights).sum()
 
     analytic = _is_analytic(weighted, arrays)
-    method = "complex step" if analytic else "central differences"
     scalar: Callable[..., Any] = weighted
-    elements, largest_error = 0, 0.0
+    largest_error = 0.0
     for k in range(1, order + 1):
-        by_rules = _gradient(scalar, arrays)
-        numerical = _by_complex_steps(scalar, arrays) if analytic and k == 1 else _by_differences(scalar, arrays)
-        error = _compare(by_rules, numerical, rtol, atol, f"order {k}, {method if k == 1 else 'central differences'}")
         if analytic and k == 1:
+            method, numerical = "complex step", _by_complex_steps(scalar, arrays)
             _guard(scalar, arrays, numerical, random)
-        elements += sum(g.size for g in by_rules)
-        largest_error = max(largest_error, error)
+            slack = 1e-13 * _largest(numerical)
+        else:
+            method, numerical = "central differences", _by_differences(scalar, arrays)
+            slack = atol * _largest(numerical) + 1e-11 * abs(scalar(*_leaves(arrays)).item())  # rounding, 10⁻¹⁶ f / h
+        for recorded in (False, True):
+            by_rules = _gradient(scalar, arrays, recorded)
+            what = f"order {k}, {method}{', with create_graph' if recorded else ''}"
+            largest_error = max(largest_error, _compare(by_rules, numerical, rtol, slack, what))
         scalar = _directional_derivative(scalar, [random.uniform(0.5, 1.5, x.shape) for x in arrays])
-    return GradcheckReport(method, elements, largest_error)
+    first_method = "complex step" if analytic else "central differences"
+    return GradcheckReport(first_method, order * sum(x.size for x in arrays), largest_error)
 
 
 def _is_analytic(scalar: Callable[..., Any], arrays: list[Any]) -> bool:
@@ -82,13 +90,17 @@ def _is_analytic(scalar: Callable[..., Any], arrays: list[Any]) -> bool:
     return all(seen)
 
 
-def _gradient(scalar: Callable[..., Any], arrays: list[Any]) -> list[Any]:
+def _leaves(arrays: list[Any]) -> list[Tensor]:
+    return [Tensor(x, requires_grad=True) for x in arrays]
+
+
+def _gradient(scalar: Callable[..., Any], arrays: list[Any], recorded: bool) -> list[Any]:
     """Return the gradient of a scalar function as its rules give it; zeros where it depends on nothing."""
-    tensors = [Tensor(x, requires_grad=True) for x in arrays]
+    tensors = _leaves(arrays)
     out = scalar(*tensors)
     if not out.requires_grad:
         return [np.zeros_like(x) for x in arrays]
-    found = grad(out, tensors, allow_unused=True)
+    found = grad(out, tensors, create_graph=recorded, allow_unused=True)
     return [np.zeros_like(x) if g is None else g.data for x, g in zip(arrays, found, strict=True)]
 
 
@@ -151,13 +163,16 @@ def _guard(scalar: Callable[..., Any], arrays: list[Any], gradient: list[Any], r
         )
 
 
-def _compare(by_rules: list[Any], numerical: list[Any], rtol: float, atol: float, what: str) -> float:
-    """Return the largest error; raise GradcheckError where one is larger than it may be."""
-    scale = max([1.0, *(float(np.abs(n).max(initial=0)) for n in numerical)])
+def _largest(gradient: list[Any]) -> float:
+    return max(float(np.abs(g).max(initial=0)) for g in gradient)
+
+
+def _compare(by_rules: list[Any], numerical: list[Any], rtol: float, slack: float, what: str) -> float:
+    """Return the largest error; raise GradcheckError where one is larger than rtol times the element plus the slack."""
     largest = 0.0
     for k, (g, n) in enumerate(zip(by_rules, numerical, strict=True)):
         error = np.abs(g - n)
-        bad = ~(error <= rtol * np.abs(n) + atol * scale)  # NaN is bad
+        bad = ~(error <= rtol * np.abs(n) + slack)  # NaN is bad
         if bad.any():
             i = tuple(int(j) for j in np.argwhere(bad)[0])
             raise GradcheckError(

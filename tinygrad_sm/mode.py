@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 
 Observer = Callable[[str, Any, Callable[..., Any]], Callable[..., Any]]
 """An observer is called as observer("forward" or "backward", primitive, function) before each forward and each gradient
-rule, and returns what is to be called in the place of that function."""
+rule, and returns what is to be called in place of that function."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -73,7 +73,7 @@ class ModeScope:
         return functools.wraps(function)(call)  # type: ignore[return-value]
 
     def _resumed(self, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-        """Run the generator with each of its steps in this scope, and what waits for its values outside of it."""
+        """Run the generator with each of its steps inside this scope, and its consumer outside."""
         resume: Callable[[Any], Any] = generator.send
         given = None
         while True:

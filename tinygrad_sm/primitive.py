@@ -8,7 +8,7 @@
 
 Called on plain arrays, `multiply` is its forward and nothing else. Called on a Traced value it computes with the arrays
 inside, and leaves a node on the tape if one of them requires a gradient. The rules are written in the framework's own
-operations. So a walk that hands them arrays costs what NumPy costs, and a walk that is to be differentiated in its turn
+operations. So a walk that hands them arrays costs what NumPy costs, and a walk that is to be differentiated in turn
 hands the same rules Traced values: what they do is recorded, and there is no second gradient that could disagree.
 
 A rule is pure: it never writes into g, out, a residual or an operand. It uses operators, the methods that arrays and
@@ -22,9 +22,7 @@ from collections.abc import Callable
 from types import MethodType
 from typing import Any
 
-from numpy import generic
-
-from tinygrad_sm.backend import PLAIN_OPERANDS, Array, array_module, as_array, described
+from tinygrad_sm.backend import ARRAY_TYPES, PLAIN_OPERANDS, Array, array_module, as_array, described
 from tinygrad_sm.mode import current_mode
 from tinygrad_sm.tape import Node, Traced
 
@@ -54,6 +52,8 @@ class Primitive:
         self.required = sum(p.default is p.empty for p in operands)
         self.static_names = tuple(p.name for p in static)
         self.defaults = {p.name: p.default for p in static if p.default is not p.empty}
+        if self.arity == 0:
+            raise TypeError(f"{self.name} has no operands: put / after them in its signature, as in f(x, /, axis)")
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}{inspect.signature(self.forward)}>"
@@ -65,8 +65,8 @@ class Primitive:
     def vjp(self, *rules: Any) -> None:
         """Give one rule per operand: a function of (g, out, *operands, **static), or `zero`, or None.
 
-        None is for an operand that is no matter of differentiation, as labels: a Tensor that requires a gradient is
-        refused there. Where the forward saves a residual, the rules get it as the keyword `saved`.
+        None is for an operand that is not differentiated, such as labels: a Tensor that requires a gradient is refused
+        there. Where the forward saves a residual, the rules get it as the keyword `saved`.
         """
         if len(rules) != self.arity:
             expected = "vjp_each" if self.arity is None else f"{self.arity} rules, for {', '.join(self.operand_names)}"
@@ -110,10 +110,12 @@ class Primitive:
             raise
         if result_type is None:
             return out
-        if isinstance(out, generic):  # NumPy makes scalars of 0-d results
-            out = array_module(*arrays).asarray(out)
+        if type(out) not in ARRAY_TYPES:  # NumPy makes scalars of 0-d results
+            out = as_array(out)
         node = None
         if record and differentiate:
+            if out.dtype.kind != "f":
+                raise TypeError(f"{self.name} gives {out.dtype}, and only floats carry gradients: pass .detach()")
             for i in self.refused:
                 if isinstance(operands[i], Traced) and operands[i].needs_grad:
                     name = self.operand_names[i]
@@ -162,6 +164,6 @@ def primitive(
 
 
 def zero(g: Any, out: Any, *operands: Any, **static: Any) -> Array:
-    """Give zeros: the rule of an elementwise operation whose gradient is zero by nature, as that of sign."""
+    """Give zeros: the rule of an elementwise operation whose gradient is zero by nature, such as sign."""
     data = out.data if isinstance(out, Traced) else out
     return array_module(data).zeros_like(data)

@@ -36,7 +36,7 @@ class Traced:
     def __init__(self, data: Array, node: "Node | None" = None, needs_grad: bool = False):
         self.data = data
         self.node = node
-        self.needs_grad = needs_grad or node is not None
+        self.needs_grad = needs_grad or node is not None  # whether walks come here: a Tensor's requires_grad
         self.retains_grad = False  # whether backward() leaves the gradient in `grad`, as it always does in leaves
         self.grad: Array | None = None
         self.hooks: tuple[Callable[[Any], Any], ...] = ()
@@ -50,7 +50,8 @@ Traced.result_type = Traced
 class Node:
     """One recorded operation: what was called, on which operands, and what its forward saw and saved.
 
-    It never holds its own output. Freeing it means dropping its operands.
+    `operands` are as they were given, Traced or not: the way on. `arrays` are what the forward computed with, and first
+    order rules too. A node never holds its own output. Freeing it means dropping what it holds.
     """
 
     __slots__ = ("arrays", "op", "operands", "recorded_at", "saved", "static")
@@ -65,13 +66,13 @@ class Node:
 
 
 _changes = 0  # how many changes of leaves there have been: the clock by which a record is judged stale
-_changes_lock = threading.Lock()
+_leaves_lock = threading.Lock()  # held while leaves change: threads may share them
 
 
 def mark_changed(leaf: Traced) -> None:
     """Tell the tape that the data of a leaf was changed in place: what was recorded with the old data is stale."""
     global _changes
-    with _changes_lock:
+    with _leaves_lock:
         _changes += 1
         leaf.changed_at = _changes
 
@@ -88,8 +89,9 @@ def gradients(
     Nothing is changed but that nodes are freed as the walk passes them, unless the graph is retained; so a walk that
     a rule breaks off has consumed its graph, and no gradient has reached a leaf.
     """
-    uses = _uses(roots)
+    uses = count_uses(roots)
     arrived = dict(roots)  # the sum of the gradients that have come to a value while others are still to come
+    # A root may itself be an operand on the way to another root: then it must wait for the gradient from there.
     ready = [(root, arrived.pop(root)) for root in roots if uses[root] == 0]
     found = {}
     observers = current_mode().observers
@@ -115,6 +117,7 @@ def gradients(
             try:
                 part = rule(g, out, *arguments, **static)
                 data = operand.data
+                # NumPy has one object for each of its dtypes: `is not` is the quick test, and a copy does no harm.
                 if getattr(part, "shape", None) != data.shape or part.dtype is not data.dtype:
                     part = _fitted(part, data, value.data.shape)
             except Exception as error:
@@ -133,8 +136,8 @@ def gradients(
     return found
 
 
-def _uses(roots: Iterable[Traced]) -> dict[Traced, int]:
-    """Count, for every value on the way, the operand places that will each bring it a gradient.
+def count_uses(roots: Iterable[Traced]) -> dict[Traced, int]:
+    """Count how often each value that the roots depend on was used as an operand; each use will bring one gradient.
 
     All that can be wrong with the graph is found here, before any rule has run.
     """
@@ -147,8 +150,9 @@ def _uses(roots: Iterable[Traced]) -> dict[Traced, int]:
         op, recorded_at = node.op, node.recorded_at
         if node.operands is None:
             raise GradientError(
-                f"this graph was freed: an earlier backward() went through {op.name} already. Compute the loss again "
-                "(all of it: what was computed before the loop is freed too), or pass retain_graph=True the first time"
+                f"this graph was freed: an earlier backward() went through {op.name} already. Compute the loss again, "
+                "all of it (what was computed before the loop is freed too), or keep the graph the first time: with "
+                "retain_graph=True for backward(), create_graph=True for grad()"
             )
         if op.rules is None and op.rule_for_each is None:
             raise GradientError(f"{op.name} has no gradient rules: give them with {op.name}.vjp(...)")
@@ -169,12 +173,12 @@ def _uses(roots: Iterable[Traced]) -> dict[Traced, int]:
 
 
 def _name(op: Any, i: int, operand: Traced) -> str:
-    """Return how messages call the i-th operand: as its Module named it, else as the operation does."""
+    """Return what messages call the i-th operand: the name that its Module gave it, else that of the operation."""
     return repr(operand.name or (op.operand_names[i] if op.operand_names else f"number {i}"))
 
 
 def _fitted(part: Any, data: Array, out_shape: tuple[int, ...]) -> Any:
-    """Return a rule's result with the operand's shape and dtype: what was broadcast is summed, what promoted cast."""
+    """Return a rule's result in the operand's shape and dtype: summed where it was broadcast, cast where promoted."""
     shape = getattr(part, "shape", None)
     if shape != data.shape:
         if shape is None or shape != out_shape or not _broadcasts(data.shape, out_shape):
@@ -211,7 +215,7 @@ def _hooked(value: Traced, hook: Callable[[Any], Any], g: Any) -> Any:
     return replaced.astype(value.data.dtype)
 
 
-def check_gradient(root: Traced, g: Any) -> Array:
+def check_gradient(root: Traced, g: Any, caller: str = "backward()") -> Array:
     """Return g, the gradient that a walk from the root starts with, as an array of the root's shape and dtype."""
     if not root.needs_grad:
         raise GradientError(
@@ -222,20 +226,22 @@ def check_gradient(root: Traced, g: Any) -> Array:
     if g is None:
         if root.data.size != 1:
             raise ValueError(
-                f"backward() needs a scalar, got shape {shape}: reduce it with .sum() or .mean(), or pass the gradient "
+                f"{caller} needs a scalar, got shape {shape}: reduce it with .sum() or .mean(), or pass the gradient "
                 "of the loss with respect to it, of that shape"
             )
         return array_module(root.data).ones_like(root.data)
     g = as_array(g.data if isinstance(g, Traced) else g, root.data.dtype)
     if g.shape != shape:
-        raise ValueError(f"backward() needs a gradient of the Tensor's own shape {shape}, got shape {g.shape}")
+        raise ValueError(f"{caller} needs a gradient of the Tensor's own shape {shape}, got shape {g.shape}")
     return g
 
 
 def backward(root: Traced, g: Any = None, retain_graph: bool = False) -> None:
     """Add the gradient of the root to the `grad` of every leaf it depends on, and of what else retains it."""
-    for value, gradient in gradients({root: check_gradient(root, g)}, retain_graph=retain_graph).items():
-        if value.grad is None:
-            value.grad = owned_copy(gradient)
-        else:
-            value.grad += gradient
+    found = gradients({root: check_gradient(root, g)}, retain_graph=retain_graph)
+    with _leaves_lock:
+        for value, gradient in found.items():
+            if value.grad is None:
+                value.grad = owned_copy(gradient)
+            else:
+                value.grad += gradient

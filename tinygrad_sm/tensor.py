@@ -6,7 +6,7 @@
     >>> w.grad
     array([2., 4.], dtype=float32)
 
-A Tensor is a `Traced` with a face: each operator and method names the operation that does the work.
+A Tensor is a `Traced` with operators and methods, each of which names the operation that does the work.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +16,8 @@ import numpy as np
 
 from tinygrad_sm.backend import Array, as_array, check_device, device_of, owned_copy, to_numpy
 from tinygrad_sm.errors import GradientError
-from tinygrad_sm.ops import composed, elementwise, indexing, linalg, reductions, shaping, softmax
+from tinygrad_sm.ops import composed, elementwise, indexing, linalg, reductions, shaping
+from tinygrad_sm.ops import softmax as softmax_ops
 from tinygrad_sm.tape import Traced, backward, mark_changed
 
 
@@ -30,7 +31,8 @@ class Tensor(Traced):
 
     `.data` is the array and `.grad` an array like it, or None. Tensors have no operations in place: `t += u` makes a
     new Tensor. Only optimizers, `load_state_dict` and `assign` change data, and backward() refuses a graph that was
-    recorded before such a change. What is changed through `.data`, or through a `.detach()` of it, the tape cannot see.
+    recorded before such a change. The tape sees a change of the very Tensor that it recorded, no other: between
+    forward and backward, change no array that others share (`.data`, a `.detach()`, an array as operand or index).
 
     >>> Tensor([[1, 2], [3, 4]])
     Tensor([[1, 2],
@@ -113,6 +115,8 @@ class Tensor(Traced):
             )
         if new.shape != self.shape:
             raise ValueError(f"assign: expected shape {self.shape}, got shape {new.shape}")
+        if not self.data.flags.writeable:
+            raise ValueError("assign: the array of this Tensor is read-only, as a broadcast view is: make it of a copy")
         if not np.can_cast(new.dtype, self.dtype, "same_kind"):
             raise TypeError(f"assign: expected {self.dtype}, got {new.dtype}: convert with .astype first")
         self.data[...] = new
@@ -160,6 +164,9 @@ class Tensor(Traced):
         elif self.needs_grad:
             facts += ", requires_grad=True"
         return f"Tensor({data}, {facts})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else str(self)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         if self.needs_grad:
@@ -230,6 +237,9 @@ class Tensor(Traced):
 
     __neg__ = elementwise.negative
 
+    def __pos__(self) -> "Tensor":
+        return self
+
     # Comparisons give plain arrays: no gradient passes through them.
 
     def __eq__(self, other: Any) -> Array:
@@ -260,15 +270,15 @@ class Tensor(Traced):
 
     def reshape(self, *shape: Any) -> "Tensor":
         """Return the same elements in another shape, given as reshape(2, 3) or reshape((2, 3))."""
-        return shaping.reshape(self, _unpacked(shape))
+        return shaping.reshape(self, unpacked(shape))
 
     def transpose(self, *axes: Any) -> "Tensor":
         """Return the Tensor with its axes in another order, by default reversed."""
-        return shaping.transpose(self, None if axes in ((), (None,)) else _unpacked(axes))
+        return shaping.transpose(self, None if axes in ((), (None,)) else unpacked(axes))
 
     swapaxes = composed.swapaxes
     sum = reductions.sum
-    mean = composed.mean
+    mean = reductions.mean
     max = reductions.max
     exp = elementwise.exp
     log = elementwise.log
@@ -277,9 +287,9 @@ class Tensor(Traced):
     relu = elementwise.relu
     sigmoid = elementwise.sigmoid
     tanh = elementwise.tanh
-    logsumexp = softmax.logsumexp
-    log_softmax = softmax.log_softmax
-    softmax = softmax.softmax
+    logsumexp = softmax_ops.logsumexp
+    log_softmax = softmax_ops.log_softmax
+    softmax = softmax_ops.softmax
 
 
 Tensor.result_type = Tensor
@@ -290,19 +300,19 @@ class HookHandle:
 
     def __init__(self, tensor: Tensor, hook: Callable[[Any], Any]):
         self.tensor = tensor
-        self.call = lambda g: hook(g)  # one object per registration, so that the same hook can be registered twice
-        tensor.hooks += (self.call,)
+        self.registered = lambda g: hook(g)  # an object of its own, as the same hook may be registered twice
+        tensor.hooks += (self.registered,)
 
     def remove(self) -> None:
         """Take the hook off; a second time does nothing."""
-        self.tensor.hooks = tuple(call for call in self.tensor.hooks if call is not self.call)
+        self.tensor.hooks = tuple(other for other in self.tensor.hooks if other is not self.registered)
 
 
 def _plain(x: Any) -> Any:
     return x.data if isinstance(x, Traced) else x
 
 
-def _unpacked(arguments: tuple[Any, ...]) -> Any:
+def unpacked(arguments: tuple[Any, ...]) -> Any:
     """Return (2, 3) for the arguments of both f(2, 3) and f((2, 3))."""
     return arguments[0] if len(arguments) == 1 and isinstance(arguments[0], tuple | list) else arguments
 

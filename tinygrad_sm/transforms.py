@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
+from tinygrad_sm.backend import described, owned_copy
 from tinygrad_sm.errors import GradientError
 from tinygrad_sm.mode import enable_grad
-from tinygrad_sm.tape import Traced, check_gradient, gradients
+from tinygrad_sm.tape import Traced, check_gradient, count_uses, gradients
 from tinygrad_sm.tensor import Tensor
 
 
@@ -32,30 +33,39 @@ def grad(
     create_graph : record the walk itself, so that the result can be differentiated again; the graph then stays.
     allow_unused : give None for an input that the outputs do not depend on, which is a GradientError otherwise.
     """
-    outputs = (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
-    inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    outputs = tuple(outputs) if isinstance(outputs, tuple | list) else (outputs,)
+    inputs = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
     if grad_outputs is None:
         grad_outputs = (None,) * len(outputs)
     elif not isinstance(grad_outputs, tuple | list):
         grad_outputs = (grad_outputs,)
     roots: dict[Traced, Any] = {}
+    if len(grad_outputs) != len(outputs):
+        raise ValueError(
+            f"grad: expected one of grad_outputs for each of {len(outputs)} outputs, got {len(grad_outputs)}"
+        )
     for output, g in zip(outputs, grad_outputs, strict=True):
-        array = check_gradient(output, g)
+        _check_tensor("output", output)
+        array = check_gradient(output, g, "grad()")
         if create_graph:
-            array = g if isinstance(g, Tensor) else Tensor(array)
+            array = g.astype(output.dtype) if isinstance(g, Tensor) else Tensor(array)
         roots[output] = array if output not in roots else roots[output] + array
+    reachable = count_uses(roots)
     for i, x in enumerate(inputs):
+        _check_tensor("input", x)
         if not x.requires_grad:
             raise GradientError(f"grad: input {i} does not require a gradient: make it with requires_grad=True")
+        if x not in reachable and not allow_unused:
+            raise GradientError(f"grad: the outputs do not depend on input {i}; pass allow_unused=True to get None")
     with enable_grad() if create_graph else nullcontext():
         found = gradients(roots, frozenset(inputs), create_graph=create_graph)
-    unused = [i for i, x in enumerate(inputs) if x not in found]
-    if unused and not allow_unused:
-        raise GradientError(
-            f"grad: the outputs do not depend on input {unused[0]}; pass allow_unused=True to get None for it"
-        )
     return tuple(_as_tensor(found.get(x)) for x in inputs)
 
 
+def _check_tensor(role: str, x: Any) -> None:
+    if not isinstance(x, Tensor):
+        raise TypeError(f"grad: expected a Tensor as {role}, got {described(x)}")
+
+
 def _as_tensor(g: Any) -> Tensor | None:
-    return g if g is None or isinstance(g, Tensor) else Tensor(g)
+    return g if g is None or isinstance(g, Tensor) else Tensor(owned_copy(g))

@@ -69,15 +69,15 @@ negative.vjp(lambda g, out, x: -g)
 def power(a, b, /):
     """Return a**b.
 
-    Convention: the gradient of a**0 is 0 at every a, and ∂(a**b)/∂b = 0 at a = 0, b ≥ 0, as the limit from a > 0 where
-    b > 0. For a < 0 there is no ∂/∂b, and NumPy's NaN says so.
+    Conventions at a = 0, where the formulas of the rules give 0·∞: ∂(a**0)/∂a = 0, and ∂(a**b)/∂b = 0 for b ≥ 0, which
+    is its limit from a > 0 where b > 0. For a < 0 there is no ∂/∂b, and NumPy's NaN says so.
     """
     return a**b
 
 
 power.vjp(
-    lambda g, out, a, b: g * b * a ** (b - (b != 0)),  # b·a**(b−1); where b = 0 that is 0·a**0, never 0·∞
-    lambda g, out, a, b: g * out * log(a + (a == 0)),  # a**b·ln a; where a = 0 that is 0·ln 1, never 0·∞
+    lambda g, out, a, b: g * b * a ** (b - 1.0 + ((a == 0) & (b == 0))),  # b a**(b−1); where a = b = 0, 0·0**0 = 0
+    lambda g, out, a, b: g * out * log(1.0 * a + (a == 0)),  # a**b ln a; where a = 0, 0·ln 1 = 0
 )
 
 
@@ -137,8 +137,8 @@ def maximum(a, b, /):
 
 
 maximum.vjp(
-    lambda g, out, a, b: (g * (a >= b) + g * (a > b)) / 2,  # g, g/2 or 0
-    lambda g, out, a, b: (g * (b >= a) + g * (b > a)) / 2,
+    lambda g, out, a, b: where(a < b, 0, where(a == b, g / 2, g)),
+    lambda g, out, a, b: where(b < a, 0, where(a == b, g / 2, g)),
 )
 
 
@@ -152,7 +152,7 @@ def relu(x, /):
     return array_module(x).maximum(x, 0)
 
 
-relu.vjp(lambda g, out, x: g * (out > 0))
+relu.vjp(lambda g, out, x: where(out <= 0, 0, g))  # not g ⊙ (out > 0): where g is ∞, 0·∞ is NaN
 
 
 @primitive
@@ -162,7 +162,7 @@ def sigmoid(x, /):
     Computed with e^−|x|, which cannot overflow, and exact to rounding in both tails.
     """
     xp = array_module(x)
-    e = xp.exp(-xp.abs(x))
+    e = xp.exp(-xp.abs(1.0 * x))  # 1.0: the smallest integer of a dtype has no absolute value in it
     return xp.where(x >= 0, 1, e) / (1 + e)
 
 

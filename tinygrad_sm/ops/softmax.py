@@ -76,8 +76,8 @@ def log_softmax(x, /, axis=-1):
 
 def _log_softmax_rule(g, out, x, axis):
     p = softmax(x, axis)
-    has_mass = p.sum(axis=axis, keepdims=True) > 0  # False for a fully masked row
-    return has_mass * g - p * g.sum(axis=axis, keepdims=True)  # (I − p 1ᵀ)ᵀ g, row by row
+    is_unmasked = p.sum(axis=axis, keepdims=True) > 0  # False for a fully masked row
+    return is_unmasked * g - p * g.sum(axis=axis, keepdims=True)  # (I − p 1ᵀ)ᵀ g, row by row
 
 
 log_softmax.vjp(_log_softmax_rule)
@@ -107,8 +107,8 @@ def _residual(logits, target):
     """Return p − y in the framework's operations: N times the gradient of cross_entropy with respect to the logits."""
     p = softmax(logits)
     y = one_hot(target, logits.shape[1], logits.dtype) if target.ndim == 1 else target
-    has_mass = p.sum(axis=1, keepdims=True) > 0
-    return p * y.sum(axis=1, keepdims=True) - y * has_mass
+    is_unmasked = p.sum(axis=1, keepdims=True) > 0
+    return p * y.sum(axis=1, keepdims=True) - y * is_unmasked
 
 
 @primitive(analytic=True, saves=_residual)
@@ -128,31 +128,34 @@ def cross_entropy(logits, target, /):
     check_target("cross_entropy", logits, target)
     xp = array_module(logits)
     N = len(logits)
-    # Class-major: NumPy is slow in reducing over a last axis that is short, and C mostly is.
-    maxima, z, p, sums = _shifted(xp.ascontiguousarray(logits.T), axis=0)
-    has_mass = maxima[0] > -xp.inf  # False for a fully masked row
+    # Class-major: NumPy is slow at reducing over a last axis that is short, as C usually is. Sums of many float16
+    # numbers overflow or stall in float16.
+    wide = xp.float32 if logits.dtype == xp.float16 else logits.dtype
+    maxima, z, p, sums = _shifted(xp.ascontiguousarray(logits.T, wide), axis=0)
+    is_unmasked = maxima[0] > -xp.inf  # False for a fully masked row
     p /= sums
     if target.ndim == 1:
         place = target, xp.arange(N)
         loss = xp.log(sums[0]) - z[place]
-        p[place] -= has_mass
+        p[place] -= is_unmasked
     else:
         y = target.T
         mass = y.sum(axis=0)
         loss = mass * xp.log(sums[0]) - xp.sum(y * xp.where(y == 0, 0, z), axis=0)
-        p = p * mass - y * has_mass
-    return loss.sum() / N, p.T
+        p = p * mass - y * is_unmasked
+    loss = loss.sum() / N
+    return (loss if wide == logits.dtype else loss.astype(logits.dtype)), p.T
 
 
 cross_entropy.vjp(
-    lambda g, out, logits, target, saved: g / len(logits) * saved,
+    lambda g, out, logits, target, saved: g * (1 / len(logits)) * saved,
     lambda g, out, logits, target, saved: g * log_softmax(logits) / -len(logits),
 )
 
 
 def check_target(loss, logits, target, probabilities_fit=True):
     """Raise unless logits (N, C) and target, labels (N,) or probabilities (N, C), fit: losses never broadcast."""
-    if logits.ndim != 2 or logits.shape[1] == 0:
+    if getattr(logits, "ndim", 0) != 2 or logits.shape[1] == 0:
         raise ValueError(f"{loss}: expected a matrix of shape (N, C), a row for each example, got {described(logits)}")
     N, C = logits.shape
     if N == 0:
