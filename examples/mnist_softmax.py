@@ -1,0 +1,194 @@
+"""Softmax regression on MNIST: train it, test it, and draw what it has learned.
+
+    python examples/mnist_softmax.py
+
+For each of the ten digits the model adds up the 784 pixels of an image, each times a weight of its own, and the softmax
+turns the ten sums into probabilities. Read `train` first: it is the whole of learning. The rest of the file reads the
+command line and shows the result.
+"""
+
+import argparse
+import math
+import pathlib
+import sys
+import tempfile
+import time
+from typing import NamedTuple
+
+try:
+    import pictures
+    from tqdm import tqdm
+
+    import tinygrad_sm as tg
+    from tinygrad_sm import nn
+    from tinygrad_sm.datasets import DataLoader, mnist
+except ModuleNotFoundError as error:
+    sys.exit(f'{error.name} is missing: install what the examples need with  pip install "tinygrad_sm[examples]"')
+
+
+class Epoch(NamedTuple):
+    """What is known after an epoch. The training loss is the mean over its batches, while the model was learning."""
+
+    train_loss: float
+    test_loss: float
+    test_accuracy: float  # in percent
+    images_per_second: float  # while training
+
+
+def train(training, test, *, epochs, batch_size, lr, momentum, weight_decay, seed, device="cpu", quiet=False):
+    """Train a new model, test it after each epoch, and return it with the list of Epochs."""
+    tg.manual_seed(seed)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    loss_function = nn.CrossEntropyLoss()
+    optimizer = nn.optim.SGD(model.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay)
+    loader = DataLoader(training, batch_size, shuffle=True, seed=seed, device=device)
+
+    history = []
+    bar = tqdm(total=epochs * len(loader), unit="batch", leave=False, disable=quiet or None)  # None: if no terminal
+    for epoch in range(1, epochs + 1):
+        start = time.perf_counter()
+        loss_sum = 0.0
+        for images, labels in loader:
+            loss = loss_function(model(images), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            loss_sum += loss.item() * len(labels)
+            bar.update()
+        seconds = time.perf_counter() - start
+
+        train_loss = loss_sum / len(training.labels)
+        test_loss, test_accuracy = evaluate(model, test, device)
+        if not math.isfinite(train_loss + test_loss):
+            raise FloatingPointError(
+                f"the training diverged in epoch {epoch}: loss {train_loss}, on the test {test_loss}"
+            )
+        history.append(Epoch(train_loss, test_loss, test_accuracy, len(training.labels) / seconds))
+        if not quiet:
+            tqdm.write(
+                f"epoch {epoch:2}  train loss {train_loss:.4f}  test loss {test_loss:.4f}  "
+                f"test accuracy {test_accuracy:.2f} %  {history[-1].images_per_second:,.0f} images/s"
+            )
+    bar.close()
+    return model, history
+
+
+def evaluate(model, dataset, device):
+    """Return the mean loss on a data set, and the percentage of its images that are given the right label."""
+    logits = predict(model, dataset, device)
+    correct = (logits.argmax(axis=1) == dataset.labels).sum()
+    return nn.functional.cross_entropy(logits, dataset.labels).item(), 100 * correct.item() / len(dataset.labels)
+
+
+def predict(model, dataset, device):
+    """Return the logits of all images of a data set, a NumPy array of shape (N, 10)."""
+    with tg.no_grad():
+        return model(tg.Tensor(dataset.images, device=device)).numpy()
+
+
+def write_results(folder, model, history, test, device):
+    """Write the model and the pictures of what it has learned into the folder, and say where they are."""
+    losses = {"training": [epoch.train_loss for epoch in history], "test": [epoch.test_loss for epoch in history]}
+    accuracies = {"test": [epoch.test_accuracy for epoch in history]}
+    weights = model[1].weight.numpy().reshape(10, 28, 28)
+    logits = predict(model, test, device)
+    probabilities = nn.functional.softmax(logits, dim=1)
+    images, labels, classes = test
+
+    nn.save(folder / "model.safetensors", model)
+    title = "Softmax regression on MNIST"
+    pictures.curves(folder / "curves.png", {"loss": losses, "accuracy in %": accuracies}, title)
+    title = "Weights: ink on red speaks for the digit, ink on blue against it"
+    pictures.weight_images(folder / "weights.png", weights, classes, title)
+    title = "Confusion matrix of the test images"
+    pictures.confusion_matrix(folder / "confusion.png", labels, logits.argmax(axis=1), classes, title)
+    title = "The most confident mistakes on the test images"
+    pictures.confident_mistakes(folder / "mistakes.png", images[:, 0], labels, probabilities, classes, title)
+
+    print(f"the model:              {folder / 'model.safetensors'}")
+    print(f"loss and accuracy:      {folder / 'curves.png'}")
+    print(f"weights of each digit:  {folder / 'weights.png'}")
+    print(f"confusion matrix:       {folder / 'confusion.png'}")
+    print(f"confident mistakes:     {folder / 'mistakes.png'}")
+
+
+def number(kind, low, high=math.inf):
+    """Return the argparse type of numbers, of kind int or float, from low to high and finite."""
+
+    def parse(text):
+        value = kind(text)
+        if not low <= value <= high or value == math.inf:
+            upper = "" if high == math.inf else f" and at most {high}"
+            raise argparse.ArgumentTypeError(f"expected a number of at least {low}{upper}, got {text}")
+        return value
+
+    parse.__name__ = kind.__name__  # argparse's own message on what is no number: "invalid int value: 'x'"
+    return parse
+
+
+def available_device(text):
+    """Be the argparse type of devices that are there."""
+    try:
+        tg.zeros(1, device=text)
+    except tg.DeviceError as error:
+        raise argparse.ArgumentTypeError(error) from error
+    return text
+
+
+def parse_arguments():
+    """Return the command line's options, and make the folder for the results."""
+    parser = argparse.ArgumentParser(
+        description="Train softmax regression on MNIST.", formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    add = parser.add_argument
+    add("--epochs", type=number(int, 1), default=90, help="how often to go through the training images")
+    add("--batch-size", type=number(int, 1), default=1024, help="images per step")
+    add("--lr", type=number(float, 0), default=0.1, help="learning rate")
+    add("--momentum", type=number(float, 0, 1), default=0.9, help="how much of its velocity a step keeps")
+    add("--weight-decay", type=number(float, 0), default=1e-5, help="factor of the L2 penalty")
+    add("--scale", choices=("unit", "center", "standard"), default="unit", help="what becomes of the pixels")
+    add("--train-size", type=number(int, 1, 60_000), default=60_000, help="how many images to train with, the first")
+    add("--seed", type=number(int, 0), default=0, help="seed of the first weights and of the order of the images")
+    add("--device", type=available_device, default="cpu", help="where to compute")
+    add("--output", type=pathlib.Path, default="runs/mnist_softmax", help="folder for the model and the pictures")
+    add("--min-accuracy", type=number(float, 0, 100), default=0.0, help="exit with status 1 below it, in percent")
+    args = parser.parse_args()
+    try:
+        args.output.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=args.output).close()  # fail now, not when the training is done
+    except OSError as error:
+        parser.error(f"argument --output: cannot write there: {error}")
+    return args
+
+
+def main():
+    """Train, test, show; return the exit status."""
+    args = parse_arguments()
+    training, test = mnist("train", args.scale), mnist("test", args.scale)
+    n = args.train_size
+    training = training._replace(images=training.images[:n], labels=training.labels[:n])
+    try:
+        model, history = train(
+            training,
+            test,
+            epochs=args.epochs,
+            batch_size=args.batch_size,
+            lr=args.lr,
+            momentum=args.momentum,
+            weight_decay=args.weight_decay,
+            seed=args.seed,
+            device=args.device,
+        )
+    except FloatingPointError as error:
+        return f"{error}: try a smaller --lr"
+
+    accuracy = history[-1].test_accuracy
+    print(f"test accuracy: {accuracy:.2f} %")
+    write_results(args.output, model, history, test, args.device)
+    if accuracy < args.min_accuracy:
+        return f"the test accuracy is below the {args.min_accuracy} % that --min-accuracy asks for"
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,289 @@
+"""The examples do what they say: a small run leaves what it names and can be repeated; bad options are refused."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import choose_defaults
+import matplotlib.figure
+import matplotlib.image
+import mnist_softmax
+import numpy as np
+import pictures
+import pytest
+
+from tinygrad_sm import nn
+from tinygrad_sm.datasets import mnist
+
+EXAMPLES = pathlib.Path(mnist_softmax.__file__).parent
+FILES = ["model.safetensors", "curves.png", "weights.png", "confusion.png", "mistakes.png"]
+SMALL = ["--train-size", "1000", "--epochs", "3"]
+
+# One BLAS thread: two of them wait for each other where other tests keep the cores busy.
+ENVIRONMENT = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+def run(*arguments):
+    """Run mnist_softmax.py, and return its exit status and what it wrote, line ends as they came."""
+    command = [sys.executable, EXAMPLES / "mnist_softmax.py", *SMALL, *arguments]
+    done = subprocess.run(command, capture_output=True, env=ENVIRONMENT, timeout=120, check=False)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def accuracy_line(text):
+    [line] = re.findall(r"^test accuracy: \d+\.\d\d %$", text, re.MULTILINE)
+    return line
+
+
+@pytest.fixture(scope="module")
+def small_run(tmp_path_factory):
+    """Return the folder of one small run with seed 1, its exit status and what it wrote."""
+    folder = tmp_path_factory.mktemp("runs") / "made with its parents" / "run"
+    return folder, *run("--output", folder, "--seed", "1")
+
+
+def test_a_small_run_names_the_files_it_leaves(small_run):
+    folder, status, text, errors = small_run
+    assert (status, errors) == (0, "")
+    lines = text.replace(os.linesep, "\n").splitlines()
+    assert [re.sub(r"[\d.,]+", "#", line) for line in lines[:3]] == [
+        "epoch  #  train loss #  test loss #  test accuracy # %  # images/s"
+    ] * 3
+    assert lines[3] == accuracy_line(text)
+    assert lines[3].removeprefix("test accuracy: ") in lines[2]
+    assert [line.partition(":")[2].strip() for line in lines[4:]] == [str(folder / name) for name in FILES]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
+
+
+@pytest.mark.parametrize("name", FILES[1:])
+def test_the_pictures_are_pngs_that_show_something(small_run, name):
+    path = small_run[0] / name
+    assert path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    pixels = matplotlib.image.imread(path)
+    assert min(pixels.shape[:2]) > 300
+    assert 0.02 < np.mean(pixels[..., :3].min(axis=2) < 0.9) < 0.9  # neither an empty page nor a full one
+
+
+def test_the_saved_model_has_the_printed_accuracy(small_run):
+    folder, _, text, _ = small_run
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    nn.load(folder / "model.safetensors", model)
+    images, labels, _ = mnist("test")
+    correct = (model(images).argmax(axis=1) == labels).mean()
+    assert accuracy_line(text) == f"test accuracy: {100 * correct:.2f} %"
+
+
+def test_the_same_seed_gives_the_same_run(small_run, tmp_path):
+    folder, _, text, _ = small_run
+
+    def weights(folder):
+        model = nn.Linear(784, 10)
+        nn.load(folder / "model.safetensors", nn.Sequential(nn.Flatten(), model))
+        return np.hstack([model.weight.data, model.bias.data[:, np.newaxis]])
+
+    _, again, _ = run("--output", tmp_path / "again", "--seed", "1")
+    _, other, _ = run("--output", tmp_path / "other", "--seed", "2")
+    assert accuracy_line(again) == accuracy_line(text)
+    assert accuracy_line(other) != accuracy_line(text)
+    assert weights(tmp_path / "again").tobytes() == weights(folder).tobytes()
+    assert np.abs(weights(tmp_path / "other") - weights(folder)).max() > 0.01
+
+
+def test_an_accuracy_below_the_least_that_is_asked_for_is_status_1(tmp_path):
+    status, text, errors = run("--output", tmp_path, "--min-accuracy", "99.9")
+    assert status == 1
+    assert accuracy_line(text)
+    assert errors.splitlines() == ["the test accuracy is below the 99.9 % that --min-accuracy asks for"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
+
+
+def test_a_training_that_diverges_says_so(tmp_path):
+    status, text, errors = run("--output", tmp_path, "--lr", "1e30")
+    assert status == 1
+    assert "test accuracy:" not in text
+    assert re.fullmatch("the training diverged in epoch [12]: .*: try a smaller --lr", errors.splitlines()[-1])
+    assert "Traceback" not in errors
+
+
+def test_the_bar_is_for_terminals_only(small_run, tmp_path):
+    _, _, text, errors = small_run
+    assert "\r" not in (text + errors).replace(os.linesep, "\n")
+    assert "%|" not in text + errors
+
+    pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
+    terminal, its_end = pty.openpty()
+    termios.tcsetwinsize(its_end, (24, 100))
+    command = [sys.executable, EXAMPLES / "mnist_softmax.py", *SMALL, "--output", tmp_path]
+    shown = b""
+    with subprocess.Popen(command, stdout=its_end, stderr=its_end, env=ENVIRONMENT) as program:
+        os.close(its_end)
+        try:
+            while part := os.read(terminal, 4096):
+                shown += part
+        except OSError:  # Linux's way to say that the program has closed its end
+            pass
+        finally:
+            os.close(terminal)
+    assert program.returncode == 0
+    assert b"\r  0%|" in shown
+    assert accuracy_line(shown.decode().replace("\r", "\n"))
+
+
+BAD_VALUES = {
+    "--epochs": ["0", "-1", "1.5", "many"],
+    "--batch-size": ["0", "-128", "32.0"],
+    "--lr": ["-0.1", "nan", "inf", "fast"],
+    "--momentum": ["-0.1", "1.1", "nan"],
+    "--weight-decay": ["-1e-4", "inf"],
+    "--scale": ["none", "Unit", ""],
+    "--train-size": ["0", "60001"],
+    "--seed": ["-1", "0.5", ""],
+    "--device": ["cuda:99", "tpu", ""],
+    "--min-accuracy": ["-1", "101", "nan"],
+    "--output": ["a file", "a file/below"],
+}
+BAD_OPTIONS = [
+    *([name, value] for name, values in BAD_VALUES.items() for value in values),
+    *([name] for name in BAD_VALUES),  # without a value
+    ["--optimizer", "adam"],
+    ["images"],
+]
+
+
+@pytest.mark.parametrize("options", BAD_OPTIONS, ids=" ".join)
+def test_bad_options_are_refused_before_anything_is_done(options, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a file").touch()
+    monkeypatch.setattr(sys, "argv", ["mnist_softmax.py", *options])
+    with pytest.raises(SystemExit) as ended:
+        mnist_softmax.main()
+    text, errors = capsys.readouterr()
+    assert (ended.value.code, text) == (2, "")
+    assert re.search(f"error: .*{options[0]}", errors.splitlines()[-1])
+    assert [path.name for path in tmp_path.iterdir()] == ["a file"]
+
+
+@pytest.mark.parametrize("options", [["--lr", "-1"], ["--device", "cuda:99"], ["--output", __file__]])
+def test_a_refusal_is_status_2_and_no_traceback(options):
+    status, text, errors = run(*options)
+    assert (status, text) == (2, "")
+    assert errors.startswith("usage: mnist_softmax.py")
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("name", ["matplotlib", "tqdm"])
+def test_what_is_not_installed_is_named_with_the_way_to_install_it(name):
+    program = f"import sys; sys.modules[{name!r}] = None; sys.path[0] = sys.argv[1]; import mnist_softmax"
+    done = subprocess.run([sys.executable, "-c", program, EXAMPLES], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    [message] = done.stderr.splitlines()
+    assert message.startswith(name)
+    assert message.endswith('is missing: install what the examples need with  pip install "tinygrad_sm[examples]"')
+
+
+def test_the_defaults_were_among_the_choices(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["mnist_softmax.py", "--output", str(tmp_path)])
+    options = vars(mnist_softmax.parse_arguments())
+    chosen = {name: options[name] for name in ("batch_size", "lr", "momentum", "weight_decay")}
+    assert (options["scale"], chosen) in choose_defaults.CHOICES
+
+
+def test_the_defaults_are_chosen_without_the_test_set(monkeypatch):
+    asked_for = []
+
+    def noted_mnist(split, scale):
+        asked_for.append(split)
+        return mnist(split, scale)
+
+    monkeypatch.setattr(choose_defaults, "mnist", noted_mnist)
+    choose_defaults.split.cache_clear()
+    training, judging = choose_defaults.split("unit", 50_000)
+    choose_defaults.split.cache_clear()
+    assert asked_for == ["train"]
+    images, labels, _ = mnist("train")
+    np.testing.assert_array_equal(np.concatenate([training.images, judging.images]), images)
+    np.testing.assert_array_equal(np.concatenate([training.labels, judging.labels]), labels)
+    assert len(judging.labels) == 10_000
+
+
+def test_choose_defaults_prints_the_best_choices_first():
+    command = [sys.executable, EXAMPLES / "choose_defaults.py", "--seeds", "2", "--epochs", "1", "--rows", "6"]
+    done = subprocess.run(
+        [*command, "--train-size", "100"], capture_output=True, text=True, env=ENVIRONMENT, timeout=120, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    header, *rows = done.stdout.splitlines()
+    assert header.split()[:2] == ["loss", "accuracy"]
+    losses = [float(row.split()[0]) for row in rows]
+    assert len(losses) == 6
+    assert losses == sorted(losses)
+    assert 0 < losses[0] < np.log(10)  # better than to guess
+
+
+@pytest.fixture
+def axes(monkeypatch):
+    """Return the list that will hold the axes of the pictures drawn in a test."""
+    drawn = []
+
+    class Figure(matplotlib.figure.Figure):
+        def savefig(self, *args, **options):
+            super().savefig(*args, **options)
+            drawn[:] = self.axes
+
+    monkeypatch.setattr(pictures, "Figure", Figure)
+    return drawn
+
+
+def test_the_curves_are_those_given(axes, tmp_path):
+    panels = {"loss": {"training": [3.0, 2.0], "test": [4.0, 1.0]}, "accuracy": {"test": [50.0, 60.0]}}
+    pictures.curves(tmp_path / "curves.png", panels, "A training")
+    assert [panel.get_ylabel() for panel in axes] == ["loss", "accuracy"]
+    for panel, series in zip(axes, panels.values(), strict=True):
+        lines = {line.get_label(): line for line in panel.get_lines()}
+        assert {name: list(line.get_ydata()) for name, line in lines.items()} == series
+        assert all(list(line.get_xdata()) == [1, 2] for line in lines.values())
+        assert [text.get_text() for text in panel.get_legend().get_texts()] == list(series)
+    training, test, test_accuracy = (line for panel in axes for line in panel.get_lines())
+    assert training.get_color() != test.get_color() == test_accuracy.get_color()
+
+
+def test_weights_of_0_are_white(axes, tmp_path):
+    weights = np.array([[[0.0, -1.0]], [[3.0, -2.0]]])
+    pictures.weight_images(tmp_path / "weights.png", weights, ("cat", "dog"), "Weights")
+    assert [panel.get_title() for panel in axes[:2]] == ["cat", "dog"]
+    for panel, image in zip(axes, weights, strict=False):
+        [shown] = panel.get_images()
+        np.testing.assert_array_equal(shown.get_array(), image)
+        assert shown.get_clim() == (-3, 3)
+    negative, zero, positive = shown.to_rgba(np.array([-3.0, 0.0, 3.0]))
+    assert zero[:3].min() > 0.95
+    assert negative[2] > negative[0]  # blue
+    assert positive[0] > positive[2]  # red
+
+
+def test_a_row_of_the_confusion_matrix_is_a_true_class(axes, tmp_path):
+    labels, predicted = np.array([0, 0, 0, 2, 1]), np.array([0, 1, 1, 2, 2])
+    pictures.confusion_matrix(tmp_path / "confusion.png", labels, predicted, ("a", "b", "c"), "Confusion")
+    [panel] = axes
+    counts = {text.get_position()[::-1]: int(text.get_text()) for text in panel.texts}
+    assert [[counts[row, column] for column in range(3)] for row in range(3)] == [[1, 2, 0], [0, 0, 1], [0, 0, 1]]
+    assert (panel.get_ylabel(), panel.get_xlabel()) == ("true class", "predicted class")
+    assert [text.get_text() for text in panel.get_yticklabels()] == ["a", "b", "c"]
+    assert panel.get_ylim() == (2.5, -0.5)  # the first row is at the top
+
+
+def test_mistakes_are_shown_from_the_most_confident(axes, tmp_path):
+    images = np.arange(4.0)[:, np.newaxis, np.newaxis] + np.zeros((4, 5, 5))
+    probabilities = np.array([[0.6, 0.4], [0.1, 0.9], [0.125, 0.875], [1.0, 0.0]])
+    mistakes = pictures.confident_mistakes
+
+    mistakes(tmp_path / "some.png", images, np.array([1, 1, 0, 0]), probabilities, "01", "Wrong")
+    assert [panel.get_title() for panel in axes] == ["true 0, said 1, 87.5 %", "true 1, said 0, 60.0 %"]
+    assert [panel.get_images()[0].get_array()[0, 0] for panel in axes] == [2, 0]
+    mistakes(tmp_path / "one.png", images, np.array([1, 1, 0, 0]), probabilities, "01", "Wrong", rows=1, columns=1)
+    assert [panel.get_title() for panel in axes] == ["true 0, said 1, 87.5 %"]
+    mistakes(tmp_path / "none.png", images, np.array([0, 1, 1, 0]), probabilities, "01", "Wrong")
+    assert axes == []
+    assert (tmp_path / "none.png").stat().st_size > 0
