@@ -293,6 +293,8 @@ def test_grad_returns_gradients_and_leaves_none_behind():
     a, b = tg.grad([x * 2, x * y], [x, y], grad_outputs=[[1.0, 1.0], Tensor([1.0, 10.0])])
     assert (a.tolist(), b.tolist()) == ([5, 32], 21)
     assert tg.grad(x.sum(), [x, y], allow_unused=True)[1] is None
+    layer = tg.nn.Linear(2, 1)
+    assert [g.shape for g in tg.grad(layer(x).sum(), layer.parameters())] == [(1, 2), (1,)]
     loss = x.sum()
     with pytest.raises(GradientError, match="do not depend on input 1"):
         tg.grad(loss, [x, y])

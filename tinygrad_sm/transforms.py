@@ -8,7 +8,7 @@
 (12.0, 12.0)
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import Any
 
@@ -20,8 +20,8 @@ from tinygrad_sm.tensor import Tensor
 
 
 def grad(
-    outputs: Tensor | Sequence[Tensor],
-    inputs: Tensor | Sequence[Tensor],
+    outputs: Tensor | Iterable[Tensor],
+    inputs: Tensor | Iterable[Tensor],
     grad_outputs: Any = None,
     create_graph: bool = False,
     allow_unused: bool = False,
@@ -33,8 +33,7 @@ def grad(
     create_graph : record the walk itself, so that the result can be differentiated again; the graph then stays.
     allow_unused : give None for an input that the outputs do not depend on, which is a GradientError otherwise.
     """
-    outputs = tuple(outputs) if isinstance(outputs, tuple | list) else (outputs,)
-    inputs = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
+    outputs, inputs = _as_tuple("output", outputs), _as_tuple("input", inputs)
     if grad_outputs is None:
         grad_outputs = (None,) * len(outputs)
     elif not isinstance(grad_outputs, tuple | list):
@@ -45,14 +44,12 @@ def grad(
             f"grad: expected one of grad_outputs for each of {len(outputs)} outputs, got {len(grad_outputs)}"
         )
     for output, g in zip(outputs, grad_outputs, strict=True):
-        _check_tensor("output", output)
         array = check_gradient(output, g, "grad()")
         if create_graph:
             array = g.astype(output.dtype) if isinstance(g, Tensor) else Tensor(array)
         roots[output] = array if output not in roots else roots[output] + array
     reachable = count_uses(roots)
     for i, x in enumerate(inputs):
-        _check_tensor("input", x)
         if not x.requires_grad:
             raise GradientError(f"grad: input {i} does not require a gradient: make it with requires_grad=True")
         if x not in reachable and not allow_unused:
@@ -62,9 +59,13 @@ def grad(
     return tuple(_as_tensor(found.get(x)) for x in inputs)
 
 
-def _check_tensor(role: str, x: Any) -> None:
-    if not isinstance(x, Tensor):
-        raise TypeError(f"grad: expected a Tensor as {role}, got {described(x)}")
+def _as_tuple(role: str, tensors: Any) -> tuple[Tensor, ...]:
+    """Return one Tensor, or several in any iterable, as a tuple."""
+    tensors = (tensors,) if hasattr(tensors, "shape") else tuple(tensors)
+    for x in tensors:
+        if not isinstance(x, Tensor):
+            raise TypeError(f"grad: expected a Tensor as {role}, got {described(x)}")
+    return tensors
 
 
 def _as_tensor(g: Any) -> Tensor | None:
