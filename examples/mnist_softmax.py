@@ -48,6 +48,7 @@ def train(training, test, *, epochs, batch_size, lr, momentum, weight_decay, see
     for epoch in range(1, epochs + 1):
         start = time.perf_counter()
         loss_sum = 0.0
+        optimizer.lr = lr * (1 - (epoch - 1) / epochs)  # the smaller the last steps, the less their noise shows
         for images, labels in loader:
             loss = loss_function(model(images), labels)
             optimizer.zero_grad()
@@ -141,9 +142,14 @@ def parse_arguments():
         description="Train softmax regression on MNIST.", formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     add = parser.add_argument
-    add("--epochs", type=number(int, 1), default=90, help="how often to go through the training images")
-    add("--batch-size", type=number(int, 1), default=1024, help="images per step")
-    add("--lr", type=number(float, 0), default=0.1, help="learning rate")
+    add("--epochs", type=number(int, 1), default=20, help="how often to go through the training images")
+    add("--batch-size", type=number(int, 1), default=512, help="images per step")
+    add(
+        "--lr",
+        type=number(float, 0),
+        default=0.4,
+        help="first learning rate; it falls linearly towards 0, epoch by epoch",
+    )
     add("--momentum", type=number(float, 0, 1), default=0.9, help="how much of its velocity a step keeps")
     add("--weight-decay", type=number(float, 0), default=1e-5, help="factor of the L2 penalty")
     add("--scale", choices=("unit", "center", "standard"), default="unit", help="what becomes of the pixels")

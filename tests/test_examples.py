@@ -186,8 +186,24 @@ def test_what_is_not_installed_is_named_with_the_way_to_install_it(name):
 def test_the_defaults_were_among_the_choices(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["mnist_softmax.py", "--output", str(tmp_path)])
     options = vars(mnist_softmax.parse_arguments())
-    chosen = {name: options[name] for name in ("batch_size", "lr", "momentum", "weight_decay")}
+    chosen = {name: options[name] for name in ("epochs", "batch_size", "lr", "momentum", "weight_decay")}
     assert (options["scale"], chosen) in choose_defaults.CHOICES
+
+
+def test_the_learning_rate_falls_linearly_epoch_by_epoch(monkeypatch):
+    rates = []
+
+    class NotedSGD(mnist_softmax.nn.optim.SGD):
+        def step(self):
+            rates.append(self.lr)
+            super().step()
+
+    monkeypatch.setattr(mnist_softmax.nn.optim, "SGD", NotedSGD)
+    few = mnist("test")
+    few = few._replace(images=few.images[:20], labels=few.labels[:20])
+    options = {"batch_size": 10, "lr": 0.4, "momentum": 0.0, "weight_decay": 0.0, "seed": 0}
+    mnist_softmax.train(few, few, epochs=4, **options, quiet=True)
+    np.testing.assert_allclose(rates, [0.4, 0.4, 0.3, 0.3, 0.2, 0.2, 0.1, 0.1])
 
 
 def test_the_defaults_are_chosen_without_the_test_set(monkeypatch):
