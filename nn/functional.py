@@ -6,7 +6,7 @@ from tinygrad_sm.backend import array_module, as_array
 from tinygrad_sm.ops import softmax as _softmax_ops
 from tinygrad_sm.ops.linalg import linear
 from tinygrad_sm.ops.softmax import check_target, cross_entropy, one_hot
-from tinygrad_sm.tape import Traced
+from tinygrad_sm.tape import Traced, plain
 
 __all__ = ["cross_entropy", "linear", "log_softmax", "nll_loss", "one_hot", "softmax"]
 
@@ -27,7 +27,7 @@ def nll_loss(log_probabilities: Any, labels: Any) -> Any:
     log_probabilities : shape (N, C), what log_softmax gives. labels : integers 0..C−1, shape (N,).
     Of logits, nll_loss(log_softmax(logits), labels) is cross_entropy(logits, labels).
     """
-    labels = labels.data if isinstance(labels, Traced) else as_array(labels)
+    labels = as_array(plain(labels))
     if not isinstance(log_probabilities, Traced):
         log_probabilities = as_array(log_probabilities)
     check_target("nll_loss", log_probabilities, labels, probabilities_fit=False)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from tinygrad_sm.backend import as_array, described, owned_copy
 from tinygrad_sm.errors import CheckpointError
+from tinygrad_sm.tape import plain
 from tinygrad_sm.tensor import Tensor
 
 
@@ -114,7 +115,7 @@ class Module:
         missing or unexpected; the Module is then as it was.
         """
         own = dict(self._named_tensors())
-        new = {path: value.data if isinstance(value, Tensor) else as_array(value) for path, value in state.items()}
+        new = {path: as_array(plain(value)) for path, value in state.items()}
         keys = LoadedKeys([path for path in own if path not in new], [path for path in new if path not in own])
         wrong = [
             f"{path}: expected {own[path].dtype} {own[path].shape}, got {array.dtype} {array.shape}"

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from tinygrad_sm.backend import array_module, described, is_array
+from tinygrad_sm.backend import ARRAY_TYPES, array_module, described
 from tinygrad_sm.tape import mark_changed
 from tinygrad_sm.tensor import Tensor
 
@@ -91,7 +91,7 @@ class SGD:
 def _check_grad(parameter: Tensor) -> None:
     """Raise unless `.grad` is None or an array like the data, as backward() leaves it: no step stops half-way."""
     grad = parameter.grad
-    if grad is not None and not (is_array(grad) and grad.shape == parameter.shape):
+    if grad is not None and not (type(grad) in ARRAY_TYPES and grad.shape == parameter.shape):
         name = parameter.name or "a parameter"
         raise ValueError(
             f"step: expected the grad of {name} to be an array of {parameter.shape}, got {described(grad)}"

@@ -18,6 +18,9 @@ Array = Any
 
 _MODULES: dict[type, ModuleType] = {np.ndarray: np}
 
+ARRAY_TYPES = _MODULES.keys()
+"""The types of arrays of known modules."""
+
 PLAIN_OPERANDS = {np.ndarray, float, int, bool, complex, type(None), *np.sctypeDict.values()}
 """The types that an operation takes as they are: Python scalars stay Python scalars, so that they never promote."""
 
@@ -33,14 +36,6 @@ def array_module(*arrays: Any) -> ModuleType:
         if module is not None:
             return module
     return np
-
-
-ARRAY_TYPES = _MODULES.keys()
-
-
-def is_array(x: Any) -> bool:
-    """Whether `x` is an array of a known module."""
-    return type(x) in _MODULES
 
 
 def device_of(array: Array) -> str:

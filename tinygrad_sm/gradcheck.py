@@ -20,6 +20,7 @@ import numpy as np
 
 from tinygrad_sm.errors import GradcheckError
 from tinygrad_sm.mode import observe
+from tinygrad_sm.tape import plain
 from tinygrad_sm.tensor import Tensor
 from tinygrad_sm.transforms import grad
 
@@ -48,7 +49,7 @@ def gradcheck(
     Each order is checked as backward() computes it and as it is computed when the walk itself is recorded.
     Returns a report, or raises GradcheckError that names the order, the input, the element and both numbers.
     """
-    arrays = [np.array(x.data if isinstance(x, Tensor) else x, np.float64) for x in inputs]
+    arrays = [np.array(plain(x), np.float64) for x in inputs]
     if not arrays or order < 1:
         raise ValueError(f"gradcheck: expected inputs and an order of at least 1, got {len(arrays)} and order {order}")
     random = np.random.default_rng(0)
@@ -59,6 +60,7 @@ def gradcheck(
 
     analytic = _is_analytic(weighted, arrays)
     scalar: Callable[..., Any] = weighted
+    methods = []
     largest_error = 0.0
     for k in range(1, order + 1):
         if analytic and k == 1:
@@ -67,14 +69,16 @@ def gradcheck(
             slack = 1e-13 * _largest(numerical)
         else:
             method, numerical = "central differences", _by_differences(scalar, arrays)
-            slack = atol * _largest(numerical) + 1e-11 * abs(scalar(*_leaves(arrays)).item())  # rounding, 10⁻¹⁶ f / h
+            slack = atol * _largest(numerical) + 1e-11 * abs(
+                scalar(*map(Tensor, arrays)).item()
+            )  # rounding, 10⁻¹⁶ f / h
+        methods.append(method)
         for recorded in (False, True):
             by_rules = _gradient(scalar, arrays, recorded)
             what = f"order {k}, {method}{', with create_graph' if recorded else ''}"
             largest_error = max(largest_error, _compare(by_rules, numerical, rtol, slack, what))
         scalar = _directional_derivative(scalar, [random.uniform(0.5, 1.5, x.shape) for x in arrays])
-    first_method = "complex step" if analytic else "central differences"
-    return GradcheckReport(first_method, order * sum(x.size for x in arrays), largest_error)
+    return GradcheckReport(methods[0], order * sum(x.size for x in arrays), largest_error)
 
 
 def _is_analytic(scalar: Callable[..., Any], arrays: list[Any]) -> bool:
@@ -90,13 +94,9 @@ def _is_analytic(scalar: Callable[..., Any], arrays: list[Any]) -> bool:
     return all(seen)
 
 
-def _leaves(arrays: list[Any]) -> list[Tensor]:
-    return [Tensor(x, requires_grad=True) for x in arrays]
-
-
 def _gradient(scalar: Callable[..., Any], arrays: list[Any], recorded: bool) -> list[Any]:
     """Return the gradient of a scalar function as its rules give it; zeros where it depends on nothing."""
-    tensors = _leaves(arrays)
+    tensors = [Tensor(x, requires_grad=True) for x in arrays]
     out = scalar(*tensors)
     if not out.requires_grad:
         return [np.zeros_like(x) for x in arrays]

@@ -24,7 +24,7 @@ from typing import Any
 
 from tinygrad_sm.backend import ARRAY_TYPES, PLAIN_OPERANDS, Array, array_module, as_array, described
 from tinygrad_sm.mode import current_mode
-from tinygrad_sm.tape import Node, Traced
+from tinygrad_sm.tape import Node, Traced, plain
 
 
 class Primitive:
@@ -165,5 +165,5 @@ def primitive(
 
 def zero(g: Any, out: Any, *operands: Any, **static: Any) -> Array:
     """Give zeros: the rule of an elementwise operation whose gradient is zero by nature, such as sign."""
-    data = out.data if isinstance(out, Traced) else out
+    data = plain(out)
     return array_module(data).zeros_like(data)

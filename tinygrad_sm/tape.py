@@ -47,6 +47,11 @@ class Traced:
 Traced.result_type = Traced
 
 
+def plain(x: Any) -> Any:
+    """Return the array of a Traced value, and anything else as it is."""
+    return x.data if isinstance(x, Traced) else x
+
+
 class Node:
     """One recorded operation: what was called, on which operands, and what its forward saw and saved.
 
@@ -208,8 +213,8 @@ def _hooked(value: Traced, hook: Callable[[Any], Any], g: Any) -> Any:
     replaced = hook(g if isinstance(g, Traced) else as_array(g))
     if replaced is None:
         return g
-    if isinstance(replaced, Traced) and not isinstance(g, Traced):
-        replaced = replaced.data
+    if not isinstance(g, Traced):
+        replaced = plain(replaced)
     if getattr(replaced, "shape", None) != value.data.shape:
         raise ValueError(f"a hook must return None or a gradient of {value.data.shape}, got {described(replaced)}")
     return replaced.astype(value.data.dtype)
@@ -230,7 +235,7 @@ def check_gradient(root: Traced, g: Any, caller: str = "backward()") -> Array:
                 "of the loss with respect to it, of that shape"
             )
         return array_module(root.data).ones_like(root.data)
-    g = as_array(g.data if isinstance(g, Traced) else g, root.data.dtype)
+    g = as_array(plain(g), root.data.dtype)
     if g.shape != shape:
         raise ValueError(f"{caller} needs a gradient of the Tensor's own shape {shape}, got shape {g.shape}")
     return g

@@ -18,7 +18,7 @@ from tinygrad_sm.backend import Array, as_array, check_device, device_of, owned_
 from tinygrad_sm.errors import GradientError
 from tinygrad_sm.ops import composed, elementwise, indexing, linalg, reductions, shaping
 from tinygrad_sm.ops import softmax as softmax_ops
-from tinygrad_sm.tape import Traced, backward, mark_changed
+from tinygrad_sm.tape import Traced, backward, mark_changed, plain
 
 
 class Tensor(Traced):
@@ -44,7 +44,7 @@ class Tensor(Traced):
     __hash__ = Traced.__hash__
 
     def __init__(self, data: Any, requires_grad: bool = False, dtype: Any = None, device: str | None = None):
-        super().__init__(as_array(data.data if isinstance(data, Traced) else data, dtype, device))
+        super().__init__(as_array(plain(data), dtype, device))
         if requires_grad:
             self.requires_grad_()
 
@@ -108,7 +108,7 @@ class Tensor(Traced):
 
     def assign(self, array: Any) -> "Tensor":
         """Set the data of a leaf in place to an array of the same shape; graphs recorded before become stale."""
-        new = array.data if isinstance(array, Traced) else as_array(array)
+        new = as_array(plain(array))
         if self.node is not None:
             raise GradientError(
                 f"assign: the result of {self.node.op.name} is not a leaf; assign to what it is made of"
@@ -189,9 +189,7 @@ class Tensor(Traced):
         return bool(self.data)
 
     def __getitem__(self, index: Any) -> "Tensor":
-        if isinstance(index, tuple):
-            index = tuple(part.data if isinstance(part, Traced) else part for part in index)
-        return indexing.getitem(self, index.data if isinstance(index, Traced) else index)
+        return indexing.getitem(self, tuple(map(plain, index)) if isinstance(index, tuple) else plain(index))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise TypeError(
@@ -243,22 +241,22 @@ class Tensor(Traced):
     # Comparisons give plain arrays: no gradient passes through them.
 
     def __eq__(self, other: Any) -> Array:
-        return self.data == _plain(other)
+        return self.data == plain(other)
 
     def __ne__(self, other: Any) -> Array:
-        return self.data != _plain(other)
+        return self.data != plain(other)
 
     def __lt__(self, other: Any) -> Array:
-        return self.data < _plain(other)
+        return self.data < plain(other)
 
     def __le__(self, other: Any) -> Array:
-        return self.data <= _plain(other)
+        return self.data <= plain(other)
 
     def __gt__(self, other: Any) -> Array:
-        return self.data > _plain(other)
+        return self.data > plain(other)
 
     def __ge__(self, other: Any) -> Array:
-        return self.data >= _plain(other)
+        return self.data >= plain(other)
 
     def argmax(self, axis: int | None = None) -> Array:
         """Return the index of the largest element along the axis, a plain array."""
@@ -306,10 +304,6 @@ class HookHandle:
     def remove(self) -> None:
         """Take the hook off; a second time does nothing."""
         self.tensor.hooks = tuple(other for other in self.tensor.hooks if other is not self.registered)
-
-
-def _plain(x: Any) -> Any:
-    return x.data if isinstance(x, Traced) else x
 
 
 def unpacked(arguments: tuple[Any, ...]) -> Any:
