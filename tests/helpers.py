@@ -3,21 +3,37 @@
 import numpy as np
 
 from tinygrad_sm import Tensor
-from tinygrad_sm.mode import observe
+from tinygrad_sm.mode import Observer, observe
 
 
 def leaf(data=(1.0, 2.0, 3.0), dtype=np.float64):
     return Tensor(np.array(data, dtype), requires_grad=True)
 
 
+class RuleLog(Observer):
+    """Notes the operation and the arguments of every rule that is called."""
+
+    def __init__(self, log):
+        self.log = log
+
+    def backward(self, node, i, rule):
+        def logged(*args, **kwargs):
+            self.log.append((node.op.name, args))
+            return rule(*args, **kwargs)
+
+        return logged
+
+
 def calls_of_rules(log):
-    """Note the operation and the arguments of every rule that is called inside."""
+    return observe(RuleLog(log))
 
-    def note(phase, op, function):
-        def call(*args, **kwargs):
-            log.append((op.name, args))
-            return function(*args, **kwargs)
 
-        return call if phase == "backward" else function
+class OpLog(Observer):
+    """Notes every operation that is called; a dict, so that they stand in the order of their first call."""
 
-    return observe(note)
+    def __init__(self):
+        self.used = {}
+
+    def forward(self, op, forward):
+        self.used[op] = None
+        return forward

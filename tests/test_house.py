@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from reading_order import ROW, lines, with_line_counts
 
 import tinygrad_sm as tg
 from tinygrad_sm.primitive import Primitive
@@ -23,10 +24,6 @@ MODULES = sorted(m.name for m in pkgutil.walk_packages(tg.__path__, "tinygrad_sm
     for path in sorted((ROOT / folder).glob("*.py"))
     if path.stem != "__init__"
 ]
-
-
-def lines(path):
-    return len((ROOT / path).read_text().splitlines())
 
 
 def test_budgets():
@@ -94,6 +91,5 @@ def test_the_readme_is_true():
     (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     assert len(code.strip().splitlines()) <= 16
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=ROOT)
-    counts = re.findall(r"\| \[`(\S+)`\]\(\S+\) \| (\d+) \|", readme)
-    assert len(counts) >= 10
-    assert [(path, int(n)) for path, n in counts] == [(path, lines(path)) for path, _ in counts]
+    assert len(ROW.findall(readme)) >= 10
+    assert with_line_counts(readme) == readme, "run python tests/reading_order.py"

@@ -3,12 +3,13 @@
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from helpers import OpLog
 from hypothesis import given
 from op_cases import CASES
 
 import tinygrad_sm as tg
 from tinygrad_sm import Tensor, gradcheck
-from tinygrad_sm.mode import observe
+from tinygrad_sm.mode import Observer, observe
 from tinygrad_sm.ops import elementwise, indexing, linalg, reductions, shaping, softmax
 from tinygrad_sm.primitive import Primitive, zero
 
@@ -23,16 +24,20 @@ PRIMITIVES = {
 }
 
 
-def freeze(phase, primitive, function):
-    """Observe, and make every array read-only before a forward or a rule sees it."""
+class Freeze(Observer):
+    """Makes every array read-only before a forward or a rule sees it."""
 
-    def frozen(*args, **kwargs):
-        for x in (*args, *kwargs.values()):
-            if isinstance(x, np.ndarray):
-                x.flags.writeable = False
-        return function(*args, **kwargs)
+    def forward(self, op, forward):
+        def frozen(*args, **kwargs):
+            for x in (*args, *kwargs.values()):
+                if isinstance(x, np.ndarray):
+                    x.flags.writeable = False
+            return forward(*args, **kwargs)
 
-    return frozen
+        return frozen
+
+    def backward(self, node, i, rule):
+        return self.forward(node.op, rule)
 
 
 @every_case
@@ -59,7 +64,7 @@ def test_rules_are_pure_and_fit(case, data, seed):
     arrays = case.operands(data.draw(case.shapes), seed, np.float32)
     before = [x.copy() for x in arrays]
     tensors = [Tensor(x, requires_grad=True) for x in arrays]
-    with observe(freeze):
+    with observe(Freeze()):
         out = case(*tensors)
         g = np.random.default_rng(seed).standard_normal(out.shape).astype(out.dtype)
         g.flags.writeable = False
@@ -96,16 +101,9 @@ def _gradients(case, arrays):
 def _rules():
     """Each rule of each primitive that some case of the table uses, with that case: the planted errors."""
     for case in CASES:
-        used = {}
-
-        def note(phase, primitive, function, used=used):
-            used[primitive] = None
-            return function
-
-        arrays = case.operands(case.fixed)
-        with observe(note):
-            case(*map(Tensor, arrays))
-        for primitive in used:
+        with observe(OpLog()) as log:
+            case(*map(Tensor, case.operands(case.fixed)))
+        for primitive in log.used:
             for i, rule in enumerate(primitive.rules):
                 if rule not in (None, zero):
                     yield pytest.param(case, primitive, i, id=f"{case.label}-{primitive.name}-{i}")
@@ -129,30 +127,24 @@ def test_the_checker_rejects_every_rule_made_wrong_by_one_percent(case, primitiv
 def rule_is_idle(case, primitive, i, arrays):
     """Whether the rule is not called in the case, or gives zeros: then no gradient can tell that it is wrong."""
     results = []
-    rule = primitive.rules[i]
 
-    def note(phase, op, function):
-        def call(*args, **kwargs):
-            result = function(*args, **kwargs)
-            if phase == "backward" and op is primitive and function is rule:
-                results.append(result)
-            return result
+    class Results(Observer):
+        def backward(self, node, k, rule):
+            def noted(*args, **kwargs):
+                result = rule(*args, **kwargs)
+                if node.op is primitive and k == i:
+                    results.append(result)
+                return result
 
-        return call
+            return noted
 
-    with observe(note):
+    with observe(Results()):
         _gradients(case, arrays)
     return all(not np.any(result) for result in results)
 
 
 def test_every_primitive_stands_in_the_table():
-    used = set()
-
-    def note(phase, primitive, function):
-        used.add(primitive)
-        return function
-
-    with observe(note):
+    with observe(OpLog()) as log:
         for case in CASES:
             case(*map(Tensor, case.operands(case.fixed)))
-    assert {p.name for p in PRIMITIVES} - {p.name for p in used} == {"one_hot"}  # it has no gradient to check
+    assert {p.name for p in PRIMITIVES} - {p.name for p in log.used} == {"one_hot"}  # it has no gradient to check

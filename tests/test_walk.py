@@ -137,6 +137,28 @@ def test_retained_graphs_can_be_walked_again():
         loss.backward()
 
 
+def test_grad_walks_only_where_it_leads_to_an_input():
+    x, w = leaf(), leaf()
+    x.register_hook(lambda g: pytest.fail("nobody asked for the gradient of x"))
+    y = tg.exp(x)
+    loss = (y * tg.tanh(w)).sum()
+    log = []
+    with calls_of_rules(log):
+        (g,) = tg.grad(loss, y)
+    assert [name for name, _ in log] == ["sum", "multiply"]
+    np.testing.assert_array_equal(g.data, np.tanh(w.data))
+    x.hooks = ()
+    y.sum().backward()  # what lies below y was not freed
+    np.testing.assert_array_equal(x.grad, y.data)
+    with pytest.raises(GradientError, match="freed"):
+        loss.backward()
+
+    z = x * w
+    both = tg.grad((z * x).sum(), [z, x])  # an input that stands on the way to another
+    np.testing.assert_array_equal(both[0].data, x.data)
+    np.testing.assert_array_equal(both[1].data, 2 * x.data * w.data)
+
+
 # 7: the walk is iterative and linear.
 
 
@@ -254,3 +276,33 @@ def test_a_change_of_another_leaf_makes_nothing_stale():
     mark_changed(data)  # data that needs no gradient is an operand too
     with pytest.raises(GradientError, match="'b' was changed"):
         loss.backward()
+
+
+def _detached(w):
+    return w.detach()
+
+
+def _wrapped(w):
+    return Tensor(w)
+
+
+def _unrecorded_view(w):
+    with tg.no_grad():
+        return w.reshape(3, 1).T[0]
+
+
+@pytest.mark.parametrize("alias", [_detached, _wrapped, _unrecorded_view])
+@pytest.mark.parametrize("changed", ["the leaf", "the alias"])
+def test_what_shares_the_memory_of_a_leaf_is_stale_with_it(alias, changed):
+    w, x = leaf(), leaf()
+    other = alias(w)
+    assert np.shares_memory(w.data, other.data)
+    loss = (x * (w if changed == "the alias" else other)).sum()
+    (w if changed == "the leaf" else other).assign([0.0, 0.0, 0.0])
+    with pytest.raises(GradientError, match="'b' was changed"):
+        loss.backward()
+    with tg.no_grad():
+        copied = w * 1.0
+    loss = (x * copied).sum()
+    w.assign([1.0, 1.0, 1.0])
+    loss.backward()

@@ -84,6 +84,11 @@ def described(x: Any) -> str:
     return f"{type(x).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
 
 
+def share_memory(a: Array, b: Array) -> bool:
+    """Whether both are views of one array, or one is a view of the other."""
+    return (a if a.base is None else a.base) is (b if b.base is None else b.base)
+
+
 def owned_copy(array: Array) -> Array:
     """Return a writable array that shares memory with nothing; a NumPy scalar becomes a 0-d array."""
     return np.array(array)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_sm.errors import GradcheckError
-from tinygrad_sm.mode import observe
+from tinygrad_sm.mode import Observer, observe
 from tinygrad_sm.tape import plain
 from tinygrad_sm.tensor import Tensor
 from tinygrad_sm.transforms import grad
@@ -85,11 +85,12 @@ def _is_analytic(scalar: Callable[..., Any], arrays: list[Any]) -> bool:
     """Whether every operation that f calls is right on complex arrays."""
     seen = []
 
-    def note(phase: str, primitive: Any, function: Callable[..., Any]) -> Callable[..., Any]:
-        seen.append(primitive.analytic)
-        return function
+    class Seen(Observer):
+        def forward(self, op: Any, forward: Callable[..., Any]) -> Callable[..., Any]:
+            seen.append(op.analytic)
+            return forward
 
-    with observe(note):
+    with observe(Seen()):
         scalar(*map(Tensor, arrays))
     return all(seen)
 

@@ -13,11 +13,22 @@ from collections.abc import Callable, Generator
 from contextvars import ContextVar
 from typing import Any, NamedTuple, TypeVar
 
-Observer = Callable[[str, Any, Callable[..., Any]], Callable[..., Any]]
-"""An observer is called as observer("forward" or "backward", primitive, function) before each forward and each gradient
-rule, and returns what is to be called in place of that function."""
-
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Observer:
+    """Sees all that operations do; a subclass overrides what it wants to see. See `observe`."""
+
+    def forward(self, op: Any, forward: Callable[..., Any]) -> Callable[..., Any]:
+        """Return what is to be called in place of the forward of an operation, on arrays."""
+        return forward
+
+    def recorded(self, node: Any) -> None:
+        """Take note of a node that a forward has just left on the tape."""
+
+    def backward(self, node: Any, i: int, rule: Callable[..., Any]) -> Callable[..., Any]:
+        """Return what is to be called in place of the rule for the node's i-th operand."""
+        return rule
 
 
 class Mode(NamedTuple):
@@ -35,15 +46,18 @@ current_mode = _mode.get
 class ModeScope:
     """A change of the mode for a block of code, as a context manager or a decorator.
 
-    It holds no state of its own, so one scope can be nested in itself and shared by threads.
+    It holds no state of its own, so one scope can be nested in itself and shared by threads. `value` is what a with
+    statement binds.
     """
 
-    def __init__(self, change: Callable[[Mode], Mode]):
+    def __init__(self, change: Callable[[Mode], Mode], value: Any = None):
         self.change = change
+        self.value = value
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Any:
         mode = _mode.get()
         _mode.set(self.change(mode)._replace(outer=mode))
+        return self.value
 
     def __exit__(self, *exception: object) -> None:
         _mode.set(_mode.get().outer or Mode())
@@ -100,4 +114,4 @@ def enable_grad() -> ModeScope:
 
 def observe(observer: Observer) -> ModeScope:
     """Let the observer see, and replace, each forward and each gradient rule that is called inside."""
-    return ModeScope(lambda mode: mode._replace(observers=(*mode.observers, observer)))
+    return ModeScope(lambda mode: mode._replace(observers=(*mode.observers, observer)), observer)

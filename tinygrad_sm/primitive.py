@@ -22,9 +22,11 @@ from collections.abc import Callable
 from types import MethodType
 from typing import Any
 
-from tinygrad_sm.backend import ARRAY_TYPES, PLAIN_OPERANDS, Array, array_module, as_array, described
+from tinygrad_sm.backend import ARRAY_TYPES, PLAIN_OPERANDS, Array, array_module, as_array, described, share_memory
 from tinygrad_sm.mode import current_mode
-from tinygrad_sm.tape import Node, Traced, plain
+from tinygrad_sm.tape import Node, Traced, follow, plain
+
+_NO_STATIC: dict[str, Any] = {}  # one for all nodes without static arguments
 
 
 class Primitive:
@@ -85,7 +87,7 @@ class Primitive:
         if len(operands) != self.arity:
             operands, static = self._arranged(operands, static)
         if self.defaults:
-            static = {**self.defaults, **static}
+            static = {**self.defaults, **static} if static else self.defaults
         result_type, differentiate, arrays = None, False, []
         for operand in operands:
             if isinstance(operand, Traced):
@@ -99,7 +101,7 @@ class Primitive:
         record, observers, _ = current_mode()
         forward = self.forward
         for observer in observers:
-            forward = observer("forward", self, forward)
+            forward = observer.forward(self, forward)
         saved = None
         try:
             out = forward(*arrays, **static)
@@ -120,9 +122,15 @@ class Primitive:
                 if isinstance(operands[i], Traced) and operands[i].needs_grad:
                     name = self.operand_names[i]
                     raise TypeError(f"{self.name} has no gradient with respect to {name}: pass {name}.detach()")
-            node = Node(self, operands, arrays, static, saved)
+            node = Node(self, operands, tuple(arrays), static or _NO_STATIC, saved)
+            for observer in observers:
+                observer.recorded(node)
         result = object.__new__(result_type)
         Traced.__init__(result, out, node)
+        if node is None and out.base is not None:  # perhaps a view of a leaf
+            for operand in operands:
+                if isinstance(operand, Traced) and share_memory(out, operand.data):
+                    follow(operand, result)
         return result
 
     def _as_operands(self, given: tuple[Any, ...]) -> list[Any]:

@@ -27,10 +27,22 @@ from tinygrad_sm.errors import GradientError
 from tinygrad_sm.mode import current_mode
 
 
+class Memory:
+    """When the memory of a leaf was last changed in place; the values that are views of one memory share this."""
+
+    __slots__ = ("changed_at",)
+
+    def __init__(self) -> None:
+        self.changed_at = 0
+
+
+_NEVER_CHANGED = Memory()
+
+
 class Traced:
     """An array, and where it came from: `node` is None for a leaf, a value that no recorded operation made."""
 
-    __slots__ = ("__weakref__", "changed_at", "data", "grad", "hooks", "name", "needs_grad", "node", "retains_grad")
+    __slots__ = ("__weakref__", "data", "grad", "hooks", "memory", "name", "needs_grad", "node", "retains_grad")
     result_type: ClassVar[type["Traced"]]  # what an operation makes of its result
 
     def __init__(self, data: Array, node: "Node | None" = None, needs_grad: bool = False):
@@ -41,7 +53,7 @@ class Traced:
         self.grad: Array | None = None
         self.hooks: tuple[Callable[[Any], Any], ...] = ()
         self.name: str | None = None
-        self.changed_at = 0
+        self.memory = _NEVER_CHANGED
 
 
 Traced.result_type = Traced
@@ -79,11 +91,23 @@ def mark_changed(leaf: Traced) -> None:
     global _changes
     with _leaves_lock:
         _changes += 1
-        leaf.changed_at = _changes
+        _own_memory(leaf).changed_at = _changes
+
+
+def follow(value: Traced, view: Traced) -> None:
+    """Tell the tape that the two share their data: what changes the one changes the other."""
+    view.memory = _own_memory(value)
+
+
+def _own_memory(value: Traced) -> Memory:
+    if value.memory is _NEVER_CHANGED:
+        value.memory = Memory()
+    return value.memory
 
 
 def gradients(
     roots: dict[Traced, Any],
+    uses: dict[Traced, int],
     wanted: Set[Traced] = frozenset(),
     *,
     retain_graph: bool = False,
@@ -91,13 +115,13 @@ def gradients(
 ) -> dict[Traced, Any]:
     """Walk back from the roots, each given with its g, to the gradient of every leaf and of every value wanted.
 
-    Nothing is changed but that nodes are freed as the walk passes them, unless the graph is retained; so a walk that
-    a rule breaks off has consumed its graph, and no gradient has reached a leaf.
+    `uses` is what `count_uses` found: the walk goes where it leads, and empties it. Nothing else is changed but that
+    nodes are freed as the walk passes them, unless the graph is retained; so a walk that a rule breaks off has consumed
+    its graph, and no gradient has reached a leaf.
     """
-    uses = count_uses(roots)
     arrived = dict(roots)  # the sum of the gradients that have come to a value while others are still to come
     # A root may itself be an operand on the way to another root: then it must wait for the gradient from there.
-    ready = [(root, arrived.pop(root)) for root in roots if uses[root] == 0]
+    ready = [(root, arrived.pop(root)) for root in roots if uses.get(root) == 0]
     found = {}
     observers = current_mode().observers
     while ready:
@@ -113,12 +137,14 @@ def gradients(
         out, arguments = (value, operands) if create_graph else (value.data, node.arrays)
         if op.saves is not None:
             static = {**static, "saved": op.saves(*operands, **static) if create_graph else node.saved}
+        passed = False
         for i, operand in enumerate(operands):
-            if not (isinstance(operand, Traced) and operand.needs_grad):
+            if not (isinstance(operand, Traced) and operand in uses):
                 continue
+            passed = True
             rule = op.rules[i] if op.rules else functools.partial(op.rule_for_each, i)
             for observer in observers:
-                rule = observer("backward", op, rule)
+                rule = observer.backward(node, i, rule)
             try:
                 part = rule(g, out, *arguments, **static)
                 data = operand.data
@@ -126,7 +152,7 @@ def gradients(
                 if getattr(part, "shape", None) != data.shape or part.dtype is not data.dtype:
                     part = _fitted(part, data, value.data.shape)
             except Exception as error:
-                error.add_note(f"in the gradient rule of {op.name} for its operand {_name(op, i, operand)}")
+                error.add_note(f"in the gradient rule of {op.name} for its operand {operand_name(op, i, operand)}")
                 raise
             so_far = arrived.pop(operand, None)
             if so_far is not None:
@@ -136,15 +162,16 @@ def gradients(
                 uses[operand], arrived[operand] = still_to_come, part
             else:
                 ready.append((operand, part))
-        if not (retain_graph or create_graph):
+        if passed and not (retain_graph or create_graph):
             node.operands = node.arrays = node.saved = None
     return found
 
 
-def count_uses(roots: Iterable[Traced]) -> dict[Traced, int]:
+def count_uses(roots: Iterable[Traced], wanted: Set[Traced] | None = None) -> dict[Traced, int]:
     """Count how often each value that the roots depend on was used as an operand; each use will bring one gradient.
 
-    All that can be wrong with the graph is found here, before any rule has run.
+    Where only some values are wanted, what leads to none of them is left out. All that can be wrong with the graph is
+    found here, before any rule has run.
     """
     uses = dict.fromkeys(roots, 0)
     to_visit = list(uses)
@@ -163,9 +190,9 @@ def count_uses(roots: Iterable[Traced]) -> dict[Traced, int]:
             raise GradientError(f"{op.name} has no gradient rules: give them with {op.name}.vjp(...)")
         for i, operand in enumerate(node.operands):
             if isinstance(operand, Traced):
-                if operand.changed_at > recorded_at:
+                if operand.memory.changed_at > recorded_at:
                     raise GradientError(
-                        f"{_name(op, i, operand)} was changed (by an optimizer's step, assign or "
+                        f"{operand_name(op, i, operand)} was changed (by an optimizer's step, assign or "
                         f"load_state_dict) after {op.name} had used it: compute the loss again after the change"
                     )
                 if operand.needs_grad:
@@ -174,10 +201,27 @@ def count_uses(roots: Iterable[Traced]) -> dict[Traced, int]:
                     else:
                         uses[operand] = 1
                         to_visit.append(operand)
-    return uses
+    return uses if wanted is None else _leading_to(wanted, uses)
 
 
-def _name(op: Any, i: int, operand: Traced) -> str:
+def _leading_to(wanted: Set[Traced], uses: dict[Traced, int]) -> dict[Traced, int]:
+    """Return the part of the uses that a walk needs which is to come to the wanted values and nowhere else."""
+    users: dict[Traced, list[Traced]] = {value: [] for value in uses}
+    for value in uses:
+        for operand in value.node.operands if value.node else ():
+            if isinstance(operand, Traced) and operand in users:
+                users[operand].append(value)
+    leading = {value for value in wanted if value in uses}
+    to_visit = list(leading)
+    while to_visit:
+        for user in users[to_visit.pop()]:
+            if user not in leading:
+                leading.add(user)
+                to_visit.append(user)
+    return {value: n for value, n in uses.items() if value in leading}
+
+
+def operand_name(op: Any, i: int, operand: Traced) -> str:
     """Return what messages call the i-th operand: the name that its Module gave it, else that of the operation."""
     return repr(operand.name or (op.operand_names[i] if op.operand_names else f"number {i}"))
 
@@ -243,7 +287,8 @@ def check_gradient(root: Traced, g: Any, caller: str = "backward()") -> Array:
 
 def backward(root: Traced, g: Any = None, retain_graph: bool = False) -> None:
     """Add the gradient of the root to the `grad` of every leaf it depends on, and of what else retains it."""
-    found = gradients({root: check_gradient(root, g)}, retain_graph=retain_graph)
+    roots: dict[Traced, Any] = {root: check_gradient(root, g)}
+    found = gradients(roots, count_uses(roots), retain_graph=retain_graph)
     with _leaves_lock:
         for value, gradient in found.items():
             if value.grad is None:

@@ -18,7 +18,7 @@ from tinygrad_sm.backend import Array, as_array, check_device, device_of, owned_
 from tinygrad_sm.errors import GradientError
 from tinygrad_sm.ops import composed, elementwise, indexing, linalg, reductions, shaping
 from tinygrad_sm.ops import softmax as softmax_ops
-from tinygrad_sm.tape import Traced, backward, mark_changed, plain
+from tinygrad_sm.tape import Traced, backward, follow, mark_changed, plain
 
 
 class Tensor(Traced):
@@ -31,8 +31,9 @@ class Tensor(Traced):
 
     `.data` is the array and `.grad` an array like it, or None. Tensors have no operations in place: `t += u` makes a
     new Tensor. Only optimizers, `load_state_dict` and `assign` change data, and backward() refuses a graph that was
-    recorded before such a change. The tape sees a change of the very Tensor that it recorded, no other: between
-    forward and backward, change no array that others share (`.data`, a `.detach()`, an array as operand or index).
+    recorded before such a change, of the Tensor itself, of its `detach()`, or of one of which it is a view. What is not
+    seen: a change of an array (`.data`, or an array that was itself an operand or an index), and of anything through a
+    view of it that was recorded.
 
     >>> Tensor([[1, 2], [3, 4]])
     Tensor([[1, 2],
@@ -45,6 +46,8 @@ class Tensor(Traced):
 
     def __init__(self, data: Any, requires_grad: bool = False, dtype: Any = None, device: str | None = None):
         super().__init__(as_array(plain(data), dtype, device))
+        if isinstance(data, Traced) and self.data is data.data:
+            follow(data, self)
         if requires_grad:
             self.requires_grad_()
 
@@ -86,7 +89,7 @@ class Tensor(Traced):
 
     def detach(self) -> "Tensor":
         """Return a leaf on the same array: to differentiation it is a constant."""
-        return Tensor(self.data)
+        return Tensor(self)
 
     def retain_grad(self) -> None:
         """Ask backward() to leave `.grad` in this Tensor too, which is not a leaf."""

@@ -48,14 +48,15 @@ def grad(
         if create_graph:
             array = g.astype(output.dtype) if isinstance(g, Tensor) else Tensor(array)
         roots[output] = array if output not in roots else roots[output] + array
-    reachable = count_uses(roots)
+    wanted = frozenset(inputs)
+    uses = count_uses(roots, wanted)
     for i, x in enumerate(inputs):
         if not x.requires_grad:
             raise GradientError(f"grad: input {i} does not require a gradient: make it with requires_grad=True")
-        if x not in reachable and not allow_unused:
+        if x not in uses and not allow_unused:
             raise GradientError(f"grad: the outputs do not depend on input {i}; pass allow_unused=True to get None")
     with enable_grad() if create_graph else nullcontext():
-        found = gradients(roots, frozenset(inputs), create_graph=create_graph)
+        found = gradients(roots, uses, wanted, create_graph=create_graph)
     return tuple(_as_tensor(found.get(x)) for x in inputs)
 
 
