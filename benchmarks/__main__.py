@@ -13,9 +13,9 @@ from importlib import metadata, util
 
 import numpy as np
 
-from benchmarks import epoch, imports, memory, small_ops
+from benchmarks import chain, epoch, imports, memory, small_ops
 
-JOBS = {job.__name__.rpartition(".")[2]: job.benchmark for job in (epoch, small_ops, memory, imports)}
+JOBS = {job.__name__.rpartition(".")[2]: job.benchmark for job in (epoch, small_ops, chain, memory, imports)}
 
 
 def main() -> None:

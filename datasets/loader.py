@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_sm.backend import Array, as_array, check_labels, described
+from tinygrad_sm.backend import Array, as_array, described
+from tinygrad_sm.checks import check_labels
 
 
 class DataLoader:

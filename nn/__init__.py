@@ -6,12 +6,12 @@
 ['0.weight', '0.bias']
 """
 
+from tinygrad_sm.creation import Parameter
 from tinygrad_sm.nn import functional, optim
 from tinygrad_sm.nn.checkpoint import load, save
 from tinygrad_sm.nn.layers import Flatten, Linear, LogSoftmax, ReLU, Sequential, Sigmoid, Softmax, Tanh
 from tinygrad_sm.nn.losses import CrossEntropyLoss, NLLLoss
 from tinygrad_sm.nn.module import Module
-from tinygrad_sm.tensor import Parameter
 
 __all__ = [
     "CrossEntropyLoss",

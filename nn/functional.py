@@ -3,9 +3,11 @@
 from typing import Any
 
 from tinygrad_sm.backend import array_module, as_array
+from tinygrad_sm.checks import check_target
+from tinygrad_sm.errors import warn_user
 from tinygrad_sm.ops import softmax as _softmax_ops
 from tinygrad_sm.ops.linalg import linear
-from tinygrad_sm.ops.softmax import check_target, cross_entropy, one_hot
+from tinygrad_sm.ops.softmax import one_hot
 from tinygrad_sm.tape import Traced, plain
 
 __all__ = ["cross_entropy", "linear", "log_softmax", "nll_loss", "one_hot", "softmax"]
@@ -19,6 +21,21 @@ def softmax(x: Any, dim: int = -1) -> Any:
 def log_softmax(x: Any, dim: int = -1) -> Any:
     """Return ln softmax(x) along the axis `dim`."""
     return _softmax_ops.log_softmax(x, dim)
+
+
+def cross_entropy(logits: Any, target: Any) -> Any:
+    """Return −1/N Σ_i Σ_j y_ij ln softmax(logits)_ij, the mean cross-entropy of N examples.
+
+    logits : shape (N, C), before any softmax: to give its output to this loss is a common mistake, which gives a loss
+        that hardly falls. The tape knows where the logits came from, so it is a warning, once for each line of code.
+    target : integer labels 0..C−1, shape (N,), or probabilities y, shape (N, C).
+    """
+    if isinstance(logits, Traced) and logits.node is not None and logits.node.op is _softmax_ops.softmax:
+        warn_user(
+            "cross_entropy was given the output of a softmax, and takes the softmax itself: pass it what the softmax "
+            "was given (leave out the nn.Softmax that ends the model), or use nll_loss on the output of log_softmax"
+        )
+    return _softmax_ops.cross_entropy(logits, target)
 
 
 def nll_loss(log_probabilities: Any, labels: Any) -> Any:

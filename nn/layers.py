@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from tinygrad_sm.backend import described, random_generator
+from tinygrad_sm.creation import Parameter
 from tinygrad_sm.nn.module import Module
 from tinygrad_sm.ops import elementwise
 from tinygrad_sm.ops.linalg import linear
 from tinygrad_sm.ops.shaping import reshape
 from tinygrad_sm.ops.softmax import log_softmax, softmax
-from tinygrad_sm.tensor import Parameter, Tensor
+from tinygrad_sm.tensor import Tensor
 
 
 class Linear(Module):

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tinygrad_sm.backend import ARRAY_TYPES, array_module, described
-from tinygrad_sm.tape import mark_changed
+from tinygrad_sm.memory import mark_changed
 from tinygrad_sm.tensor import Tensor
 
 
@@ -22,7 +22,7 @@ class SGD:
     These are PyTorch's formulas (v takes g undamped, and lr scales v when it is used). After the first step nothing is
     allocated. A parameter whose `.grad` is None is left alone. `lr` may be set between steps.
 
-    >>> from tinygrad_sm.tensor import Parameter
+    >>> from tinygrad_sm.creation import Parameter
     >>> w = Parameter([1.0])
     >>> optimizer = SGD([w], lr=0.25)
     >>> (w * w).sum().backward()

@@ -26,6 +26,13 @@ def second_backward():
     loss.backward()
 
 
+def condition_that_requires_a_gradient():
+    condition = Tensor(X)
+    chosen = tg.where(condition, leaf(), 0.0)
+    condition.requires_grad_()
+    chosen.sum().backward()
+
+
 def stale(change):
     layer = nn.Linear(3, 2)
     model = nn.Sequential(layer)
@@ -148,6 +155,45 @@ TABLE = {
     "index out of range": (lambda: leaf()[np.array([4])], IndexError, r"index 4 is out of bounds.*\nin getitem\(.*\)"),
     "float index": (lambda: leaf()[1.5], IndexError, r"only integers.*\nin getitem\(.*\)"),
     "impossible reshape": (lambda: leaf().reshape(5), ValueError, r"cannot reshape.*\nin reshape\(float32 \(4, 3\)\)"),
+    "axis out of range": (lambda: tg.flip(leaf(), 2), np.exceptions.AxisError, "axis 2 is out of bounds.*dimension 2"),
+    "norm of another kind": (lambda: tg.norm(leaf(), 1), ValueError, "norm: expected ord=None, .* got 1: .*"),
+    "pad of another kind": (
+        lambda: tg.pad(leaf(), 1, "edge"),
+        ValueError,
+        "pad: expected mode 'constant', got 'edge'.*",
+    ),
+    "split that does not fit": (lambda: tg.split(leaf(), 3), ValueError, ".*does not result in an equal division"),
+    "joining nothing": (lambda: tg.stack([]), ValueError, r"need at least one array.*\nin concatenate\(\)"),
+    "take_along_axis of other axes": (
+        lambda: tg.take_along_axis(leaf(), [0, 1], 0),
+        ValueError,
+        r"take_along_axis: expected indices of 2 axes, got shape \(2,\)",
+    ),
+    "einsum of too few operands": (
+        lambda: tg.einsum("ij,jk->ik", leaf()),
+        ValueError,
+        "einsum: 'ij,jk->ik' does not fit operands of 2 axes",
+    ),
+    "einsum of too few axes": (
+        lambda: tg.einsum("ijk,...->k", leaf(), leaf()),
+        ValueError,
+        "einsum: 'ijk,...->k' does not fit operands of 2, 2 axes",
+    ),
+    "einsum of unequal lengths": (
+        lambda: tg.einsum("ij,jk->ik", leaf(), leaf()),
+        ValueError,
+        r"(?s)operands could not be broadcast.*and requested shape \(4,4\)\nin broadcast_to\(float32 \(4, 3\)\)",
+    ),
+    "einsum of an unequal diagonal": (
+        lambda: tg.einsum("...ii", leaf((2, 3, 4))),
+        ValueError,
+        "einsum: 'i' stands for axes of lengths 3 and 4 of one operand",
+    ),
+    "a condition that begins to require a gradient": (
+        condition_that_requires_a_gradient,
+        GradientError,
+        "where has no gradient with respect to 'condition'",
+    ),
     # losses
     "label too large": (
         lambda: cross_entropy(leaf(), np.array([0, 2, 3, 9])),

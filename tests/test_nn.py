@@ -1,10 +1,13 @@
 """Modules hold what they are given, in order and by name; layers, losses and SGD compute what their formulas say."""
 
 import copy
+import sys
 import tracemalloc
+import warnings
 
 import numpy as np
 import pytest
+from helpers import leaf
 
 import tinygrad_sm as tg
 from tinygrad_sm import CheckpointError, GradientError, Tensor, nn
@@ -278,3 +281,20 @@ def test_bad_files_are_one_error_and_change_nothing(tmp_path):
         nn.load(tmp_path / "absent", model)
     for name, array in model.state_dict().items():
         np.testing.assert_array_equal(array, before[name])
+
+
+def test_cross_entropy_warns_of_a_softmax_once_for_each_line():
+    x, labels = leaf(((1.0, 2.0), (3.0, 1.0))), np.array([0, 1])
+    model = nn.Sequential(nn.Softmax(dim=1))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for _ in range(3):
+            nn.CrossEntropyLoss()(model(x), labels)
+        nn.functional.cross_entropy(tg.softmax(x), labels)
+        line = sys._getframe().f_lineno
+    assert [str(w.filename) for w in caught] == [__file__] * 2
+    assert [w.lineno for w in caught] == [line - 2, line - 1]
+    assert "leave out the nn.Softmax that ends the model" in str(caught[0].message)
+    nn.CrossEntropyLoss()(tg.log_softmax(x), labels)  # silent: warnings are errors here
+    nn.CrossEntropyLoss()(x * 1.0, labels)
+    nn.NLLLoss()(tg.log_softmax(x), labels)

@@ -4,6 +4,7 @@ import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from helpers import leaf
 from hypothesis import given
 
 import tinygrad_sm as tg
@@ -222,3 +223,17 @@ def test_labels_of_every_integer_dtype(dtype):
     assert cross_entropy(z, [3, 0, 2]) == expected
     assert cross_entropy(z, labels.astype(labels.dtype.newbyteorder())) == expected
     assert one_hot(labels[:0], 4).shape == (0, 4)
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((0,), 0), ((2, 0), 1), ((0, 2), 0), ((0, 2), 1), ((), -1)])
+def test_rows_without_elements_and_numbers_without_axes(shape, axis):
+    x = leaf(np.ones(shape))
+    for op in (tg.softmax, tg.log_softmax):
+        out = op(x, axis)
+        assert out.shape == shape
+        np.testing.assert_array_equal(out.data, np.full(shape, 1.0 if op is tg.softmax else 0.0))
+        out.backward(np.ones(shape))
+    assert x.grad.shape == shape
+    total = tg.logsumexp(x)
+    assert total.item() == (1 if shape == () else -np.inf)  # the sum of no exponentials is 0
+    tg.sum(total).backward()

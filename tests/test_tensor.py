@@ -4,10 +4,11 @@ import copy
 
 import numpy as np
 import pytest
+from helpers import leaf
 
 import tinygrad_sm as tg
 from tinygrad_sm import GradientError, Tensor
-from tinygrad_sm.tensor import Parameter
+from tinygrad_sm.creation import Parameter
 
 
 @pytest.mark.parametrize(
@@ -352,3 +353,30 @@ def test_kinks_and_ties_follow_the_conventions():
     x = Tensor([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]], requires_grad=True)
     (g,) = tg.grad(tg.max(x, axis=1).sum(), x)
     np.testing.assert_allclose(g.data, [[0, 0.5, 0.5], [1 / 3, 1 / 3, 1 / 3]], rtol=1e-6)
+
+
+def test_why_there_is_no_grad():
+    x = leaf()
+    assert "no backward() has come to it" in x.why_no_grad()
+    y = x * 2.0
+    assert "not a leaf but the result of multiply: call .retain_grad()" in y.why_no_grad()
+    z = y * 2.0
+    y.retain_grad()
+    assert "no backward() has come to it" in y.why_no_grad()
+    z.sum().backward()
+    assert "there is a gradient" in x.why_no_grad()
+    assert "there is a gradient" in y.why_no_grad()
+    assert "not a leaf" in z.why_no_grad()
+    z.retain_grad()
+    assert "freed by a backward() that came before .retain_grad()" in z.why_no_grad()
+    x.grad = None
+    assert "none since .grad was cleared" in x.why_no_grad()
+    assert "requires_grad is False" in x.detach().why_no_grad()
+    assert "this holds int64: convert" in Tensor([1, 2]).why_no_grad()
+
+
+def test_integers_of_one_element_index():
+    assert [5, 6, 7][Tensor(1)] == 6
+    assert leaf()[Tensor(1) :].shape == (2,)
+    with pytest.raises(TypeError, match="float"):
+        [5, 6, 7][Tensor(1.0)]

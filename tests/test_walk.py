@@ -9,8 +9,8 @@ from helpers import calls_of_rules, leaf
 
 import tinygrad_sm as tg
 from tinygrad_sm import GradientError, Tensor, primitive
+from tinygrad_sm.memory import mark_changed
 from tinygrad_sm.ops.softmax import cross_entropy
-from tinygrad_sm.tape import mark_changed
 
 # 5: no cycles; a graph dies by reference counting alone.
 

@@ -84,9 +84,14 @@ def described(x: Any) -> str:
     return f"{type(x).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
 
 
-def share_memory(a: Array, b: Array) -> bool:
-    """Whether both are views of one array, or one is a view of the other."""
-    return (a if a.base is None else a.base) is (b if b.base is None else b.base)
+def is_view(view: Array, array: Array) -> bool:
+    """Whether `view` is a view of the array, or of what the array is a view of."""
+    return view.base is not None and view.base is (array if array.base is None else array.base)
+
+
+def unpacked(arguments: tuple[Any, ...]) -> Any:
+    """Return (2, 3) for the arguments of both f(2, 3) and f((2, 3))."""
+    return arguments[0] if len(arguments) == 1 and isinstance(arguments[0], tuple | list) else arguments
 
 
 def owned_copy(array: Array) -> Array:
@@ -112,18 +117,6 @@ def scatter_add(values: Array, shape: tuple[int, ...], index: Any) -> Array:
     else:
         np.add.at(out, index, values)  # places may repeat
     return out
-
-
-def check_labels(labels: Array, classes: int) -> None:
-    """Raise unless the labels are integers 0..classes−1 of shape (N,): IndexError names the first that is not."""
-    if getattr(labels, "ndim", 0) != 1:
-        raise ValueError(f"labels: expected shape (N,), got {described(labels)}: reshape them with .reshape(-1)")
-    if labels.dtype.kind not in "iu":
-        raise TypeError(f"labels: expected integers, got {labels.dtype}: convert them with .astype('int64')")
-    # Read as unsigned, a negative label is larger than any class, so that one pass finds both kinds of bad label.
-    if labels.size and labels.view(labels.dtype.str.replace("i", "u")).max() >= classes:
-        row = int(((labels < 0) | (labels >= classes)).argmax())
-        raise IndexError(f"labels: expected 0..{classes - 1} for {classes} classes, got {labels[row]} in row {row}")
 
 
 _generator: "np.random.Generator | None" = None  # made when first used: NumPy imports its random numbers only then

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_sm.backend import as_array, random_generator
-from tinygrad_sm.tensor import Tensor, unpacked
+from tinygrad_sm.backend import as_array, random_generator, unpacked
+from tinygrad_sm.tensor import Tensor
 
 
 def zeros(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False, device: str | None = None) -> Tensor:
@@ -60,3 +60,12 @@ def rand(*shape: Any, requires_grad: bool = False, device: str | None = None) ->
 def randn(*shape: Any, requires_grad: bool = False, device: str | None = None) -> Tensor:
     """Return float32 draws from the standard normal distribution; see `manual_seed`."""
     return Tensor(random_generator().standard_normal(unpacked(shape), np.float32), requires_grad, device=device)
+
+
+def Parameter(data: Any) -> Tensor:
+    """Return a leaf Tensor that requires a gradient: what a Module calls a parameter. It is a function, not a subclass.
+
+    >>> Parameter([0.0, 0.0])
+    Tensor([0., 0.], shape=(2,), dtype=float32, device=cpu, requires_grad=True)
+    """
+    return Tensor(data, requires_grad=True)

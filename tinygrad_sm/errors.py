@@ -1,8 +1,12 @@
-"""The exceptions of our own.
+"""The exceptions of our own, and the line of the user's program at which one arose.
 
 Wrong shapes and values are ValueError, wrong types and dtypes TypeError, indices and labels out of range IndexError, as
 in NumPy. Where none of these says what went wrong, one of the following does; each of them is also a built-in kind.
 """
+
+import sys
+import warnings
+from typing import Any, NamedTuple
 
 
 class GradientError(RuntimeError):
@@ -23,3 +27,28 @@ class CheckpointError(ValueError):
 
 class GradcheckError(AssertionError):
     """A gradient rule disagrees with numerical differentiation."""
+
+
+class UserLine(NamedTuple):
+    """A line of the user's program. `registry` is where Python notes which warnings that module has had."""
+
+    filename: str
+    lineno: int
+    registry: dict[Any, Any]
+
+    def __str__(self) -> str:
+        return f"{self.filename}:{self.lineno}"
+
+
+def user_line() -> UserLine:
+    """Return the line from which this package was called: that of the innermost frame of a module outside of it."""
+    frame = sys._getframe()
+    while frame.f_back and f"{frame.f_globals.get('__name__')}.".startswith("tinygrad_sm."):
+        frame = frame.f_back
+    return UserLine(frame.f_code.co_filename, frame.f_lineno, frame.f_globals.setdefault("__warningregistry__", {}))
+
+
+def warn_user(message: str) -> None:
+    """Warn at the line of the user's program; by Python's default filter once for each line."""
+    line = user_line()
+    warnings.warn_explicit(message, UserWarning, line.filename, line.lineno, registry=line.registry)

@@ -22,9 +22,10 @@ from collections.abc import Callable
 from types import MethodType
 from typing import Any
 
-from tinygrad_sm.backend import ARRAY_TYPES, PLAIN_OPERANDS, Array, array_module, as_array, described, share_memory
+from tinygrad_sm.backend import ARRAY_TYPES, PLAIN_OPERANDS, Array, array_module, as_array, described, is_view
+from tinygrad_sm.memory import share_memory
 from tinygrad_sm.mode import current_mode
-from tinygrad_sm.tape import Node, Traced, follow, plain
+from tinygrad_sm.tape import Node, Traced, plain
 
 _NO_STATIC: dict[str, Any] = {}  # one for all nodes without static arguments
 
@@ -122,15 +123,15 @@ class Primitive:
                 if isinstance(operands[i], Traced) and operands[i].needs_grad:
                     name = self.operand_names[i]
                     raise TypeError(f"{self.name} has no gradient with respect to {name}: pass {name}.detach()")
-            node = Node(self, operands, tuple(arrays), static or _NO_STATIC, saved)
+            node = Node(self, operands, static or _NO_STATIC, saved)
             for observer in observers:
                 observer.recorded(node)
         result = object.__new__(result_type)
         Traced.__init__(result, out, node)
         if node is None and out.base is not None:  # perhaps a view of a leaf
             for operand in operands:
-                if isinstance(operand, Traced) and share_memory(out, operand.data):
-                    follow(operand, result)
+                if isinstance(operand, Traced) and is_view(out, operand.data):
+                    share_memory(operand, result)
         return result
 
     def _as_operands(self, given: tuple[Any, ...]) -> list[Any]:
@@ -169,6 +170,11 @@ def primitive(
     if forward is None:
         return functools.partial(Primitive, analytic=analytic, saves=saves)
     return Primitive(forward, analytic, saves)
+
+
+def as_operand(x: Any) -> Any:
+    """Return a Traced value or an array as it is, and lists and numbers as an array."""
+    return x if isinstance(x, Traced) or hasattr(x, "shape") else as_array(x)
 
 
 def zero(g: Any, out: Any, *operands: Any, **static: Any) -> Array:

@@ -18,25 +18,13 @@ rules are written, and how a call of one makes a node, stands in `primitive.py`.
 """
 
 import functools
-import threading
 from collections.abc import Callable, Iterable, Set
 from typing import Any, ClassVar
 
 from tinygrad_sm.backend import Array, array_module, as_array, described, owned_copy
 from tinygrad_sm.errors import GradientError
+from tinygrad_sm.memory import CLOCK, LEAVES_LOCK, NEVER_CHANGED
 from tinygrad_sm.mode import current_mode
-
-
-class Memory:
-    """When the memory of a leaf was last changed in place; the values that are views of one memory share this."""
-
-    __slots__ = ("changed_at",)
-
-    def __init__(self) -> None:
-        self.changed_at = 0
-
-
-_NEVER_CHANGED = Memory()
 
 
 class Traced:
@@ -53,7 +41,7 @@ class Traced:
         self.grad: Array | None = None
         self.hooks: tuple[Callable[[Any], Any], ...] = ()
         self.name: str | None = None
-        self.memory = _NEVER_CHANGED
+        self.memory = NEVER_CHANGED
 
 
 Traced.result_type = Traced
@@ -65,44 +53,24 @@ def plain(x: Any) -> Any:
 
 
 class Node:
-    """One recorded operation: what was called, on which operands, and what its forward saw and saved.
+    """One recorded operation: what was called, on which operands, Traced or not, and what its forward saved.
 
-    `operands` are as they were given, Traced or not: the way on. `arrays` are what the forward computed with, and first
-    order rules too. A node never holds its own output. Freeing it means dropping what it holds.
+    A node never holds its own output. Freeing it means dropping what it holds.
     """
 
-    __slots__ = ("arrays", "op", "operands", "recorded_at", "saved", "static")
+    __slots__ = ("__weakref__", "op", "operands", "recorded_at", "saved", "static")
 
-    def __init__(self, op: Any, operands: Any, arrays: Any, static: dict[str, Any], saved: Any):
+    def __init__(self, op: Any, operands: Any, static: dict[str, Any], saved: Any):
         self.op = op
         self.operands = operands
-        self.arrays = arrays
         self.static = static
         self.saved = saved
-        self.recorded_at = _changes
+        self.recorded_at = CLOCK.changed_at
 
-
-_changes = 0  # how many changes of leaves there have been: the clock by which a record is judged stale
-_leaves_lock = threading.Lock()  # held while leaves change: threads may share them
-
-
-def mark_changed(leaf: Traced) -> None:
-    """Tell the tape that the data of a leaf was changed in place: what was recorded with the old data is stale."""
-    global _changes
-    with _leaves_lock:
-        _changes += 1
-        _own_memory(leaf).changed_at = _changes
-
-
-def follow(value: Traced, view: Traced) -> None:
-    """Tell the tape that the two share their data: what changes the one changes the other."""
-    view.memory = _own_memory(value)
-
-
-def _own_memory(value: Traced) -> Memory:
-    if value.memory is _NEVER_CHANGED:
-        value.memory = Memory()
-    return value.memory
+    @property
+    def arrays(self) -> list[Any]:
+        """What the forward computed with, and first order rules too."""
+        return [x.data if isinstance(x, Traced) else x for x in self.operands]
 
 
 def gradients(
@@ -163,7 +131,7 @@ def gradients(
             else:
                 ready.append((operand, part))
         if passed and not (retain_graph or create_graph):
-            node.operands = node.arrays = node.saved = None
+            node.operands = node.saved = None
     return found
 
 
@@ -196,6 +164,8 @@ def count_uses(roots: Iterable[Traced], wanted: Set[Traced] | None = None) -> di
                         f"load_state_dict) after {op.name} had used it: compute the loss again after the change"
                     )
                 if operand.needs_grad:
+                    if i in op.refused:
+                        raise GradientError(f"{op.name} has no gradient with respect to {operand_name(op, i, operand)}")
                     if operand in uses:
                         uses[operand] += 1
                     else:
@@ -289,7 +259,7 @@ def backward(root: Traced, g: Any = None, retain_graph: bool = False) -> None:
     """Add the gradient of the root to the `grad` of every leaf it depends on, and of what else retains it."""
     roots: dict[Traced, Any] = {root: check_gradient(root, g)}
     found = gradients(roots, count_uses(roots), retain_graph=retain_graph)
-    with _leaves_lock:
+    with LEAVES_LOCK:
         for value, gradient in found.items():
             if value.grad is None:
                 value.grad = owned_copy(gradient)

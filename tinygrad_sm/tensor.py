@@ -9,16 +9,19 @@
 A Tensor is a `Traced` with operators and methods, each of which names the operation that does the work.
 """
 
+import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from tinygrad_sm.backend import Array, as_array, check_device, device_of, owned_copy, to_numpy
+from tinygrad_sm import protocols
+from tinygrad_sm.backend import Array, as_array, check_device, device_of, owned_copy, to_numpy, unpacked
 from tinygrad_sm.errors import GradientError
+from tinygrad_sm.memory import mark_changed, share_memory
 from tinygrad_sm.ops import composed, elementwise, indexing, linalg, reductions, shaping
 from tinygrad_sm.ops import softmax as softmax_ops
-from tinygrad_sm.tape import Traced, backward, follow, mark_changed, plain
+from tinygrad_sm.tape import Traced, backward, plain
 
 
 class Tensor(Traced):
@@ -31,9 +34,8 @@ class Tensor(Traced):
 
     `.data` is the array and `.grad` an array like it, or None. Tensors have no operations in place: `t += u` makes a
     new Tensor. Only optimizers, `load_state_dict` and `assign` change data, and backward() refuses a graph that was
-    recorded before such a change, of the Tensor itself, of its `detach()`, or of one of which it is a view. What is not
-    seen: a change of an array (`.data`, or an array that was itself an operand or an index), and of anything through a
-    view of it that was recorded.
+    recorded before such a change, of the Tensor itself, of its `detach()` or of what it is a view of. It cannot see a
+    change of an array: of `.data`, or of one that was itself an operand or an index.
 
     >>> Tensor([[1, 2], [3, 4]])
     Tensor([[1, 2],
@@ -41,13 +43,14 @@ class Tensor(Traced):
     """
 
     __slots__ = ()
-    __array_ufunc__ = None  # an array on the left of an operator leaves the operation to the Tensor
+    __array_ufunc__ = protocols.array_ufunc
+    __array_function__ = protocols.array_function
     __hash__ = Traced.__hash__
 
     def __init__(self, data: Any, requires_grad: bool = False, dtype: Any = None, device: str | None = None):
         super().__init__(as_array(plain(data), dtype, device))
         if isinstance(data, Traced) and self.data is data.data:
-            follow(data, self)
+            share_memory(data, self)
         if requires_grad:
             self.requires_grad_()
 
@@ -58,15 +61,6 @@ class Tensor(Traced):
     device = property(lambda self: device_of(self.data), doc='Where the array lives: "cpu".')
     T = property(lambda self: shaping.transpose(self), doc="The Tensor with its axes reversed.")
 
-    @property
-    def requires_grad(self) -> bool:
-        """Whether a gradient with respect to this Tensor can be asked for."""
-        return self.needs_grad
-
-    @requires_grad.setter
-    def requires_grad(self, value: bool) -> None:
-        self.requires_grad_(value)
-
     def requires_grad_(self, value: bool = True) -> "Tensor":
         """Begin, or stop, to require a gradient; only for leaves, and only for floating dtypes."""
         if self.node is not None and not value:
@@ -75,6 +69,8 @@ class Tensor(Traced):
             raise TypeError(f"only floats carry gradients, got {self.dtype}: convert with .astype('float32') first")
         self.needs_grad = bool(value)
         return self
+
+    requires_grad = property(lambda t: t.needs_grad, lambda t, on: t.requires_grad_(on), doc="Whether walks come here.")
 
     def backward(self, gradient: Any = None, retain_graph: bool = False) -> None:
         """Add the gradient of this Tensor to the `.grad` of every leaf it was computed from that requires one.
@@ -95,6 +91,20 @@ class Tensor(Traced):
         """Ask backward() to leave `.grad` in this Tensor too, which is not a leaf."""
         self._check_requires_grad("retain_grad")
         self.retains_grad = True
+
+    def why_no_grad(self) -> str:
+        """Return the reason why `.grad` is None, as far as it can be known."""
+        if self.grad is not None:
+            return "there is a gradient: .grad is not None"
+        if self.dtype.kind != "f":
+            return f"only floats carry gradients, and this holds {self.dtype}: convert with .astype('float32') first"
+        if not self.needs_grad:
+            return "requires_grad is False: nobody asked for it, or it was computed under no_grad() or of plain arrays"
+        if self.node is not None and not self.retains_grad:
+            return f"it is not a leaf but the result of {self.node.op.name}: call .retain_grad() before backward()"
+        if self.node is not None and self.node.operands is None:
+            return "its graph was freed by a backward() that came before .retain_grad(): compute it again"
+        return "no backward() has come to it, or none since .grad was cleared: does the loss depend on it?"
 
     def register_hook(self, hook: Callable[[Any], Any]) -> "HookHandle":
         """Call the hook with the complete gradient of this Tensor whenever a backward walk has it.
@@ -188,6 +198,9 @@ class Tensor(Traced):
     def __int__(self) -> int:
         return int(self.item())
 
+    def __index__(self) -> int:
+        return operator.index(self.item())
+
     def __bool__(self) -> bool:
         return bool(self.data)
 
@@ -200,66 +213,23 @@ class Tensor(Traced):
             "leaf with t.assign(array)"
         )
 
-    def __add__(self, other: Any) -> "Tensor":
-        return elementwise.add(self, other)
-
-    def __radd__(self, other: Any) -> "Tensor":
-        return elementwise.add(other, self)
-
-    def __sub__(self, other: Any) -> "Tensor":
-        return elementwise.subtract(self, other)
-
-    def __rsub__(self, other: Any) -> "Tensor":
-        return elementwise.subtract(other, self)
-
-    def __mul__(self, other: Any) -> "Tensor":
-        return elementwise.multiply(self, other)
-
-    def __rmul__(self, other: Any) -> "Tensor":
-        return elementwise.multiply(other, self)
-
-    def __truediv__(self, other: Any) -> "Tensor":
-        return elementwise.divide(self, other)
-
-    def __rtruediv__(self, other: Any) -> "Tensor":
-        return elementwise.divide(other, self)
-
-    def __pow__(self, other: Any) -> "Tensor":
-        return elementwise.power(self, other)
-
-    def __rpow__(self, other: Any) -> "Tensor":
-        return elementwise.power(other, self)
-
-    def __matmul__(self, other: Any) -> "Tensor":
-        return linalg.matmul(self, other)
-
-    def __rmatmul__(self, other: Any) -> "Tensor":
-        return linalg.matmul(other, self)
-
+    __add__, __radd__ = protocols.operators(elementwise.add)
+    __sub__, __rsub__ = protocols.operators(elementwise.subtract)
+    __mul__, __rmul__ = protocols.operators(elementwise.multiply)
+    __truediv__, __rtruediv__ = protocols.operators(elementwise.divide)
+    __pow__, __rpow__ = protocols.operators(elementwise.power)
+    __matmul__, __rmatmul__ = protocols.operators(linalg.matmul)
     __neg__ = elementwise.negative
 
     def __pos__(self) -> "Tensor":
         return self
 
-    # Comparisons give plain arrays: no gradient passes through them.
-
-    def __eq__(self, other: Any) -> Array:
-        return self.data == plain(other)
-
-    def __ne__(self, other: Any) -> Array:
-        return self.data != plain(other)
-
-    def __lt__(self, other: Any) -> Array:
-        return self.data < plain(other)
-
-    def __le__(self, other: Any) -> Array:
-        return self.data <= plain(other)
-
-    def __gt__(self, other: Any) -> Array:
-        return self.data > plain(other)
-
-    def __ge__(self, other: Any) -> Array:
-        return self.data >= plain(other)
+    __eq__ = protocols.comparison(operator.eq)
+    __ne__ = protocols.comparison(operator.ne)
+    __lt__ = protocols.comparison(operator.lt)
+    __le__ = protocols.comparison(operator.le)
+    __gt__ = protocols.comparison(operator.gt)
+    __ge__ = protocols.comparison(operator.ge)
 
     def argmax(self, axis: int | None = None) -> Array:
         """Return the index of the largest element along the axis, a plain array."""
@@ -278,9 +248,17 @@ class Tensor(Traced):
         return shaping.transpose(self, None if axes in ((), (None,)) else unpacked(axes))
 
     swapaxes = composed.swapaxes
+    squeeze = composed.squeeze
+    take = composed.take
+    clip = composed.clip
     sum = reductions.sum
     mean = reductions.mean
+    var = composed.var
+    std = composed.std
+    prod = reductions.prod
     max = reductions.max
+    min = reductions.min
+    cumsum = reductions.cumsum
     exp = elementwise.exp
     log = elementwise.log
     sqrt = elementwise.sqrt
@@ -307,17 +285,3 @@ class HookHandle:
     def remove(self) -> None:
         """Take the hook off; a second time does nothing."""
         self.tensor.hooks = tuple(other for other in self.tensor.hooks if other is not self.registered)
-
-
-def unpacked(arguments: tuple[Any, ...]) -> Any:
-    """Return (2, 3) for the arguments of both f(2, 3) and f((2, 3))."""
-    return arguments[0] if len(arguments) == 1 and isinstance(arguments[0], tuple | list) else arguments
-
-
-def Parameter(data: Any) -> Tensor:
-    """Return a leaf Tensor that requires a gradient: what a Module calls a parameter. It is a function, not a subclass.
-
-    >>> Parameter([0.0, 0.0])
-    Tensor([0., 0.], shape=(2,), dtype=float32, device=cpu, requires_grad=True)
-    """
-    return Tensor(data, requires_grad=True)

@@ -1,12 +1,244 @@
 """Operations that need no rule of their own: they are formulas of the others, and the chain rule does the rest."""
 
-from typing import Any
+import math
+from string import ascii_letters
 
-from tinygrad_sm.ops.shaping import transpose
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
+
+from tinygrad_sm.backend import array_module
+from tinygrad_sm.ops import linalg, shaping
+from tinygrad_sm.ops.elementwise import multiply, sigmoid, sqrt, where
+from tinygrad_sm.ops.indexing import put
+from tinygrad_sm.ops.shaping import broadcast_to, reshape, transpose
+from tinygrad_sm.primitive import as_operand
+from tinygrad_sm.tape import plain
 
 
-def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
+def square(x):
+    """Return x²."""
+    return multiply(x, x)
+
+
+def clip(x, min=None, max=None):
+    """Return min where x is less, max where x is greater, and x elsewhere; None stands for no bound.
+
+    Convention: the gradient passes to x inside the closed interval, at the bounds too, as in PyTorch's `clamp`.
+    """
+    x = as_operand(x)
+    if min is not None:
+        x = where(x < plain(min), min, x)
+    if max is not None:
+        x = where(x > plain(max), max, x)
+    return x
+
+
+def gelu(x):
+    """Return x Φ(x), Φ the normal distribution, in the tanh form ½ x (1 + tanh(√(2/π) (x + 0.044715 x³))).
+
+    "Gaussian Error Linear Units" (Hendrycks and Gimpel, 2016). Computed as x σ(2u), which is the same, and exact also
+    where 1 + tanh(u) rounds to 0.
+    """
+    x = as_operand(x)
+    bounded = clip(x, -30, 30)  # further out σ is 0 or 1 to the last digit, and x³ may overflow
+    return x * sigmoid(math.sqrt(8 / math.pi) * (bounded + 0.044715 * bounded**3))
+
+
+def var(x, axis=None, keepdims=False, ddof=0):
+    """Return the variance Σ (x − x̄)² / (n − ddof) over the axes, x̄ the mean of the n elements."""
+    x = as_operand(x)
+    center = x.mean(axis=axis, keepdims=True)
+    n = x.size // center.size if center.size else 0
+    correction = n / (n - ddof) if n > ddof else math.nan
+    return square(x - center).mean(axis=axis, keepdims=keepdims) * correction
+
+
+def std(x, axis=None, keepdims=False, ddof=0):
+    """Return the standard deviation √var. Convention: where it is 0, the gradient is 0."""
+    return _root(var(x, axis, keepdims, ddof))
+
+
+def norm(x, ord=None, axis=None, keepdims=False):
+    """Return the Euclidean length √Σ x² over the axes, the only `ord` here. Convention: at 0 the gradient is 0.
+
+    The elements are scaled by the largest, whose square may overflow where the length does not.
+    """
+    if ord is not None:
+        raise ValueError(f"norm: expected ord=None, the Euclidean length, got {ord!r}: tg.abs, sum and max give others")
+    x = as_operand(x)
+    xp = array_module(plain(x))
+    scale = xp.max(xp.abs(plain(x)), axis=axis, keepdims=True, initial=0)
+    scale = xp.where((scale > 0) & xp.isfinite(scale), scale, 1).astype(scale.dtype)
+    length = scale * _root(square(x / scale).sum(axis=axis, keepdims=True))
+    return length if keepdims else squeeze(length, axis)
+
+
+def _root(x):
+    """Return √x, with the gradient 0 where x is 0; there √'s own is infinite, and 0·∞ would be NaN."""
+    is_zero = x == 0
+    return where(is_zero, 0, sqrt(where(is_zero, 1, x)))
+
+
+def swapaxes(x, axis1, axis2):
     """Return x with two axes exchanged."""
-    axes = list(range(x.ndim))
-    axes[axis1], axes[axis2] = axes[axis2], axes[axis1]
-    return transpose(x, tuple(axes))
+    return transpose(x, _numbered(x).swapaxes(axis1, axis2).shape)
+
+
+def moveaxis(x, source, destination):
+    """Return x with an axis, or several, moved to other places; the others stay in their order."""
+    return transpose(x, np.moveaxis(_numbered(x), source, destination).shape)
+
+
+def _numbered(x):
+    """Return an empty array of shape (0, 1, 2, ...): wherever NumPy moves an axis, its length says which it was."""
+    return np.empty(range(np.ndim(plain(x))))
+
+
+def squeeze(x, axis=None):
+    """Return x without its axes of length 1, or without those of them that are named."""
+    x = as_operand(x)
+    return reshape(x, plain(x).squeeze(axis).shape)
+
+
+def expand_dims(x, axis):
+    """Return x with new axes of length 1, at these places of the result."""
+    x = as_operand(x)
+    return reshape(x, array_module(plain(x)).expand_dims(plain(x), axis).shape)
+
+
+def _along(axis, index, x):
+    """Return the index that applies `index` to one axis of x and takes all of the others."""
+    return (slice(None),) * normalize_axis_index(axis, x.ndim) + (index,)
+
+
+def flip(x, axis=None):
+    """Return x with the order of its elements reversed along the axes, by default along all."""
+    x = as_operand(x)
+    for i in range(x.ndim) if axis is None else np.atleast_1d(axis):
+        x = x[_along(i, slice(None, None, -1), x)]
+    return x
+
+
+def roll(x, shift, axis=None):
+    """Return x with its elements moved by `shift` along the axis; those that leave at the end enter at the beginning.
+
+    Without an axis, the elements are one row. Several shifts and axes are one after the other.
+    """
+    x = as_operand(x)
+    if axis is None:
+        return reshape(roll(reshape(x, (-1,)), shift, 0), x.shape)
+    for by, i in np.broadcast(shift, axis):
+        first = -by % x.shape[i] if x.shape[i] else 0
+        x = concatenate([x[_along(i, slice(first, None), x)], x[_along(i, slice(first), x)]], i)
+    return x
+
+
+def pad(x, pad_width, mode="constant", constant_values=0):
+    """Return x in a border of constants: `pad_width` at each end, or (before, after), or such a pair for each axis."""
+    if mode != "constant":
+        raise ValueError(f"pad: expected mode 'constant', got {mode!r}: tg.concatenate and tg.flip give the others")
+    x = as_operand(x)
+    xp = array_module(plain(x))
+    border = xp.pad(xp.zeros(x.shape, x.dtype), pad_width, constant_values=constant_values)
+    before = np.broadcast_to(pad_width, (x.ndim, 2))[:, 0].tolist()
+    return put(x, border.shape, tuple(slice(k, k + n) for k, n in zip(before, x.shape, strict=True))) + border
+
+
+def concatenate(xs, axis=0):
+    """Return the arrays of a sequence joined along an axis; with None, their elements in one row."""
+    if axis is None:
+        xs, axis = [reshape(x, (-1,)) for x in xs], 0
+    return shaping.concatenate(*xs, axis=axis)
+
+
+def stack(xs, axis=0):
+    """Return arrays of one shape as the slices of a new axis."""
+    return concatenate([expand_dims(x, axis) for x in xs], axis)
+
+
+def split(x, indices_or_sections, axis=0):
+    """Return a list of the parts of x: so many of equal length, or those between the given indices."""
+    x = as_operand(x)
+    parts = np.split(np.arange(x.shape[axis]), indices_or_sections)
+    starts = np.cumsum([0, *map(len, parts)]).tolist()
+    return [x[_along(axis, slice(start, start + len(part)), x)] for start, part in zip(starts, parts, strict=False)]
+
+
+def take(x, indices, axis=None):
+    """Return the elements, or the slices along the axis, that the integers name; an element may be taken repeatedly."""
+    x = reshape(x, (-1,)) if axis is None else as_operand(x)
+    return x[_along(axis or 0, as_operand(plain(indices)), x)]
+
+
+def take_along_axis(x, indices, axis):
+    """Return x at the indices along the axis, for each place of the other axes: what argsort and argmax name."""
+    x = reshape(x, (-1,)) if axis is None else as_operand(x)
+    indices = as_operand(plain(indices))
+    if indices.ndim != x.ndim:
+        raise ValueError(f"take_along_axis: expected indices of {x.ndim} axes, got shape {indices.shape}")
+    places = list(array_module(indices).indices(x.shape, sparse=True))
+    places[axis or 0] = indices
+    return x[tuple(places)]
+
+
+def outer(a, b):
+    """Return all products a_i b_j, shape (M, N), of the elements of two arrays."""
+    return multiply(reshape(a, (-1, 1)), reshape(b, (1, -1)))
+
+
+def einsum(formula, *xs):
+    """Return the sum of products that the formula names: "ij,jk->ik" is Σ_j a_ij b_jk, the matrix product.
+
+    Without an arrow the output has the indices that stand once, in alphabetical order. An index that an operand repeats
+    is its diagonal; one that is not in the output is summed over; "..." stands for the axes that are not named.
+
+    >>> a = np.array([[1.0, 2.0], [3.0, 4.0]])
+    >>> einsum("ii", a), einsum("ij->j", a), einsum("...j->...", a)
+    (np.float64(5.0), array([4., 6.]), array([3., 7.]))
+    """
+    *terms, output = _named_axes(formula, [np.ndim(plain(x)) for x in xs])
+    operands = [_diagonal(as_operand(x), term) for x, term in zip(xs, terms, strict=True)]
+    lengths = dict.fromkeys("".join(terms), 1)
+    for x, term in operands:
+        lengths |= {c: n for c, n in zip(term, x.shape, strict=True) if n != 1}
+    for k, (x, term) in enumerate(operands):
+        shape = tuple(lengths[c] for c in term)
+        elsewhere = output + "".join(other for i, (_, other) in enumerate(operands) if i != k)
+        lone = tuple(i for i, c in enumerate(term) if c not in elsewhere)  # summed over first
+        x = x if x.shape == shape else broadcast_to(x, shape)
+        operands[k] = x.sum(axis=lone) if lone else x, "".join(c for c in term if c in elsewhere)
+    formula = ",".join(term for _, term in operands) + "->" + output
+    return linalg.einsum(*(x for x, _ in operands), formula=formula)
+
+
+def _named_axes(formula, ndims):
+    """Return the indices of each operand, and then of the output, with a letter for each axis that "..." stands for."""
+    inputs, arrow, output = formula.replace(" ", "").partition("->")
+    terms = inputs.split(",")
+    unnamed = [ndim - len(term.replace("...", "")) for term, ndim in zip(terms, ndims, strict=False)]
+    if len(terms) != len(ndims) or any(
+        n < 0 or (n and "..." not in term) for n, term in zip(unnamed, terms, strict=True)
+    ):
+        raise ValueError(f"einsum: {formula!r} does not fit operands of {', '.join(map(str, ndims))} axes")
+    if not arrow:
+        output = "..." * ("..." in inputs) + "".join(c for c in sorted(inputs) if c.isalpha() and inputs.count(c) == 1)
+    spare = "".join(c for c in ascii_letters if c not in formula)[: max(unnamed)]
+    return [
+        term.replace("...", spare[len(spare) - n :])
+        for term, n in zip([*terms, output], [*unnamed, len(spare)], strict=True)
+    ]
+
+
+def _diagonal(x, term):
+    """Return the operand, and its indices, with each index once: where it was repeated, the diagonal."""
+    for c in term:
+        if term.count(c) > 1:
+            i, j = term.index(c), term.rindex(c)
+            if x.shape[i] != x.shape[j]:
+                raise ValueError(
+                    f"einsum: {c!r} stands for axes of lengths {x.shape[i]} and {x.shape[j]} of one operand"
+                )
+            along = array_module(plain(x)).arange(x.shape[i])
+            rest = "".join(d for k, d in enumerate(term) if k not in (i, j))
+            return _diagonal(moveaxis(x, (i, j), (0, 1))[along, along], c + rest)
+    return x, term

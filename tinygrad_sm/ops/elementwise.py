@@ -14,10 +14,7 @@ def add(a, b, /):
     return a + b
 
 
-add.vjp(
-    lambda g, out, a, b: g,
-    lambda g, out, a, b: g,
-)
+add.vjp(lambda g, out, a, b: g, lambda g, out, a, b: g)
 
 
 @primitive(analytic=True)
@@ -26,10 +23,7 @@ def subtract(a, b, /):
     return a - b
 
 
-subtract.vjp(
-    lambda g, out, a, b: g,
-    lambda g, out, a, b: -g,
-)
+subtract.vjp(lambda g, out, a, b: g, lambda g, out, a, b: -g)
 
 
 @primitive(analytic=True)
@@ -83,15 +77,20 @@ power.vjp(
 
 @primitive(analytic=True)
 def exp(x, /):
-    """Return eˣ.
-
-    >>> exp(0.0)
-    np.float64(1.0)
-    """
+    """Return eˣ."""
     return array_module(x).exp(x)
 
 
 exp.vjp(lambda g, out, x: g * out)
+
+
+@primitive(analytic=True)
+def expm1(x, /):
+    """Return eˣ − 1, right to the last digit also where x is small and eˣ rounds to 1."""
+    return array_module(x).expm1(x)
+
+
+expm1.vjp(lambda g, out, x: g * exp(x))
 
 
 @primitive(analytic=True)
@@ -104,12 +103,48 @@ log.vjp(lambda g, out, x: g / x)
 
 
 @primitive(analytic=True)
+def log1p(x, /):
+    """Return ln(1 + x), right to the last digit also where x is small and 1 + x rounds to 1."""
+    return array_module(x).log1p(x)
+
+
+log1p.vjp(lambda g, out, x: g / (1 + x))
+
+
+@primitive(analytic=True)
 def sqrt(x, /):
     """Return √x. The gradient at 0 is infinite, as its limit is."""
     return array_module(x).sqrt(x)
 
 
 sqrt.vjp(lambda g, out, x: g / (2 * out))
+
+
+@primitive(analytic=True)
+def sin(x, /):
+    """Return sin x."""
+    return array_module(x).sin(x)
+
+
+sin.vjp(lambda g, out, x: g * cos(x))
+
+
+@primitive(analytic=True)
+def cos(x, /):
+    """Return cos x."""
+    return array_module(x).cos(x)
+
+
+cos.vjp(lambda g, out, x: -g * sin(x))
+
+
+@primitive(analytic=True)
+def arctan(x, /):
+    """Return arctan x, between −π/2 and π/2."""
+    return array_module(x).arctan(x)
+
+
+arctan.vjp(lambda g, out, x: g / (1 + x * x))
 
 
 @primitive
@@ -136,10 +171,21 @@ def maximum(a, b, /):
     return array_module(a, b).maximum(a, b)
 
 
-maximum.vjp(
-    lambda g, out, a, b: where(a < b, 0, where(a == b, g / 2, g)),
-    lambda g, out, a, b: where(b < a, 0, where(a == b, g / 2, g)),
-)
+def _share(g, out, mine, other):
+    """Return what of g comes to one of two operands: where one is NaN, all. A mask times an infinite g would be NaN."""
+    return where(mine == other, g / 2, where(other == out, 0, g))
+
+
+maximum.vjp(lambda g, out, a, b: _share(g, out, a, b), lambda g, out, a, b: _share(g, out, b, a))
+
+
+@primitive
+def minimum(a, b, /):
+    """Return the smaller of a and b. Convention: where a = b, the gradient is split equally between the two."""
+    return array_module(a, b).minimum(a, b)
+
+
+minimum.vjp(lambda g, out, a, b: _share(g, out, a, b), lambda g, out, a, b: _share(g, out, b, a))
 
 
 @primitive
@@ -167,6 +213,16 @@ def sigmoid(x, /):
 
 
 sigmoid.vjp(lambda g, out, x: g * out * (1 - out))
+
+
+@primitive
+def softplus(x, /):
+    """Return ln(1 + eˣ), a smooth relu; its gradient is the sigmoid. Computed as max(x, 0) + ln(1 + e^−|x|)."""
+    xp = array_module(x)
+    return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(1.0 * x)))
+
+
+softplus.vjp(lambda g, out, x: g * sigmoid(x))
 
 
 @primitive(analytic=True)

@@ -1,5 +1,6 @@
-"""Matrix products."""
+"""Matrix products, and sums of products in Einstein's notation."""
 
+from tinygrad_sm.backend import array_module
 from tinygrad_sm.primitive import primitive
 from tinygrad_sm.tape import sum_to_shape
 
@@ -55,3 +56,25 @@ linear.vjp(
     lambda g, out, x, weight, bias: (_rows(x).T @ _rows(g)).T,  # gᵀx, in the layout that is quicker where H is small
     lambda g, out, x, weight, bias: g,  # summed over the examples by the tape: b was broadcast
 )
+
+
+@primitive(analytic=True)
+def einsum(*xs, formula):
+    """Return the sum of products that the formula names: "ij,jk->ik" is Σ_j a_ij b_jk.
+
+    This is the form that needs no care: the output is given, no operand repeats an index, and each index of an operand
+    stands in the output or in another operand. `composed.einsum` brings any formula into it.
+    """
+    return array_module(*xs).einsum(formula, *xs, optimize=len(xs) > 1)
+
+
+def _einsum_rule(i, g, out, *xs, formula):
+    """Put g in the place of the operand, in which the sum is linear; the operand's indices become the output's."""
+    operands, output = formula.split("->")
+    indices = operands.split(",")
+    others = [j for j in range(len(xs)) if j != i]
+    formula = ",".join([output, *(indices[j] for j in others)]) + "->" + indices[i]
+    return einsum(g, *(xs[j] for j in others), formula=formula)
+
+
+einsum.vjp_each(_einsum_rule)

@@ -1,8 +1,10 @@
 """Operations that reduce axes: `axis` is an int, a tuple or None for all; with `keepdims` they stay, of length 1."""
 
+from numpy.lib.array_utils import normalize_axis_tuple
+
 from tinygrad_sm.backend import array_module
 from tinygrad_sm.ops.elementwise import where
-from tinygrad_sm.ops.shaping import broadcast_to
+from tinygrad_sm.ops.shaping import broadcast_to, concatenate, inverse_order
 from tinygrad_sm.primitive import primitive
 
 
@@ -10,13 +12,12 @@ def with_reduced_axes(reduced, x, axis, keepdims):
     """Return a reduction of x, or its gradient, with the reduced axes back at length 1, so that it broadcasts with x.
 
     >>> import numpy as np
-    >>> x = np.zeros((2, 3, 4))
-    >>> with_reduced_axes(x.sum(axis=-2), x, -2, keepdims=False).shape
+    >>> with_reduced_axes(np.zeros((2, 4)), np.zeros((2, 3, 4)), axis=-2, keepdims=False).shape
     (2, 1, 4)
     """
     if axis is None or keepdims or x.ndim == 0:
         return reduced
-    axes = {a % x.ndim for a in (axis if isinstance(axis, tuple) else (axis,))}
+    axes = normalize_axis_tuple(axis, x.ndim)
     return reduced.reshape(tuple(1 if i in axes else n for i, n in enumerate(x.shape)))
 
 
@@ -49,10 +50,71 @@ def max(x, /, axis=None, keepdims=False):
     return array_module(x).max(x, axis=axis, keepdims=keepdims)
 
 
-def _max_rule(g, out, x, axis, keepdims):
-    is_largest = x == with_reduced_axes(out, x, axis, keepdims)
-    ties = is_largest.sum(axis=axis, keepdims=True)
-    return where(is_largest, with_reduced_axes(g, x, axis, keepdims) / ties, 0)
+def _extremum_rule(g, out, x, axis, keepdims):
+    is_extreme = (x == with_reduced_axes(out, x, axis, keepdims)) | (x != x)  # a NaN is what its row gives
+    ties = is_extreme.sum(axis=axis, keepdims=True)
+    return where(is_extreme, with_reduced_axes(g, x, axis, keepdims) / ties, 0)
 
 
-max.vjp(_max_rule)
+max.vjp(_extremum_rule)
+
+
+@primitive
+def min(x, /, axis=None, keepdims=False):
+    """Return the smallest value along the axes. Convention: elements that tie for it share the gradient equally."""
+    return array_module(x).min(x, axis=axis, keepdims=keepdims)
+
+
+min.vjp(_extremum_rule)
+
+
+@primitive(analytic=True)
+def prod(x, /, axis=None, keepdims=False):
+    """Return Π x over the axes. The gradient is right with any number of zeros among the elements."""
+    return array_module(x).prod(x, axis=axis, keepdims=keepdims)
+
+
+def _prod_rule(g, out, x, axis, keepdims):
+    """Return g times, for each element, ∂(Π x)/∂x_i, which is the product of all the others."""
+    if x.size == 0:
+        return x
+    reduced = normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
+    order = (*(i for i in range(x.ndim) if i not in reduced), *reduced)
+    moved = x.transpose(order)
+    others = _products_of_others(moved.reshape((*moved.shape[: x.ndim - len(reduced)], -1)))
+    return with_reduced_axes(g, x, axis, keepdims) * others.reshape(moved.shape).transpose(inverse_order(order))
+
+
+def _products_of_others(x):
+    """Return, along the last axis, for each element the product of all the others, without a division.
+
+    In pairs: the others of an element are its neighbour and the other pairs, of which there are half as many.
+    """
+    n = x.shape[-1]
+    if n < 2:
+        return x**0
+    left, right, unpaired = x[..., 0 : n - 1 : 2], x[..., 1:n:2], x[..., n - n % 2 :]
+    others = _products_of_others(concatenate(left * right, unpaired, axis=-1))
+    others_of_pairs, of_unpaired = others[..., : n // 2], others[..., n // 2 :]
+    of_left, of_right = (others_of_pairs * right)[..., None], (others_of_pairs * left)[..., None]
+    of_paired = concatenate(of_left, of_right, axis=-1).reshape((*x.shape[:-1], n - n % 2))
+    return concatenate(of_paired, of_unpaired, axis=-1)
+
+
+prod.vjp(_prod_rule)
+
+
+@primitive(analytic=True)
+def cumsum(x, /, axis=None):
+    """Return the sums of the first 1, 2, 3, ... elements along the axis; None is for the elements in one row."""
+    return array_module(x).cumsum(x, axis=axis)
+
+
+def _cumsum_rule(g, out, x, axis):
+    """Sum g from the end: each element is part of its own sum and of all later ones."""
+    along = 0 if axis is None else axis % out.ndim
+    reverse = (slice(None),) * along + (slice(None, None, -1),)
+    return cumsum(g[reverse], along)[reverse].reshape(x.shape)
+
+
+cumsum.vjp(_cumsum_rule)

@@ -24,15 +24,11 @@ def transpose(x, /, axes=None):
     return x.transpose(axes)
 
 
-transpose.vjp(lambda g, out, x, axes: transpose(g, axes and inverse_order(axes)))
+transpose.vjp(lambda g, out, x, axes: transpose(g, None if axes is None else inverse_order(axes)))
 
 
 def inverse_order(axes):
-    """Return the order of axes that undoes the order `axes`.
-
-    >>> inverse_order((2, 0, 1))
-    (1, 2, 0)
-    """
+    """Return the order of axes that undoes the order `axes`: (1, 2, 0) for (2, 0, 1)."""
     return tuple(sorted(range(len(axes)), key=lambda i: axes[i] % len(axes)))
 
 
@@ -43,3 +39,18 @@ def broadcast_to(x, /, shape):
 
 
 broadcast_to.vjp(lambda g, out, x, shape: g)
+
+
+@primitive(analytic=True)
+def concatenate(*xs, axis):
+    """Return the arrays joined along an axis. This is the form with operands; NumPy's takes a sequence."""
+    return array_module(*xs).concatenate(xs, axis)
+
+
+def _concatenate_rule(i, g, out, *xs, axis):
+    axis %= out.ndim
+    start = sum(x.shape[axis] for x in xs[:i])
+    return g[(slice(None),) * axis + (slice(start, start + xs[i].shape[axis]),)]
+
+
+concatenate.vjp_each(_concatenate_rule)

@@ -13,7 +13,8 @@ is 0.
 
 from numpy import finfo
 
-from tinygrad_sm.backend import array_module, check_labels, described
+from tinygrad_sm.backend import array_module
+from tinygrad_sm.checks import check_labels, check_target
 from tinygrad_sm.ops.reductions import with_reduced_axes
 from tinygrad_sm.primitive import primitive
 
@@ -26,8 +27,9 @@ def _shifted(x, axis):
     xp = array_module(x)
     if x.dtype.kind in "biu":
         x = x.astype(xp.float64)
-    maxima = xp.max(x, axis=axis, keepdims=True)
-    shifted = x - xp.maximum(maxima, finfo(x.dtype).min)  # −∞ − (−∞) would be NaN
+    maxima = xp.max(x, axis=axis, keepdims=True, initial=-xp.inf)
+    limits = finfo(x.dtype)
+    shifted = x - xp.minimum(xp.maximum(maxima, limits.min), limits.max)  # ∞ − ∞ would be NaN
     exponentials = xp.exp(shifted)
     sums = xp.sum(exponentials, axis=axis, keepdims=True)
     return maxima, shifted, exponentials, sums + (sums == 0)
@@ -69,7 +71,7 @@ softmax.vjp(lambda g, out, x, axis: out * (g - (g * out).sum(axis=axis, keepdims
 
 @primitive(analytic=True)
 def log_softmax(x, /, axis=-1):
-    """Return ln softmax(x) = x − logsumexp(x) along the axis, right also where the softmax itself rounds to 0 or 1."""
+    """Return ln softmax(x) = x − logsumexp(x) along the axis, right also where the softmax rounds to 0."""
     _, shifted, _, sums = _shifted(x, axis)
     return shifted - array_module(x).log(sums)
 
@@ -151,24 +153,3 @@ cross_entropy.vjp(
     lambda g, out, logits, target, saved: g * (1 / len(logits)) * saved,
     lambda g, out, logits, target, saved: g * log_softmax(logits) / -len(logits),
 )
-
-
-def check_target(loss, logits, target, probabilities_fit=True):
-    """Raise unless logits (N, C) and target, labels (N,) or probabilities (N, C), fit: losses never broadcast."""
-    if getattr(logits, "ndim", 0) != 2 or logits.shape[1] == 0:
-        raise ValueError(f"{loss}: expected a matrix of shape (N, C), a row for each example, got {described(logits)}")
-    N, C = logits.shape
-    if N == 0:
-        raise ValueError(f"{loss}: expected at least one example, got an empty batch of shape {logits.shape}")
-    shape = getattr(target, "shape", ())
-    if shape == (N,):
-        check_labels(target, C)
-    elif not (probabilities_fit and shape == (N, C)):
-        expected = f"labels of shape ({N},)" + (f" or probabilities of shape ({N}, {C})" if probabilities_fit else "")
-        advice = f": reshape it with .reshape({N})" if shape == (N, 1) else ""
-        raise ValueError(f"{loss}: {logits.shape} needs {expected}, got {described(target)}{advice}")
-    elif target.dtype.kind not in "fc":
-        raise TypeError(
-            f"{loss}: a target of shape {shape} holds probabilities and must be floating, got {target.dtype}: convert "
-            f"it with .astype('float32'), or pass labels of shape ({N},)"
-        )

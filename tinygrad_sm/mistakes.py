@@ -1,0 +1,174 @@
+"""The classic mistakes in gradient rules, each as a formula: so that the checker can name them and tests can make them.
+
+>>> x, g = np.array([1.0, 2.0]), np.array([1.0, 1.0])
+>>> square = Call(g, out=x * x, x=x, others=(), static={}, right=lambda g: g * 2 * x, exchanged=None)
+>>> MISTAKES["forgets a factor of 2"](square)
+array([1., 2.])
+
+A row of the table says what a rule answers that makes the mistake, in terms of the right answer. To the checker the
+right answer is a numerical one; a test that plants a mistake takes that of the rule which it spoils.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_sm.backend import Array
+from tinygrad_sm.numerical import EPS, real_slope
+from tinygrad_sm.ops.softmax import softmax
+from tinygrad_sm.tape import Node, plain, sum_to_shape
+from tinygrad_sm.tensor import Tensor
+from tinygrad_sm.transforms import grad
+
+MOST_ENTRIES = 3 * 10**6
+"""How large a Jacobian may be of which mistakes are looked for."""
+
+
+class Call(NamedTuple):
+    """One call of a gradient rule, on arrays: of the rule for the operand x.
+
+    right and exchanged are functions of g: the right gradient with respect to x, and that with respect to the other
+    operand, None if there are not two.
+    """
+
+    g: Array
+    out: Array
+    x: Array
+    others: tuple[Any, ...]
+    static: dict[str, Any]
+    right: Callable[[Array], Array]
+    exchanged: Any
+
+
+def _only(g: Array, row: int) -> Array:
+    """Return g as if it had come for one example only."""
+    kept = np.zeros_like(g)
+    kept[row] = g[row]
+    return kept
+
+
+def _diagonal(call: Call) -> Array:
+    """Return g ⊙ diag(J), from right(e_i) = e_iᵀJ."""
+    answer = np.zeros(call.x.size)
+    for i in range(call.x.size):
+        unit = np.zeros(call.x.size)
+        unit[i] = 1
+        answer[i] = call.right(unit.reshape(call.out.shape)).flat[i]
+    return call.g * answer.reshape(call.x.shape)
+
+
+def _elements_in_each(call: Call) -> float:
+    """Return how many elements of x each output is made of."""
+    if call.x.size <= call.out.size:
+        raise ValueError("not a reduction")
+    return call.x.size / call.out.size
+
+
+def _reshaped(call: Call) -> Array:
+    if call.x.shape == call.out.shape:
+        raise ValueError("nothing to reshape")
+    return call.g.reshape(call.x.shape)
+
+
+def _assigned(call: Call) -> Array:
+    answer = np.zeros_like(call.x)
+    answer[call.static["index"]] = call.g
+    return answer
+
+
+MISTAKES: dict[str, Callable[[Call], Array]] = {
+    # Any rule
+    "has the wrong sign": lambda c: -c.right(c.g),
+    "forgets the chain rule, g": lambda c: c.right(np.ones_like(c.g)),
+    "hands g on as it came": lambda c: c.g,
+    "forgets a factor of 2": lambda c: c.right(c.g) / 2,
+    "has a factor of 2 too much": lambda c: c.right(c.g) * 2,
+    "keeps only the diagonal of the Jacobian": _diagonal,
+    # Operations of two operands, and matrices
+    "gives the gradient of the other operand": lambda c: c.exchanged(c.g),
+    "gives the gradient transposed": lambda c: c.right(c.g).swapaxes(-1, -2),
+    "multiplies from the right by a matrix that should be transposed": lambda c: c.g @ c.others[0],
+    "multiplies from the left by a matrix that should be transposed": lambda c: c.others[0] @ c.g,
+    "reshapes where it should transpose": _reshaped,
+    "assigns where the gradients of repeated indices should add up": _assigned,
+    # Batches
+    "forgets the division by N, the number of rows": lambda c: c.right(c.g) * len(c.x),
+    "forgets the division by the number of elements": lambda c: c.right(c.g) * _elements_in_each(c),
+    "divides by N, the number of rows, once too often": lambda c: c.right(c.g) / len(c.x),
+    "takes the mean over the batch where the sum belongs": lambda c: c.right(c.g) / len(c.g),
+    "counts only the first example of the batch": lambda c: c.right(_only(c.g, 0)),
+    "counts only the last example of the batch": lambda c: c.right(_only(c.g, -1)),
+    "sums over the classes instead of over the batch": lambda c: c.g.sum(axis=1),
+    # Single operations
+    "sums in the gradient of softmax over the batch instead of over the classes": (
+        lambda c: c.out * (c.g - (c.g * c.out).sum(axis=0, keepdims=True))
+    ),
+    "forgets the −y of cross-entropy: p/N where (p − y)/N belongs": lambda c: c.g * softmax(c.x) / len(c.x),
+    "takes x where σ(x) belongs in σ′ = σ(1 − σ)": lambda c: c.g * c.x * (1 - c.x),
+    "takes x where tanh x belongs in tanh′ = 1 − tanh²": lambda c: c.g * (1 - c.x * c.x),
+    "leaves the exponent as it was: b·aᵇ where b·aᵇ⁻¹ belongs": lambda c: c.g * c.others[0] * c.out,
+    "divides once by b where b² belongs, in −a/b²": lambda c: -c.g * c.others[0] / c.x,
+    "multiplies by x where it should divide": lambda c: c.right(c.g) * c.x * c.x,
+}
+"""What a rule does that is wrong, and what it answers then. A row that does not fit a call raises some error."""
+
+
+def mistakes_in(node: Node, i: int) -> list[str]:
+    """Return the classic mistakes that the rule for the i-th operand makes, to judge by this call of it.
+
+    Only those that make a difference here: where N is 1, nobody can tell whether the division by N was forgotten.
+    """
+    arrays = [np.array(x, np.float64) if getattr(x, "dtype", np.dtype(int)).kind == "f" else x for x in node.arrays]
+    x = Tensor(arrays[i], requires_grad=True)
+    out = node.op(*arrays[:i], x, *arrays[i + 1 :], **node.static)
+    if out.size * max(np.size(y) for y in arrays) > MOST_ENTRIES:
+        return []
+    g = np.random.default_rng(0).uniform(0.5, 1.5, out.shape)
+    answer = plain(grad(out, x, g)[0])
+    call = Call(
+        g,
+        out.data,
+        x.data,
+        (*arrays[:i], *arrays[i + 1 :]),
+        node.static,
+        right=_numerical_rule(node, arrays, i),
+        exchanged=_numerical_rule(node, arrays, 1 - i) if len(arrays) == 2 else None,
+    )
+    truth = call.right(g)
+    return [sentence for sentence, wrong in MISTAKES.items() if _fits(wrong, call, answer, truth)]
+
+
+def _numerical_rule(node: Node, arrays: list[Any], i: int) -> Callable[[Array], Array]:
+    """Return g ↦ gᵀJ, J the numerical Jacobian of the operation with respect to its i-th operand."""
+
+    @cache
+    def jacobian() -> Array:
+        x = arrays[i]
+
+        def column(index: tuple[int, ...]) -> Array:
+            def nudged(step: float) -> Array:
+                changed = x.copy()
+                changed[index] += step
+                return np.ravel(node.op(*arrays[:i], changed, *arrays[i + 1 :], **node.static))
+
+            return real_slope(nudged, 1, float(x[index]), EPS, rtol=1e-9, kinks=False).low
+
+        return np.stack([column(index) for index in np.ndindex(x.shape)], axis=-1)
+
+    return lambda g: (g.ravel() @ jacobian()).reshape(arrays[i].shape)
+
+
+def _fits(wrong: Callable[[Call], Array], call: Call, answer: Array, truth: Array) -> bool:
+    """Whether the wrong rule gives the answer, and the answer is not the truth."""
+    try:
+        with np.errstate(all="ignore"):
+            made = wrong(call)
+            if np.broadcast_shapes(made.shape, answer.shape) != made.shape:
+                return False
+            made = sum_to_shape(made, answer.shape)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return False
+    atol = 1e-9 * np.abs(truth).max(initial=0)
+    return np.allclose(made, answer, rtol=1e-6, atol=atol) and not np.allclose(made, truth, rtol=1e-6, atol=atol)

@@ -1,0 +1,217 @@
+"""Numerical differentiation that says how far it may be wrong: what the checker holds the gradient rules against.
+
+    >>> slope = real_slope(lambda step: np.exp([1.0 + step]), 1, at=1.0, eps=EPS, rtol=1e-7)
+    >>> abs(slope.low - np.e) < slope.uncertainty < 1e-10
+    array([ True])
+
+A function of one number, the step by which an element of an input is nudged, gives an array, the outputs. Each output
+is differentiated on its own: one that does not depend on the element drops out exactly, and a small one is not drowned
+by the rounding of a large one. There are two ways:
+
+- the complex step, f′(x) = Im f(x + ih) / h with h = 10⁻²⁰ (Squire and Trapp, 1998): nothing is subtracted, so nothing
+  cancels. It needs forwards that are right on complex arrays;
+- central differences D(h) = [f(x+h) − f(x−h)] / 2h, for which D(h) = f′ + c₂h² + c₄h⁴ + ... From three steps
+  Richardson's extrapolation cancels the terms of h² and h⁴. The two values before the last cancellation lie apart by
+  more than the error that is left, and noise and near kinks show there too: ten times that and the rounding of f are
+  the uncertainty. Steps are made smaller until it is small enough, or rounding alone exceeds the smallest one found.
+
+At a kink f has no derivative but one to the left and one to the right. They are differences [f(x±h) − f(x)] / ±h,
+extrapolated likewise; where they lie further apart than they are uncertain, there is a kink.
+"""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_sm.backend import Array
+
+COMPLEX_STEP = 1e-20
+RATIO = 5**0.5  # of each step to the next: not rational, so that the roundings of f at them have nothing in common
+MOST_STEPS = 24
+SMALLEST_STEP = 1e-7  # relative to the number: a smaller one stands on a single stair of what is computed in float32
+BEST, ANY = 0.0, 1e300  # what is certain enough: nothing, to find the best steps; anything, to take the first ones
+SMALL = 1e-2  # a derivative smaller than this part of the largest need not be more certain than if it were this large
+SAFETY = 10  # times how far approximations lie apart
+ROUNDING = 1e-3  # the part of rtol by which the rules may be off: they round as well
+EPS = float(np.finfo(np.float64).eps)
+
+Nudged = Callable[[Any], Array]
+"""The outputs, an array of shape (M,), as a function of the step, real or imaginary, by which an element is nudged."""
+
+
+class Slope(NamedTuple):
+    """What is known of a derivative: it lies between low and high, give or take the uncertainty.
+
+    At a kink low and high are the one-sided derivatives, elsewhere they are equal. Numbers, or arrays of many slopes.
+    """
+
+    low: Any
+    high: Any
+    uncertainty: Any
+
+    def distance(self, g: Any) -> Any:
+        """Return how far g is from the interval [low, high]."""
+        return np.maximum(np.maximum(self.low - g, g - self.high), 0)
+
+    def __str__(self) -> str:
+        derivative = f"{self.low:.12g}"
+        if self.low < self.high:
+            derivative = f"a kink with one-sided derivatives {derivative} and {self.high:.12g},"
+        return f"{derivative} ± {self.uncertainty:.1g}"
+
+
+def step_unit(at: float) -> float:
+    """Return what steps from a number are in proportion to: its size, if it is larger than 1."""
+    return max(1.0, abs(at))
+
+
+def first_step(at: float, eps: float) -> float:
+    """Return the step at which truncation, h⁴/480, is as large as rounding, eps/h, if derivatives are near 1."""
+    return step_unit(at) * (480 * eps) ** 0.2
+
+
+def complex_slope(nudged: Nudged, weights: Any) -> Slope:
+    """Return the derivative of the weighted sum of the outputs by a complex step."""
+    derivatives = nudged(1j * COMPLEX_STEP).imag / COMPLEX_STEP
+    return _smooth(np.dot(weights, derivatives), 8 * EPS * np.dot(weights, np.abs(derivatives)))
+
+
+def real_slope(
+    nudged: Nudged,
+    weights: Any,
+    at: float,
+    eps: float,
+    rtol: float,
+    *,
+    thorough: bool = False,
+    kinks: bool = True,
+) -> Slope:
+    """Return the derivative of the weighted sum of the outputs by differences.
+
+    weights : positive, one for each output; the number 1 leaves the outputs apart.
+    at : the number that is nudged.  eps : the relative rounding error of the outputs.
+    rtol : the first steps that give a tenth of it are good enough, unless the look is thorough: then the best steps
+        are sought, and an output that has not changed at all may still have changed by less than its rounding.
+    kinks : whether to look for them. Of several outputs that have one, any combination of slopes is in the interval.
+    """
+
+    def differences(weights: Any, above: float, below: float) -> tuple[Array, Array]:
+        upper, lower = nudged(above), nudged(below)
+        unchanged = upper == lower  # ∞ − ∞ among them
+        size = np.where(np.isfinite(upper) & (thorough | ~unchanged), np.abs(upper), 0)
+        quotient = np.where(unchanged, 0, upper - lower) / (above - below)
+        return np.dot(weights, quotient), np.sqrt(np.dot(np.square(weights), np.square(size)))
+
+    def central(weights: Any) -> Slope:
+        enough = BEST if thorough else rtol / 10
+        return _smooth(*_extrapolated(lambda h: differences(weights, h, -h), (2, 4), at, eps, enough))
+
+    with np.errstate(all="ignore"):
+        slope = central(weights)
+        if not kinks:
+            return slope
+        enough = BEST if thorough else ANY
+        right, right_error = _extrapolated(lambda h: differences(1, h, 0.0), (1, 2), at, eps, enough)
+        left, left_error = _extrapolated(lambda h: differences(1, 0.0, -h), (1, 2), at, eps, enough)
+        kink = np.abs(right - left) > right_error + left_error
+        if not kink.any():
+            error = np.dot(weights, right_error + left_error)  # the smaller one where a higher derivative has a kink
+            one_sided = _smooth(np.dot(weights, (right + left) / 2), error)
+            return one_sided if np.all(error < slope.uncertainty) else slope
+        slope = central(np.where(kink, 0, weights))
+        weights = np.where(kink, weights, 0)
+        return Slope(
+            slope.low + np.dot(weights, np.where(kink, np.minimum(left, right), 0)),
+            slope.high + np.dot(weights, np.where(kink, np.maximum(left, right), 0)),
+            slope.uncertainty + np.dot(weights, np.where(kink, left_error + right_error, 0)),
+        )
+
+
+def _smooth(derivative: Array, uncertainty: Array) -> Slope:
+    """Return the slope where there is no kink; of what is not finite nothing is known."""
+    known = np.isfinite(derivative) & np.isfinite(uncertainty)
+    derivative = np.where(known, derivative, 0)
+    return Slope(derivative, derivative, np.where(known, uncertainty, np.inf))
+
+
+def _extrapolated(
+    difference: Callable[[float], tuple[Array, Array]],
+    powers: tuple[int, ...],
+    at: float,
+    eps: float,
+    enough: float,
+) -> tuple[Array, Array]:
+    """Return the limit of the differences for h → 0, and its uncertainty, each output at the step that suits it best.
+
+    difference : gives the difference quotient at h and the size of the values in it, to which rounding is relative; in
+        sums of outputs rounding is independent, and where it is not, the sums of neighbouring steps show it.
+    powers : of h in the error of the quotient, which are to be cancelled one after the other.
+    enough : the uncertainty, relative to the outputs together, with which to be content.
+    """
+    best, least = np.array(np.nan), np.array(np.inf)
+    first = first_step(at, eps)
+    window: list[Array] = []
+    found: list[Array] = []
+    for k in range(MOST_STEPS):
+        h = first / RATIO**k
+        quotient, size = difference(h)
+        window = [*window[-len(powers) :], quotient]
+        if len(window) <= len(powers):
+            continue
+        row = window
+        for power in powers:
+            before, row = row, [(RATIO**power * fine - coarse) / (RATIO**power - 1) for coarse, fine in pairwise(row)]
+        limit = row[0]
+        rounding = 8 * eps * (size + abs(at) * np.abs(limit)) / h  # of the values, and of the step itself
+        uncertainty = SAFETY * np.abs(before[1] - before[0]) + rounding
+        if enough == BEST:  # the best of many steps may be but the luckiest: three in a row must agree
+            for earlier in found[-2:]:
+                uncertainty = uncertainty + SAFETY * np.abs(limit - earlier)
+        found.append(limit)
+        better = uncertainty < least  # never where it is NaN: out of the domain of f
+        best, least = np.where(better, limit, best), np.where(better, uncertainty, least)
+        total = least.sum()
+        if total <= enough * np.abs(best).sum() or rounding.sum() >= total or h < SMALLEST_STEP * (abs(at) or 1):
+            break
+    return best, least
+
+
+class Verdict(NamedTuple):
+    """Of each derivative: whether it is right, or wrong, beyond doubt; its error, and a bound that is proved for it.
+
+    The bound is relative to the largest derivative of the same input, and absolute where all of these are zero.
+    """
+
+    right: Array
+    wrong: Array
+    error: Array
+    error_bound: Array
+
+
+def judged(g: Array, slopes: list[Slope], inputs: Array, rounding: float, rtol: float) -> Verdict:
+    """Return what the slopes say of the derivatives g.
+
+    inputs : for each derivative, the number of the input that it belongs to. Small derivatives are measured by the
+        largest one of the same input, and absolutely where all of them are zero.
+    rounding : what the rounding of f alone can do to a derivative; if all of an input are smaller, they count as zero.
+
+    A derivative is wrong if it differs by more than the uncertainty, and right if it does not and the uncertainty is
+    small enough, by rtol. Otherwise it cannot be told.
+    """
+    numerical = Slope(*np.array(slopes, float).reshape(-1, 3).T)
+    uncertainty = numerical.uncertainty
+    size = np.maximum(np.abs(numerical.low), np.abs(numerical.high))
+    largest = np.zeros(inputs.max(initial=-1) + 1)
+    np.maximum.at(largest, inputs, np.where(size > np.maximum(uncertainty, rounding), size, 0))
+    scale = np.where(largest == 0, 1, largest)[inputs]
+    error = numerical.distance(g)
+    demanded = rtol * np.maximum(size, SMALL * scale)
+    agrees = error <= uncertainty + ROUNDING * demanded  # NaN does not
+    return Verdict(
+        right=agrees & (uncertainty <= demanded),
+        wrong=~agrees,
+        error=error,
+        error_bound=(error + uncertainty) / scale,
+    )

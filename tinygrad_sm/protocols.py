@@ -1,0 +1,133 @@
+"""How Python's operators and NumPy's own functions come to the operations: t + u, 2 * t, np.sum(t, axis=0).
+
+Python asks both operands of an operator, by methods such as `__add__` and, with the operand on the right, `__radd__`.
+
+NumPy asks the arguments of its functions whether one of them knows better, by the methods `__array_ufunc__` (NEP 13)
+and `__array_function__` (NEP 18). A Tensor answers with the operation that has the gradient rule, its twin. Functions
+that only ask something about values give plain arrays, as comparisons do. All others are refused: a result that came
+without its history would be a gradient that is silently wrong.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinygrad_sm.backend import Array
+from tinygrad_sm.ops import composed, elementwise, linalg, reductions, shaping
+from tinygrad_sm.tape import plain
+
+TWINS: dict[Callable[..., Any], Callable[..., Any]] = {
+    np.abs: elementwise.abs,
+    np.add: elementwise.add,
+    np.amax: reductions.max,
+    np.amin: reductions.min,
+    np.arctan: elementwise.arctan,
+    np.broadcast_to: shaping.broadcast_to,
+    np.clip: composed.clip,
+    np.concatenate: composed.concatenate,
+    np.cos: elementwise.cos,
+    np.cumsum: reductions.cumsum,
+    np.divide: elementwise.divide,
+    np.einsum: composed.einsum,
+    np.exp: elementwise.exp,
+    np.expand_dims: composed.expand_dims,
+    np.expm1: elementwise.expm1,
+    np.flip: composed.flip,
+    np.linalg.norm: composed.norm,
+    np.log: elementwise.log,
+    np.log1p: elementwise.log1p,
+    np.matmul: linalg.matmul,
+    np.max: reductions.max,
+    np.maximum: elementwise.maximum,
+    np.mean: reductions.mean,
+    np.min: reductions.min,
+    np.minimum: elementwise.minimum,
+    np.moveaxis: composed.moveaxis,
+    np.multiply: elementwise.multiply,
+    np.negative: elementwise.negative,
+    np.outer: composed.outer,
+    np.pad: composed.pad,
+    np.power: elementwise.power,
+    np.prod: reductions.prod,
+    np.reshape: shaping.reshape,
+    np.roll: composed.roll,
+    np.sign: elementwise.sign,
+    np.sin: elementwise.sin,
+    np.split: composed.split,
+    np.sqrt: elementwise.sqrt,
+    np.square: composed.square,
+    np.squeeze: composed.squeeze,
+    np.stack: composed.stack,
+    np.std: composed.std,
+    np.subtract: elementwise.subtract,
+    np.sum: reductions.sum,
+    np.swapaxes: composed.swapaxes,
+    np.take: composed.take,
+    np.take_along_axis: composed.take_along_axis,
+    np.tanh: elementwise.tanh,
+    np.transpose: shaping.transpose,
+    np.var: composed.var,
+    np.where: elementwise.where,
+}
+
+QUESTIONS = {
+    *(np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal),
+    *(np.isfinite, np.isinf, np.isnan, np.signbit, np.isclose, np.allclose, np.array_equal),
+    *(np.argmax, np.argmin, np.argsort, np.argwhere, np.nonzero, np.count_nonzero, np.searchsorted),
+    *(np.shape, np.ndim, np.size, np.result_type, np.zeros_like, np.ones_like, np.empty_like, np.full_like),
+}
+"""Functions whose results have no gradient by their meaning: they are computed on the arrays."""
+
+_ADVICE = {
+    np.dot: "a @ b, or tg.einsum",
+    np.inner: "a @ b, or tg.einsum",
+    np.tensordot: "tg.einsum",
+    np.ravel: "t.reshape(-1)",
+    np.hstack: "tg.concatenate(..., axis=1)",
+    np.vstack: "tg.concatenate(..., axis=0)",
+    np.average: "(weights * t).sum() / weights.sum()",
+    np.trace: "tg.einsum('ii', t)",
+    np.diagonal: "tg.einsum('...ii->...i', t)",
+}
+
+
+def operators(op: Any) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]:
+    """Return the methods of a binary operator, with the Tensor on the left and on the right."""
+    return lambda self, other: op(self, other), lambda self, other: op(other, self)
+
+
+def comparison(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Array]:
+    """Return the method of a comparison, which gives a plain array: no gradient passes through it."""
+    return lambda self, other: compare(self.data, plain(other))
+
+
+def array_ufunc(tensor: Any, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+    """Answer NumPy's question what a ufunc such as np.exp does with a Tensor among its inputs."""
+    if method != "__call__":
+        raise TypeError(
+            f"np.{ufunc.__name__}.{method} is not for Tensors: use tg.sum, tg.prod, tg.cumsum, tg.outer, ..."
+        )
+    if kwargs:
+        raise TypeError(
+            f"np.{ufunc.__name__} on Tensors takes no {', '.join(kwargs)}: they are not written into arrays, so write "
+            "a = a + t for a += t, and convert with .astype"
+        )
+    return _answer(ufunc, inputs, {})
+
+
+def array_function(tensor: Any, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+    """Answer NumPy's question what a function such as np.sum does with a Tensor among its arguments."""
+    return _answer(function, args, kwargs)
+
+
+def _answer(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    if function in TWINS:
+        return TWINS[function](*args, **kwargs)
+    if function in QUESTIONS:
+        return function(*map(plain, args), **{name: plain(x) for name, x in kwargs.items()})
+    module = function.__module__ if function.__module__ and function.__module__ != "numpy" else "np"
+    raise TypeError(
+        f"{module.replace('numpy', 'np')}.{function.__name__} has no twin here through which gradients pass: use "
+        f"{_ADVICE.get(function, 'the operations of tinygrad_sm')}, or give it t.numpy() where none is to pass"
+    )
