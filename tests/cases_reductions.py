@@ -58,3 +58,5 @@ for axis in (None, 0, -1):
         reductions.cumsum, np.cumsum, [anything], ((2, 3),), fixed_shapes(((2, 3),), ((3, 1, 2),), ((0, 2),)), axis=axis
     )
 unary(reductions.cumsum, np.cumsum, anything)
+for op, oracle in ((reductions.prod, np.prod), (reductions.max, np.max), (reductions.sum, np.sum)):
+    case(op, oracle, [anything], ((),), fixed_shapes(((),)), label=f"{op.__name__} of a number", axis=-1)

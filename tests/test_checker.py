@@ -299,3 +299,23 @@ def test_the_error_bound_bounds_the_error():
             assert gradcheck(wrong, x, order=1).error_bound >= 0.999 * factor
         except GradcheckError:
             assert factor > 1e-9
+
+
+def test_a_pole_nearer_than_the_first_step_misleads_nobody():
+    for f, x in ((tg.log, 1e-8), (lambda x: 1 / x, 1e-8), (lambda x: tg.log(tg.abs(x) + 1e-8), 1e-9)):
+        assert gradcheck(f, np.array([x])).error_bound < 1e-6
+
+
+def test_stairs_that_rounding_makes_inside_of_f_are_inconclusive():
+    for f, x in ((lambda x: tg.log(1 - tg.sigmoid(x) + 1e-8), [30.0, 0.5]), (lambda x: tg.sigmoid(100 * x), [0.3])):
+        with pytest.raises(GradcheckError, match="^inconclusive"):
+            gradcheck(f, np.array(x))
+
+
+def test_what_a_complex_step_knows_for_certain_no_difference_makes_doubtful():
+    def wrong_below(g, out, x):
+        return g * 3 * x**2 * (1 + 1e-5 * (plain(x) < 5))
+
+    cube = made(lambda x, /: x**3, wrong_below, analytic=True)
+    assert_rejected(cube, [100.0, 0.1], match=r"element \(1,\) of input 0", order=1)
+    assert_rejected(lambda a, b: (a * 1e8).sum() + cube(b).sum(), [1.0], [0.1], match="rules give", order=1)

@@ -67,6 +67,11 @@ def test_modes_decorate_functions_generators_and_coroutines():
     assert stop.value.value == [False, "a"]
     steps = generator()
     next(steps)
+    with pytest.raises(KeyboardInterrupt):  # goes into the generator, and through it
+        steps.throw(KeyboardInterrupt)
+    assert recording()
+    steps = generator()
+    next(steps)
     steps.close()
     assert recording()
     assert asyncio.run(coroutine()) == (False, False)
@@ -163,6 +168,15 @@ def test_observers_may_replace_forwards_and_rules():
         def backward(self, node, i, rule):
             return lambda *args, **kwargs: rule(*args, **kwargs) * 0
 
+    nodes = []
+
+    class Nodes(Observer):
+        def recorded(self, node):
+            nodes.append(node.op.name)
+
+    with observe(Nodes()), observe(Nodes()):
+        tg.exp(leaf())
+    assert nodes == ["exp", "exp"]
     with observe(Plus(1)), observe(Plus(10)):
         assert tg.exp(0.0) == 12  # both, one around the other
     x = leaf()

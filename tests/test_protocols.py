@@ -20,6 +20,7 @@ def arguments(function):
         np.einsum: ("ij,kj->ik", A, A),
         np.expand_dims: (A, 1),
         np.matmul: (A, A.T),
+        np.linalg.matmul: (A, A.T),
         np.moveaxis: (A, 0, 1),
         np.pad: (A, 1),
         np.reshape: (A, (3, 2)),

@@ -368,7 +368,7 @@ def test_why_there_is_no_grad():
     assert "there is a gradient" in y.why_no_grad()
     assert "not a leaf" in z.why_no_grad()
     z.retain_grad()
-    assert "freed by a backward() that came before .retain_grad()" in z.why_no_grad()
+    assert "freed by a grad(), or by a backward() before .retain_grad()" in z.why_no_grad()
     x.grad = None
     assert "none since .grad was cleared" in x.why_no_grad()
     assert "requires_grad is False" in x.detach().why_no_grad()

@@ -1,6 +1,7 @@
 """Points 5 to 9 and 11: graphs die by themselves, the walk is all or nothing and linear, stale graphs are refused."""
 
 import gc
+import pickle
 import weakref
 
 import numpy as np
@@ -291,18 +292,83 @@ def _unrecorded_view(w):
         return w.reshape(3, 1).T[0]
 
 
-@pytest.mark.parametrize("alias", [_detached, _wrapped, _unrecorded_view])
+def _detached_view(w):
+    return w.reshape(3, 1).T.detach()[0]
+
+
+@tg.primitive
+def returned_as_it_came(x, /):
+    return x
+
+
+def _unrecorded_self(w):
+    with tg.no_grad():
+        return returned_as_it_came(w)
+
+
+@pytest.mark.parametrize("alias", [_detached, _wrapped, _unrecorded_view, _detached_view, _unrecorded_self])
+@pytest.mark.parametrize("memory", [np.zeros, lambda n: np.frombuffer(bytearray(8 * n))], ids=["owned", "buffer"])
 @pytest.mark.parametrize("changed", ["the leaf", "the alias"])
-def test_what_shares_the_memory_of_a_leaf_is_stale_with_it(alias, changed):
-    w, x = leaf(), leaf()
+def test_what_shares_the_memory_of_a_leaf_is_stale_with_it(alias, changed, memory):
+    w, x = Tensor(memory(3), requires_grad=True), leaf()
     other = alias(w)
     assert np.shares_memory(w.data, other.data)
     loss = (x * (w if changed == "the alias" else other)).sum()
     (w if changed == "the leaf" else other).assign([0.0, 0.0, 0.0])
     with pytest.raises(GradientError, match="'b' was changed"):
         loss.backward()
-    with tg.no_grad():
-        copied = w * 1.0
-    loss = (x * copied).sum()
-    w.assign([1.0, 1.0, 1.0])
+
+
+def test_results_are_stale_too_when_their_array_is_changed():
+    x, z = leaf(), leaf()
+    y = x * 2.0
+    loss = (y * z).sum()
+    y.detach().assign([0.0, 0.0, 0.0])
+    with pytest.raises(GradientError, match="'a' was changed .* after multiply had used it"):
+        loss.backward()
+
+
+def test_a_copy_is_not_stale_with_what_it_was_copied_from():
+    w, x = leaf(np.ones((2, 3))), leaf(np.ones(6))
+    copies = [(w.T.reshape(-1)).detach(), (w * 1.0).reshape(-1).detach(), Tensor(w.data.ravel().copy())]
+    loss = sum((x * copied).sum() for copied in copies)
+    w.assign(np.zeros((2, 3)))
     loss.backward()
+    np.testing.assert_array_equal(x.grad, np.full(6, 3.0))
+
+
+def test_what_is_unpickled_is_not_stale():
+    w, never = leaf(), leaf()
+    w.assign([1.0, 2.0, 3.0])
+    pair = pickle.loads(pickle.dumps([w, never]))
+    assert pair[0].memory.changed_at == 0
+    loss = (pair[0] * pair[1]).sum()
+    leaf().assign([0.0, 0.0, 0.0])
+    loss.backward()
+    np.testing.assert_array_equal(pair[1].grad, [1, 2, 3])
+    assert pair[1].memory is never.memory
+    loss = (pair[0] * 2.0).sum()
+    pair[0].assign([0.0, 0.0, 0.0])
+    with pytest.raises(GradientError, match="was changed"):
+        loss.backward()
+
+
+def test_gradients_come_in_the_shape_and_dtype_of_what_they_are_of():
+    x = leaf(dtype=np.float32)
+    x.backward(np.array([1.0, 2.0, 3.0]))  # a leaf as the root, and a gradient of float64
+    assert x.grad.dtype == np.float32
+    with pytest.raises(ValueError, match=r"own shape \(3,\), got shape \(3, 1\)"):
+        (x * 1).backward(np.ones((3, 1)))
+    y = x * 1.0
+    y.register_hook(lambda g: Tensor(g * 2.0))  # a Tensor is taken for its array
+    y.sum().backward()
+    assert type(x.grad) is np.ndarray
+    np.testing.assert_array_equal(x.grad, [3, 4, 5])
+
+
+def test_many_operands_are_joined_and_parted_in_linear_time():
+    xs = [leaf([float(i)]) for i in range(50)]
+    joined = tg.concatenate(xs)
+    assert joined.node.saved == [slice(i, i + 1) for i in range(50)]  # computed once, not once for each operand
+    joined.backward(np.arange(50.0))
+    np.testing.assert_array_equal([x.grad.item() for x in xs], np.arange(50))

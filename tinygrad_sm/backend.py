@@ -85,8 +85,8 @@ def described(x: Any) -> str:
 
 
 def is_view(view: Array, array: Array) -> bool:
-    """Whether `view` is a view of the array, or of what the array is a view of."""
-    return view.base is not None and view.base is (array if array.base is None else array.base)
+    """Whether `view` is the array, or a view of it or of what the array is a view of."""
+    return view is array or (view.base is not None and (view.base is array or view.base is array.base))
 
 
 def unpacked(arguments: tuple[Any, ...]) -> Any:

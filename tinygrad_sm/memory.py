@@ -19,6 +19,10 @@ class Memory:
     def __init__(self) -> None:
         self.changed_at = 0
 
+    def __reduce__(self) -> Any:
+        # What is unpickled begins anew, as another process has another clock; a string stands for the global itself.
+        return "NEVER_CHANGED" if self is NEVER_CHANGED else (Memory, ())
+
 
 NEVER_CHANGED = Memory()  # of all values that nothing has changed yet and that share their array with no other
 CLOCK = Memory()  # of all arrays together: how many changes there have been

@@ -67,9 +67,9 @@ def step_unit(at: float) -> float:
     return max(1.0, abs(at))
 
 
-def first_step(at: float, eps: float) -> float:
+def first_step(unit: float, eps: float) -> float:
     """Return the step at which truncation, h⁴/480, is as large as rounding, eps/h, if derivatives are near 1."""
-    return step_unit(at) * (480 * eps) ** 0.2
+    return unit * (480 * eps) ** 0.2
 
 
 def complex_slope(nudged: Nudged, weights: Any) -> Slope:
@@ -87,6 +87,7 @@ def real_slope(
     *,
     thorough: bool = False,
     kinks: bool = True,
+    unit: float | None = None,
 ) -> Slope:
     """Return the derivative of the weighted sum of the outputs by differences.
 
@@ -95,7 +96,9 @@ def real_slope(
     rtol : the first steps that give a tenth of it are good enough, unless the look is thorough: then the best steps
         are sought, and an output that has not changed at all may still have changed by less than its rounding.
     kinks : whether to look for them. Of several outputs that have one, any combination of slopes is in the interval.
+    unit : what the steps are in proportion to, by default `step_unit(at)`.
     """
+    first = first_step(step_unit(at) if unit is None else unit, eps)
 
     def differences(weights: Any, above: float, below: float) -> tuple[Array, Array]:
         upper, lower = nudged(above), nudged(below)
@@ -106,15 +109,15 @@ def real_slope(
 
     def central(weights: Any) -> Slope:
         enough = BEST if thorough else rtol / 10
-        return _smooth(*_extrapolated(lambda h: differences(weights, h, -h), (2, 4), at, eps, enough))
+        return _smooth(*_extrapolated(lambda h: differences(weights, h, -h), (2, 4), at, eps, enough, first))
 
     with np.errstate(all="ignore"):
         slope = central(weights)
         if not kinks:
             return slope
         enough = BEST if thorough else ANY
-        right, right_error = _extrapolated(lambda h: differences(1, h, 0.0), (1, 2), at, eps, enough)
-        left, left_error = _extrapolated(lambda h: differences(1, 0.0, -h), (1, 2), at, eps, enough)
+        right, right_error = _extrapolated(lambda h: differences(1, h, 0.0), (1, 2), at, eps, enough, first)
+        left, left_error = _extrapolated(lambda h: differences(1, 0.0, -h), (1, 2), at, eps, enough, first)
         kink = np.abs(right - left) > right_error + left_error
         if not kink.any():
             error = np.dot(weights, right_error + left_error)  # the smaller one where a higher derivative has a kink
@@ -142,6 +145,7 @@ def _extrapolated(
     at: float,
     eps: float,
     enough: float,
+    first: float,
 ) -> tuple[Array, Array]:
     """Return the limit of the differences for h → 0, and its uncertainty, each output at the step that suits it best.
 
@@ -149,9 +153,10 @@ def _extrapolated(
         sums of outputs rounding is independent, and where it is not, the sums of neighbouring steps show it.
     powers : of h in the error of the quotient, which are to be cancelled one after the other.
     enough : the uncertainty, relative to the outputs together, with which to be content.
+    first : the largest step.
     """
     best, least = np.array(np.nan), np.array(np.inf)
-    first = first_step(at, eps)
+    changed = np.array(False)
     window: list[Array] = []
     found: list[Array] = []
     for k in range(MOST_STEPS):
@@ -166,9 +171,12 @@ def _extrapolated(
         limit = row[0]
         rounding = 8 * eps * (size + abs(at) * np.abs(limit)) / h  # of the values, and of the step itself
         uncertainty = SAFETY * np.abs(before[1] - before[0]) + rounding
+        changed = changed | (np.abs(quotient) > rounding)
         if enough == BEST:  # the best of many steps may be but the luckiest: three in a row must agree
             for earlier in found[-2:]:
                 uncertainty = uncertainty + SAFETY * np.abs(limit - earlier)
+        # An output that does not change any more, and did before, stands on a stair that its own rounding makes.
+        uncertainty = np.where(changed & (quotient == 0), np.inf, uncertainty)
         found.append(limit)
         better = uncertainty < least  # never where it is NaN: out of the domain of f
         best, least = np.where(better, limit, best), np.where(better, uncertainty, least)
@@ -176,6 +184,17 @@ def _extrapolated(
         if total <= enough * np.abs(best).sum() or rounding.sum() >= total or h < SMALLEST_STEP * (abs(at) or 1):
             break
     return best, least
+
+
+def agreed(looks: list[Slope], rtol: float) -> Slope:
+    """Return what looks at several scales say together: where they contradict each other, a certain one or nothing."""
+    best = min(looks, key=lambda slope: slope.uncertainty / (max(abs(slope.low), abs(slope.high)) or 1e-300))
+    contradicted = any(
+        max(best.low - other.high, other.low - best.high) > best.uncertainty + other.uncertainty for other in looks
+    )
+    if contradicted and best.uncertainty > rtol * max(abs(best.low), abs(best.high)):
+        return best._replace(uncertainty=np.array(np.inf))
+    return best
 
 
 class Verdict(NamedTuple):

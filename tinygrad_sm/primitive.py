@@ -128,7 +128,7 @@ class Primitive:
                 observer.recorded(node)
         result = object.__new__(result_type)
         Traced.__init__(result, out, node)
-        if node is None and out.base is not None:  # perhaps a view of a leaf
+        if out.base is not None or node is None:  # perhaps a view of a leaf
             for operand in operands:
                 if isinstance(operand, Traced) and is_view(out, operand.data):
                     share_memory(operand, result)

@@ -24,7 +24,9 @@ TWINS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.amin: reductions.min,
     np.arctan: elementwise.arctan,
     np.broadcast_to: shaping.broadcast_to,
-    np.clip: composed.clip,
+    np.clip: lambda x, a_min=None, a_max=None, min=None, max=None: composed.clip(
+        x, min if a_min is None else a_min, max if a_max is None else a_max
+    ),
     np.concatenate: composed.concatenate,
     np.cos: elementwise.cos,
     np.cumsum: reductions.cumsum,
@@ -36,6 +38,7 @@ TWINS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.flip: composed.flip,
     np.linalg.norm: composed.norm,
     np.log: elementwise.log,
+    np.linalg.matmul: linalg.matmul,
     np.log1p: elementwise.log1p,
     np.matmul: linalg.matmul,
     np.max: reductions.max,
@@ -74,6 +77,8 @@ TWINS: dict[Callable[..., Any], Callable[..., Any]] = {
 QUESTIONS = {
     *(np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal),
     *(np.isfinite, np.isinf, np.isnan, np.signbit, np.isclose, np.allclose, np.array_equal),
+    *(np.any, np.all, np.logical_and, np.logical_or, np.logical_xor, np.logical_not),
+    *(np.iscomplexobj, np.shares_memory, np.may_share_memory),
     *(np.argmax, np.argmin, np.argsort, np.argwhere, np.nonzero, np.count_nonzero, np.searchsorted),
     *(np.shape, np.ndim, np.size, np.result_type, np.zeros_like, np.ones_like, np.empty_like, np.full_like),
 }
@@ -123,7 +128,12 @@ def array_function(tensor: Any, function: Any, types: Any, args: Any, kwargs: An
 
 def _answer(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     if function in TWINS:
-        return TWINS[function](*args, **kwargs)
+        twin = TWINS[function]
+        try:
+            return twin(*args, **kwargs)
+        except TypeError as error:
+            error.add_note(f"np.{function.__name__} on Tensors is {twin!r}: dtype=, out= and the like are not for them")
+            raise
     if function in QUESTIONS:
         return function(*map(plain, args), **{name: plain(x) for name, x in kwargs.items()})
     module = function.__module__ if function.__module__ and function.__module__ != "numpy" else "np"

@@ -103,7 +103,7 @@ class Tensor(Traced):
         if self.node is not None and not self.retains_grad:
             return f"it is not a leaf but the result of {self.node.op.name}: call .retain_grad() before backward()"
         if self.node is not None and self.node.operands is None:
-            return "its graph was freed by a backward() that came before .retain_grad(): compute it again"
+            return "its graph was freed by a grad(), or by a backward() before .retain_grad(): compute it again"
         return "no backward() has come to it, or none since .grad was cleared: does the loss depend on it?"
 
     def register_hook(self, hook: Callable[[Any], Any]) -> "HookHandle":

@@ -49,7 +49,7 @@ def var(x, axis=None, keepdims=False, ddof=0):
     x = as_operand(x)
     center = x.mean(axis=axis, keepdims=True)
     n = x.size // center.size if center.size else 0
-    correction = n / (n - ddof) if n > ddof else math.nan
+    correction = n / (n - ddof) if n > ddof else math.inf
     return square(x - center).mean(axis=axis, keepdims=keepdims) * correction
 
 

@@ -70,7 +70,8 @@ def power(a, b, /):
 
 
 power.vjp(
-    lambda g, out, a, b: g * b * a ** (b - 1.0 + ((a == 0) & (b == 0))),  # b a**(b−1); where a = b = 0, 0·0**0 = 0
+    # b a**(b−1), a number b left a number, which is quicker; where a = b = 0, 0·0**0 = 0
+    lambda g, out, a, b: g * b * a ** (b - 1.0 + (0 if type(b) in (int, float) and b else (a == 0) & (b == 0))),
     lambda g, out, a, b: g * out * log(1.0 * a + (a == 0)),  # a**b ln a; where a = 0, 0·ln 1 = 0
 )
 

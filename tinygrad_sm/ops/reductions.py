@@ -36,12 +36,11 @@ def mean(x, /, axis=None, keepdims=False):
     return array_module(x).mean(x, axis=axis, keepdims=keepdims)
 
 
-def _mean_rule(g, out, x, axis, keepdims):
-    n = x.size // out.size if out.size else 1
-    return broadcast_to(with_reduced_axes(g * (1 / n), x, axis, keepdims), x.shape)
-
-
-mean.vjp(_mean_rule)
+mean.vjp(
+    lambda g, out, x, axis, keepdims: broadcast_to(
+        with_reduced_axes(g * (out.size / (x.size or 1)), x, axis, keepdims), x.shape
+    )
+)
 
 
 @primitive
@@ -78,7 +77,7 @@ def _prod_rule(g, out, x, axis, keepdims):
     """Return g times, for each element, ∂(Π x)/∂x_i, which is the product of all the others."""
     if x.size == 0:
         return x
-    reduced = normalize_axis_tuple(range(x.ndim) if axis is None else axis, x.ndim)
+    reduced = normalize_axis_tuple(range(x.ndim) if axis is None or x.ndim == 0 else axis, x.ndim)
     order = (*(i for i in range(x.ndim) if i not in reduced), *reduced)
     moved = x.transpose(order)
     others = _products_of_others(moved.reshape((*moved.shape[: x.ndim - len(reduced)], -1)))

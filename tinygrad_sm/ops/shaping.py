@@ -1,5 +1,7 @@
 """Operations that give the same values another shape; they compute nothing, and may return a view of their operand."""
 
+from itertools import accumulate, pairwise
+
 from tinygrad_sm.backend import array_module
 from tinygrad_sm.primitive import primitive
 
@@ -41,16 +43,14 @@ def broadcast_to(x, /, shape):
 broadcast_to.vjp(lambda g, out, x, shape: g)
 
 
-@primitive(analytic=True)
+def _places(*xs, axis):
+    return [slice(*bounds) for bounds in pairwise(accumulate((x.shape[axis] for x in xs), initial=0))]
+
+
+@primitive(analytic=True, saves=_places)
 def concatenate(*xs, axis):
     """Return the arrays joined along an axis. This is the form with operands; NumPy's takes a sequence."""
-    return array_module(*xs).concatenate(xs, axis)
+    return array_module(*xs).concatenate(xs, axis), _places(*xs, axis=axis)
 
 
-def _concatenate_rule(i, g, out, *xs, axis):
-    axis %= out.ndim
-    start = sum(x.shape[axis] for x in xs[:i])
-    return g[(slice(None),) * axis + (slice(start, start + xs[i].shape[axis]),)]
-
-
-concatenate.vjp_each(_concatenate_rule)
+concatenate.vjp_each(lambda i, g, out, *xs, axis, saved: g[(slice(None),) * (axis % g.ndim) + (saved[i],)])
