@@ -1,6 +1,10 @@
 """Data sets as plain arrays, and the loader that feeds them to a training loop."""
 
+from tinygrad_sm.datasets import toys
+from tinygrad_sm.datasets.download import IdxFile, idx_images
+from tinygrad_sm.datasets.fashion import fashion_mnist
+from tinygrad_sm.datasets.images import LabelledImages
 from tinygrad_sm.datasets.loader import DataLoader
-from tinygrad_sm.datasets.mnist import LabelledImages, mnist
+from tinygrad_sm.datasets.mnist import mnist
 
-__all__ = ["DataLoader", "LabelledImages", "mnist"]
+__all__ = ["DataLoader", "IdxFile", "LabelledImages", "fashion_mnist", "idx_images", "mnist", "toys"]

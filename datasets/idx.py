@@ -15,6 +15,7 @@ import math
 import os
 import struct
 import zlib
+from io import BufferedRandom, BufferedReader
 from pathlib import Path
 from typing import IO
 
@@ -29,8 +30,18 @@ UNSIGNED_BYTE = 0x08
 DEFLATE_RATIO = 1032
 """The most bytes to which one byte of a deflate stream can unpack: two bits can stand for a match of 258 bytes."""
 
-LARGEST = 2**30
-"""The most bytes of data in one file: a promise that a small file can keep may still be a harmful one."""
+LARGEST = 48 * 2**20
+"""The most bytes of data in a file of which no more is known: MNIST has 45 MiB, and a bomb keeps its promise too."""
+
+PIECE = 2**20
+"""So many bytes are unpacked at a time."""
+
+
+class Fault(ValueError):
+    """What a file should hold and what it holds instead. `read_idx` adds which file it is and what to do."""
+
+    def __init__(self, expected: str, got: str) -> None:
+        super().__init__(f"expected {expected}, got {got}")
 
 
 class GzipMember:
@@ -45,7 +56,7 @@ class GzipMember:
         data = bytearray()
         while len(data) < count and not self.inflater.eof:
             packed = self.inflater.unconsumed_tail or self.file.read(2**18)
-            data += self.inflater.decompress(packed, count - len(data))
+            data += self.inflater.decompress(packed, min(count - len(data), PIECE))
             if not packed and not self.inflater.eof:
                 raise zlib.error("the compressed data ends too early")
         if self.inflater.eof and (self.inflater.unused_data or self.file.read(1)):
@@ -53,12 +64,20 @@ class GzipMember:
         return data
 
 
-def read_idx(path: Path, dimensions: int, sha256: str | None = None) -> Array:
+def read_idx(
+    path: Path,
+    dimensions: int,
+    sha256: str | None = None,
+    packed_sha256: str | None = None,
+    largest: int | None = None,
+) -> Array:
     """Return the data of an IDX file of unsigned bytes, gzipped or plain: its content tells which, not its name.
 
     path : the file
     dimensions : the number of dimensions that the file must have, 1 for labels and 3 for images
     sha256 : the SHA-256 in hexadecimal that the unpacked file, header included, must have
+    packed_sha256 : the SHA-256 that the file must have as it is stored
+    largest : the most bytes of data to take, None for LARGEST
     Returns an array of uint8. Raises DatasetError if the file is unreadable or not exactly what it should be.
 
     >>> read_idx(Path(__file__).parent / "t10k-labels-idx1-ubyte.gz", dimensions=1)[:5]
@@ -66,15 +85,27 @@ def read_idx(path: Path, dimensions: int, sha256: str | None = None) -> Array:
     """
     try:
         with path.open("rb") as file:
-            return _read_open_file(file, path, dimensions, sha256)
-    except (OSError, zlib.error) as error:
-        raise _fault(path, "a file that can be read to its end", str(error)) from error
+            return read_open_idx(file, dimensions, sha256, packed_sha256, largest)
+    except (OSError, zlib.error, Fault) as error:
+        raise _named(path, as_fault(error)) from error
 
 
-def _read_open_file(file: IO[bytes], path: Path, dimensions: int, sha256: str | None) -> Array:
-    """Read the file from its start; each check stands before the first step that relies on it."""
+def read_open_idx(
+    file: BufferedReader | BufferedRandom,
+    dimensions: int,
+    sha256: str | None,
+    packed_sha256: str | None,
+    largest: int | None,
+) -> Array:
+    """Read the file from its start; each check stands before the first step that relies on it.
+
+    Raises Fault, OSError or zlib.error; else as `read_idx`.
+    """
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
+    if packed_sha256 is not None:
+        _check_sha256("", hashlib.file_digest(file, "sha256").hexdigest(), packed_sha256)
+        file.seek(0)
     packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
     file.seek(0)
     stream = GzipMember(file) if packed else file
@@ -83,25 +114,26 @@ def _read_open_file(file: IO[bytes], path: Path, dimensions: int, sha256: str | 
     header_size = len(magic) + 4 * dimensions
     header = stream.read(header_size)
     if header[: len(magic)] != magic:
-        raise _fault(path, f"the bytes {magic.hex(' ')} at the start", header[: len(magic)].hex(" ") or "none")
+        raise Fault(f"the bytes {magic.hex(' ')} at the start", header[: len(magic)].hex(" ") or "none")
     if len(header) < header_size:
-        raise _fault(path, f"a header of {header_size} bytes", f"{len(header)}")
+        raise Fault(f"a header of {header_size} bytes", f"{len(header)}")
 
     shape = struct.unpack_from(f">{dimensions}I", header, len(magic))
     promised = math.prod(shape)  # Python's integers cannot overflow, as NumPy's can
-    most = min(LARGEST, size * DEFLATE_RATIO if packed else size - header_size)
+    largest = LARGEST if largest is None else largest
+    most = min(largest, size * DEFLATE_RATIO if packed else size - header_size)
     if not 0 < promised <= most:
-        raise _fault(path, f"some data, but at most {most} bytes in a file of {size}", f"the shape {shape}")
+        raise Fault(f"some data, but at most {most} bytes in a file of {size}", f"the shape {shape}")
     data = stream.read(promised + 1)
     if len(data) != promised:
         got = f"{len(data)}" if len(data) < promised else "more"
-        raise _fault(path, f"{promised} bytes of data, as its header promises with the shape {shape}", got)
+        raise Fault(f"{promised} bytes of data, as its header promises with the shape {shape}", got)
 
-    digest = hashlib.sha256(header)
-    digest.update(data)
-    if sha256 is not None and digest.hexdigest() != sha256:
-        raise _fault(path, f"contents with SHA-256 {sha256}", digest.hexdigest())
-    return np.frombuffer(data, np.uint8).reshape(shape).copy()
+    if sha256 is not None:
+        digest = hashlib.sha256(header)
+        digest.update(data)
+        _check_sha256("contents with ", digest.hexdigest(), sha256)
+    return np.frombuffer(bytearray(data) if isinstance(data, bytes) else data, np.uint8).reshape(shape)
 
 
 def read_labelled_images(
@@ -117,15 +149,36 @@ def read_labelled_images(
     """
     images = read_idx(images_path, 3, images_sha256)
     labels = read_idx(labels_path, 1, labels_sha256)
-    if len(images) != len(labels):
-        raise _fault(labels_path, f"{len(images)} labels, one for each image in {images_path}", f"{len(labels)}")
-    bad = np.flatnonzero(labels >= classes)
-    if bad.size:
-        raise _fault(labels_path, f"labels 0 to {classes - 1}", f"label {labels[bad[0]]} in row {bad[0]}")
+    try:
+        check_labelled(images, labels, classes)
+    except Fault as fault:
+        raise _named(labels_path, fault) from fault
     return images, labels
 
 
-def _fault(path: Path, expected: str, got: str) -> DatasetError:
-    """Return the error that says what is wrong with the file and what to do."""
-    remedy = "put the right file there, or install tinygrad_sm again if the file came with it"
-    return DatasetError(f"{path}: expected {expected}, got {got}: {remedy}")
+def check_labelled(images: Array, labels: Array, classes: int) -> None:
+    """Raise Fault unless there is one label for each image, and each is in 0..classes-1."""
+    if len(images) != len(labels):
+        raise Fault(f"{len(images)} labels, one for each image", f"{len(labels)}")
+    bad = np.flatnonzero(labels >= classes)
+    if bad.size:
+        raise Fault(f"labels 0 to {classes - 1}", f"label {labels[bad[0]]} in row {bad[0]}")
+
+
+def as_fault(error: Exception) -> Fault:
+    """Return the error as what is wrong with a file."""
+    if isinstance(error, Fault):
+        return error
+    return Fault("a file that can be read to its end", getattr(error, "strerror", None) or str(error))
+
+
+def _check_sha256(what: str, got: str, expected: str) -> None:
+    if got != expected:
+        raise Fault(f"{what}SHA-256 {expected}", got)
+
+
+def _named(path: Path, fault: Fault) -> DatasetError:
+    """Return the error that says what is wrong with which file and what to do."""
+    return DatasetError(
+        f"{path}: {fault}: put the right file there, or install tinygrad_sm again if the file came with it"
+    )

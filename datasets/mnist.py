@@ -8,12 +8,12 @@ MNIST-LICENSE.md names the authors and the licence of the data.
 """
 
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from tinygrad_sm.backend import Array
 from tinygrad_sm.datasets.idx import read_labelled_images
+from tinygrad_sm.datasets.images import SCALES, LabelledImages, scaled_images
+from tinygrad_sm.datasets.options import check_choice
 
 FILES = {
     "train": (
@@ -27,19 +27,9 @@ FILES = {
 }
 """Of each split the file of the images and that of the labels, with the SHA-256 of the unpacked file."""
 
-SCALES = ("unit", "center", "standard", None)
-
 # Of all 47,040,000 pixels of the training images, scaled to 0..1; the formulas stand in the docstring of `mnist`.
 TRAIN_MEAN = 0.13066047627384286
 TRAIN_STD = 0.3081078038564627
-
-
-class LabelledImages(NamedTuple):
-    """Images of shape (N, C, H, W), a label for each as int64 of shape (N,), and the name of each label's class."""
-
-    images: Array
-    labels: Array
-    classes: tuple[str, ...]
 
 
 def mnist(split: str = "train", scale: str | None = "unit") -> LabelledImages:
@@ -69,21 +59,10 @@ def mnist(split: str = "train", scale: str | None = "unit") -> LabelledImages:
     >>> images.shape, images.dtype, images.min(), images.max(), labels[:5]
     ((10000, 1, 28, 28), dtype('float32'), np.float32(-0.5), np.float32(0.5), array([7, 2, 1, 0, 4]))
     """
-    if split not in FILES:
-        raise ValueError(f"split must be 'train' or 'test', got {split!r}")
-    if scale not in SCALES:
-        raise ValueError(f"scale must be 'unit', 'center', 'standard' or None, got {scale!r}")
-
+    check_choice("split", split, tuple(FILES))
+    check_choice("scale", scale, SCALES)
     folder = Path(__file__).parent
     (images_name, images_sha256), (labels_name, labels_sha256) = FILES[split]
     pixels, labels = read_labelled_images(folder / images_name, folder / labels_name, images_sha256, labels_sha256)
-
-    images: Array = pixels[:, np.newaxis].astype(np.uint8 if scale is None else np.float32)
-    if scale is not None:
-        images /= 255
-    if scale == "center":
-        images -= 0.5
-    elif scale == "standard":
-        images -= TRAIN_MEAN
-        images /= TRAIN_STD
+    images = scaled_images(pixels, scale, TRAIN_MEAN, TRAIN_STD)
     return LabelledImages(images, labels.astype(np.int64), tuple("0123456789"))

@@ -179,7 +179,7 @@ def test_images_and_labels_are_read_together(tmp_path: Path) -> None:
     ("labels", "message"),
     [
         (np.array([3, 0, 10, 1, 255], np.uint8), "expected labels 0 to 9, got label 10 in row 2"),
-        (LABELS[:4], "expected 5 labels, one for each image in .*images, got 4"),
+        (LABELS[:4], "expected 5 labels, one for each image, got 4"),
     ],
     ids=["label 10", "a label missing"],
 )

@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import json
 from collections import namedtuple
 from typing import Any, NamedTuple
 
@@ -10,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinygrad_sm import nn
 from tinygrad_sm.datasets import DataLoader, LabelledImages
-from tinygrad_sm.errors import DeviceError
+from tinygrad_sm.errors import CheckpointError, DeviceError
 
 Array = np.ndarray[Any, Any]
 x = np.arange(40.0, dtype=np.float32).reshape(10, 2, 2)
@@ -126,6 +128,22 @@ def test_two_iterators_can_be_under_way_at_once() -> None:
     assert [rows_of(each) for each in batches] == [shuffled_rows(0, 0)] * 2
 
 
+def test_two_iterations_of_one_epoch_are_one_epoch() -> None:
+    loader = DataLoader((x, y), 4, shuffle=True)
+    pairs = list(zip(loader, loader, strict=True))
+    assert rows_of([first for first, _ in pairs]) == rows_of([second for _, second in pairs]) == shuffled_rows(0, 0)
+    assert loader.epoch == 1
+
+
+def test_an_iteration_of_another_epoch_does_not_move_the_loader() -> None:
+    loader = DataLoader((x, y), 4, shuffle=True)
+    late = iter(loader)
+    next(late)
+    loader.epoch = 5
+    list(late)
+    assert loader.epoch == 5
+
+
 def test_an_iterator_keeps_the_order_of_the_epoch_in_which_it_was_begun() -> None:
     loader = DataLoader((x, y), 4, shuffle=True)
     waiting = iter(loader)
@@ -180,6 +198,14 @@ ERRORS: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
     "label 3 of 3": (Example(three, np.array([0, 2, 3, -1])), {}, IndexError, r"0\.\.2 for 3 classes, got 3 in row 2"),
     "label -1": (Example(three, np.array([0, -1, 2, 9])), {}, IndexError, r"0\.\.2 for 3 classes, got -1 in row 1"),
     "float labels": (Example(three, np.zeros(4)), {}, TypeError, r"integers, got float64: .*astype"),
+    "two tags of 3": (Example(three, np.zeros((4, 2))), {}, ValueError, r"of shape \(4, 3\), one for each class, got"),
+    "tags of 2": (
+        Example(three, np.full((4, 3), 2)),
+        {},
+        ValueError,
+        r"numbers from 0 to 1 .* got int64 .* from 2 to 2",
+    ),
+    "a tag of NaN": (Example(three, np.full((4, 3), np.nan)), {}, ValueError, "numbers from 0 to 1"),
     "bool labels": (Example(three, np.zeros(4, bool)), {}, TypeError, "integers, got bool"),
 }
 
@@ -195,6 +221,119 @@ def test_bad_data_are_refused_when_the_loader_is_made(case: str) -> None:
 def test_labels_of_any_integer_dtype_are_taken(dtype: type) -> None:
     ((_, labels),) = DataLoader(Example(three, np.array([0, 1, 2, 2], dtype)), 4)
     assert labels.tolist() == [0, 1, 2, 2]
+
+
+def test_classes_that_do_not_exclude_each_other() -> None:
+    tags = np.array([[0, 0, 0], [1, 1, 1], [1, 0, 0.5], [0, 1, 0]])
+    ((_, targets),) = DataLoader(Example(three, tags), 4)
+    np.testing.assert_array_equal(targets, tags)
+
+
+def made_until(batches: int, **options: Any) -> DataLoader:
+    """Return a loader from which, in all, so many batches were taken, as a training loop takes them."""
+    loader = DataLoader((x, y), 4, **options)
+    while batches:
+        for _ in loader:
+            batches -= 1
+            if not batches:
+                break
+    return loader
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize("seed", [0, 3])
+@pytest.mark.parametrize("taken", range(8))
+def test_a_run_goes_on_in_the_middle_of_an_epoch(taken: int, seed: int, drop_last: bool) -> None:
+    length, N = (2, 8) if drop_last else (3, 10)
+    whole = [row for epoch in range(4) for row in shuffled_rows(seed, epoch)[:N]]
+    start = taken // length * N + taken % length * 4
+
+    state = made_until(taken, shuffle=True, seed=seed, drop_last=drop_last).state_dict()
+    # the last batch of an epoch is out, but its user may still be at work on it: the epoch is not finished
+    finished = (taken - 1) // length if taken else 0
+    assert state == {"epoch": finished, "position": taken - finished * length, "seed": seed}
+
+    resumed = DataLoader((x, y), 4, shuffle=True, seed=99, drop_last=drop_last)
+    list(resumed)
+    resumed.load_state_dict(json.loads(json.dumps(state)))
+    assert resumed.state_dict() == state
+    rows: list[int] = []
+    while resumed.epoch < 4:
+        rows += rows_of(list(resumed))
+    assert rows == whole[start:]
+
+
+def test_a_loader_between_epochs_has_position_0() -> None:
+    loader = DataLoader((x, y), 4)
+    assert loader.state_dict() == {"epoch": 0, "position": 0, "seed": 0}
+    list(loader)
+    assert loader.state_dict() == {"epoch": 1, "position": 0, "seed": 0}
+    broken_off = iter(loader)
+    next(broken_off)
+    assert loader.state_dict()["position"] == 1
+    iter(loader)
+    assert loader.state_dict()["position"] == 0
+
+
+def test_only_the_next_iteration_is_shortened() -> None:
+    loader = DataLoader((x, y), 4)
+    loader.load_state_dict({"epoch": 0, "position": 2, "seed": 0})
+    first, second = iter(loader), iter(loader)
+    assert (rows_of(list(first)), rows_of(list(second))) == ([8, 9], list(range(10)))
+    loader.load_state_dict({"epoch": 0, "position": 2, "seed": 0})
+    loader.epoch = 4
+    assert rows_of(list(loader)) == list(range(10))
+
+
+SOUND_STATE = {"epoch": 1, "position": 2, "seed": 5}
+STATES: dict[str, tuple[Any, str]] = {
+    "nothing": (None, "must have epoch, position, seed, got NoneType None"),
+    "a list": ([1, 2, 3], "must have epoch, position, seed, got list"),
+    "too little": ({"epoch": 1, "position": 2}, "must have epoch, position, seed, got dict"),
+    "too much": ({**SOUND_STATE, "lr": 0.1}, "must have epoch, position, seed, got dict"),
+    "epoch -1": ({**SOUND_STATE, "epoch": -1}, "does not fit: epoch must be at least 0, got -1"),
+    "epoch 1.0": ({**SOUND_STATE, "epoch": 1.0}, "does not fit: epoch must be an integer, got float 1.0"),
+    "position True": ({**SOUND_STATE, "position": True}, "does not fit: position must be an integer, got bool True"),
+    "position 4": ({**SOUND_STATE, "position": 4}, "position 4, but an epoch has 3 batches: make the loader with"),
+    "seed None": ({**SOUND_STATE, "seed": None}, "does not fit: seed must be an integer, got NoneType None"),
+    "seed -1": ({**SOUND_STATE, "seed": -1}, "does not fit: seed must be at least 0, got -1"),
+}
+
+
+@pytest.mark.parametrize("case", STATES)
+def test_a_state_that_does_not_fit_changes_nothing(case: str) -> None:
+    state, message = STATES[case]
+    loader = made_until(4, seed=7, shuffle=True)
+    before = loader.state_dict()
+    with pytest.raises(CheckpointError, match=message):
+        loader.load_state_dict(state)
+    assert loader.state_dict() == before == {"epoch": 1, "position": 1, "seed": 7}
+
+
+def gradient_by_hand(images: Array, labels: Array, weight: Array) -> Array:
+    """Return d/dW of the mean cross-entropy of softmax(x Wᵀ): (p - y)ᵀ x / N, in plain NumPy."""
+    flat = images.reshape(len(images), -1).astype(np.float64)
+    p = np.exp(flat @ weight.T.astype(np.float64))
+    p /= p.sum(axis=1, keepdims=True)
+    p[np.arange(len(labels)), labels] -= 1
+    return p.T @ flat / len(labels)
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_two_live_batches_backpropagate_after_the_loader_has_moved_on(shuffle: bool) -> None:
+    images = np.random.default_rng(0).standard_normal((10, 2, 2)).astype(np.float32)
+    copies, losses = [], []
+    layer = nn.Linear(4, 10, bias=False)
+    iterator = iter(DataLoader((images, y), 3, shuffle))
+    for _ in range(2):
+        batch, labels = next(iterator)
+        copies.append((batch.copy(), labels.copy()))
+        losses.append(nn.functional.cross_entropy(layer(nn.Flatten()(batch)), labels))
+    list(iterator)  # the loader goes on, and its epoch ends
+    for loss, (batch, labels) in zip(losses, copies, strict=True):
+        layer.weight.grad = None
+        loss.backward()
+        np.testing.assert_allclose(layer.weight.grad, gradient_by_hand(batch, labels, layer.weight.data), atol=1e-6)
 
 
 def test_the_device_that_exists_is_taken() -> None:

@@ -1,0 +1,254 @@
+"""Data sets of IDX files by their addresses: downloaded once, kept in a folder, and believed only byte for byte.
+
+    images = IdxFile("train-images-idx3-ubyte.gz", size, sha256, unpacked_size, unpacked_sha256)
+    data = idx_images("my-digits", ["https://example.org/digits"], images, labels, classes=tuple("0123456789"))
+
+Servers vanish, answer with a page that says so, or break off in the middle; and what is stored can change later. So
+
+- a file is named by its SHA-256, as it is stored and unpacked, and both are computed each time it is loaded;
+- whatever goes wrong with one mirror, the next is tried, and at last the error says what was tried;
+- a download goes to a file of its own and gets its name when it has passed every check, so that one which is killed
+  leaves nothing that could be taken for data; what it does leave is removed by the next;
+- processes that need the same files wait for each other, and then find what the first has brought;
+- no mirror, and no address to which it redirects, may be without encryption.
+
+`pooch` brings the folder of the user's cache, the download and its progress bar; the rest is here.
+"""
+
+import os
+import sys
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from io import BufferedRandom, BufferedReader
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+from urllib.parse import urljoin
+
+import numpy as np
+
+from tinygrad_sm.backend import Array
+from tinygrad_sm.datasets.idx import Fault, as_fault, check_labelled, read_open_idx
+from tinygrad_sm.datasets.images import SCALES, LabelledImages, scaled_images
+from tinygrad_sm.datasets.options import check_choice
+from tinygrad_sm.errors import DatasetError
+
+FOLDER_VARIABLE = "TINYGRAD_SM_DATA"
+
+PARTIAL = ".partial-"
+"""How the name of a file begins that is being downloaded."""
+
+SILENCE = 30.0
+"""After so many seconds without a byte a mirror is given up."""
+
+_SECURE: tuple[str, ...] = ("https://",)  # how an address may begin; the tests add a server of their own
+
+
+class IdxFile(NamedTuple):
+    """An IDX file for download: its name, and its size in bytes and SHA-256 in hexadecimal, as stored and unpacked."""
+
+    name: str
+    size: int
+    sha256: str
+    unpacked_size: int
+    unpacked_sha256: str
+
+
+def data_folder() -> Path:
+    """Return the folder of downloaded data: what TINYGRAD_SM_DATA names, or else a place in the user's cache."""
+    override = os.environ.get(FOLDER_VARIABLE)
+    if override:
+        return Path(override).expanduser()
+    import pooch  # type: ignore[import-untyped]  # imported when first used: it brings much with it
+
+    return Path(pooch.os_cache("tinygrad_sm"))
+
+
+def idx_images(
+    name: str,
+    mirrors: Sequence[str],
+    images: IdxFile,
+    labels: IdxFile,
+    classes: tuple[str, ...],
+    scale: str | None = "unit",
+    statistics: tuple[float, float] | None = None,
+) -> LabelledImages:
+    """Return the labelled images of two IDX files, from the folder `name` in `data_folder()` or from a mirror.
+
+    name : the name of the set, and of its folder
+    mirrors : addresses, https only, to which "/" and the name of a file are added; they are tried in this order
+    classes : the name of each label's class
+    scale : as for `mnist`: "unit", "center", "standard" or None
+    statistics : mean and standard deviation of all pixels of the training set, scaled to 0..1, for "standard"
+
+    No network is needed for files that are at hand. Raises ValueError for wrong arguments, and DatasetError if a file
+    can be had nowhere or is not a set of images with labels.
+    """
+    check_choice("scale", scale, SCALES)
+    if scale == "standard" and statistics is None:
+        raise ValueError("scale 'standard' needs statistics=(mean, std) of the training set, got None")
+    for mirror in [mirrors] if isinstance(mirrors, str) else mirrors:
+        if isinstance(mirrors, str) or not mirror.startswith(_SECURE):
+            raise ValueError(f"mirrors must be a list of addresses that begin with https://, got {mirror!r}")
+
+    folder = data_folder() / name
+    pixels = fetch_idx(images, 3, folder, mirrors)
+    indices = fetch_idx(labels, 1, folder, mirrors)
+    try:
+        check_labelled(pixels, indices, len(classes))
+    except Fault as fault:
+        raise DatasetError(f"{folder / labels.name}: {fault}: name files that belong together") from fault
+    mean, std = statistics or (0.0, 1.0)
+    return LabelledImages(scaled_images(pixels, scale, mean, std), indices.astype(np.int64), tuple(classes))
+
+
+def fetch_idx(file: IdxFile, dimensions: int, folder: Path, mirrors: Sequence[str]) -> Array:
+    """Return the data of the file from the folder, or from the first mirror that has it; then it is in the folder.
+
+    Raises DatasetError, which lists what was tried, if the file can be had nowhere.
+    """
+    path = folder / file.name
+    try:
+        return _at_hand(path, file, dimensions)
+    except Fault as fault:
+        tried = [f"{path}: {fault}"]
+    try:
+        with _alone_in(folder):
+            with suppress(Fault):
+                return _at_hand(path, file, dimensions)  # another process may have brought it, while this one waited
+            for mirror in mirrors:
+                address = f"{mirror.rstrip('/')}/{file.name}"
+                try:
+                    return _download(address, path, file, dimensions)
+                except Exception as error:  # noqa: BLE001  whatever happens at one mirror, the next is tried
+                    tried.append(f"{address}: {_reason(error)}")
+    except OSError as error:
+        tried.append(f"{folder}: {_reason(error)}")
+    raise DatasetError(
+        f"{file.name} could not be had. Tried, in this order:\n  "
+        + "\n  ".join(tried)
+        + f"\nPut the file, {file.size} bytes with SHA-256 {file.sha256}, at {path} by hand, or let the environment "
+        f"variable {FOLDER_VARIABLE} name the folder that holds {folder.name}/{file.name}"
+    )
+
+
+def _reason(error: BaseException) -> str:
+    """Return in a few words what is at the bottom of the error: libraries wrap a refused connection four times."""
+    while inner := error.__cause__ or next((part for part in error.args if isinstance(part, Exception)), None):
+        error = inner
+    return str(error) if isinstance(error, Fault) else f"{type(error).__name__}: {error}"[:200]
+
+
+def _at_hand(path: Path, file: IdxFile, dimensions: int) -> Array:
+    """Return the data of the file that is there; Fault if it is not there or not what it should be."""
+    try:
+        with path.open("rb") as opened:
+            return _read(opened, file, dimensions)
+    except (OSError, zlib.error) as error:
+        raise as_fault(error) from error
+
+
+def _read(opened: BufferedReader | BufferedRandom, file: IdxFile, dimensions: int) -> Array:
+    return read_open_idx(opened, dimensions, file.unpacked_sha256, file.sha256, largest=file.unpacked_size)
+
+
+def _download(address: str, path: Path, file: IdxFile, dimensions: int) -> Array:
+    """Return the data of the file at the address, which stands at `path` then; on any error nothing is left."""
+    partial = path.with_name(f"{PARTIAL}{os.urandom(8).hex()}")
+    try:
+        with partial.open("x+b") as opened:
+            _receive(address, opened, file.size)
+            data = _read(opened, file, dimensions)
+            os.fsync(opened.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return data
+
+
+def _receive(address: str, opened: IO[bytes], size: int) -> None:
+    """Write what is at the address to the file; Fault unless it has the size and came by secure ways."""
+    import pooch
+
+    responses: list[Any] = []
+
+    def check(response: Any, **_: Any) -> None:
+        """Look at each response, redirections included, before anything else is done with it."""
+        responses.append(response)
+        _check_secure(response.url)
+        if response.is_redirect:
+            _check_secure(urljoin(response.url, response.headers["location"]))
+        elif response.status_code != 200:
+            raise Fault("status 200", f"{response.status_code} {response.reason}")
+
+    download = pooch.HTTPDownloader(
+        progressbar=True,
+        chunk_size=2**16,
+        timeout=SILENCE,
+        hooks={"response": check},
+        headers={"Accept-Encoding": "identity"},  # the packed bytes themselves, whatever the server thinks of .gz
+    )
+    received = _Bounded(opened, size)
+    try:
+        download(address, received, None)
+    finally:
+        for response in responses:
+            response.close()
+    if received.count < size:
+        raise Fault(f"{size} bytes", f"{received.count}")
+
+
+def _check_secure(address: str) -> None:
+    if not address.startswith(_SECURE):
+        raise Fault("an address that begins with https://", address)
+
+
+class _Bounded:
+    """A file that takes no more than it should have: a server may send without end."""
+
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        self.file = file
+        self.size = size
+        self.count = 0
+
+    def write(self, data: bytes) -> None:
+        self.count += len(data)
+        if self.count > self.size:
+            raise Fault(f"{self.size} bytes", "more")
+        self.file.write(data)
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Make the folder, wait until no other process downloads to it, and remove what killed downloads left there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        for leftover in folder.glob(f"{PARTIAL}*"):
+            with suppress(OSError):
+                leftover.unlink()
+        yield
+
+
+if sys.platform == "win32":
+
+    @contextmanager
+    def _locked(folder: Path) -> Iterator[None]:
+        """Do nothing: Windows has no locks for folders, but removes no file that is open."""
+        yield
+
+else:
+    import fcntl
+
+    @contextmanager
+    def _locked(folder: Path) -> Iterator[None]:
+        """Hold the folder's lock, which the system takes back from a process that ends in any way."""
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            with suppress(OSError):  # a file system without locks: two downloads at once may fail, but do no harm
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
