@@ -35,7 +35,7 @@ def along_one(f):
     """Return f as a reduction over several axes, or none, moved to be the last one."""
 
     def reduced(x, axis=None, keepdims=False, **static):
-        axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+        axes = tuple(range(x.ndim)) if axis is None or not x.ndim else axis if isinstance(axis, tuple) else (axis,)
         kept = [1 if i in {a % x.ndim for a in axes} else n for i, n in enumerate(x.shape)]
         moved = torch.movedim(x, axes, tuple(range(x.ndim - len(axes), x.ndim)))
         moved = moved.reshape(*moved.shape[: x.ndim - len(axes)], int(np.prod([x.shape[a] for a in axes])))

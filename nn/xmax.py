@@ -1,0 +1,173 @@
+"""The x-max family: differentiable ways to say which of several numbers is the largest.
+
+Each of these maps gives numbers z a distribution p, the one that maximises ⟨p, z⟩ + H(p): the larger the z, the larger
+the p, while the entropy H rewards what is spread out. Without H all would go to the largest z, as argmax has it.
+
+    softmax     H = −Σ p ln p                p = exp(z) / Σ exp(z)
+    entmax15    H = 4/3 Σ (p − p^1.5)        p = [z/2 − τ]₊²
+    sparsemax   H = 1/2 Σ (p − p²)           p = [z − τ]₊
+
+with the threshold τ that makes the sum 1. They obey one set of laws: p is a distribution, in the order of z, and is the
+same for z + c. The Jacobian is diag(s) − s sᵀ/Σs with s = p, √p and [p > 0]: symmetric, positive semi-definite, and its
+rows sum to 0. Of z/T, in the limit of temperature T → 0, each of them is argmax; sparsemax is from T = the gap between
+the largest two numbers on, entmax15 from half of it.
+
+In "From Softmax to Sparsemax" (Martins and Astudillo, 2016) and "Sparse Sequence-to-Sequence Models" (Peters, Niculae
+and Martins, 2019). For all of them a number −∞ is masked: its p is 0. Where all are masked, p and its gradient are 0.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from tinygrad_sm.backend import Array, array_module, random_generator
+from tinygrad_sm.ops import softmax as _softmax_ops
+from tinygrad_sm.ops.elementwise import relu, sqrt, where
+from tinygrad_sm.primitive import as_operand
+from tinygrad_sm.tape import plain
+
+
+def softmax(x: Any, dim: int = -1, temperature: float = 1.0) -> Any:
+    """Return exp(x/T) / Σ exp(x/T) along the axis `dim`; the temperature T → 0 gives argmax, T → ∞ the mean.
+
+    >>> softmax([1.0, 1.5, 2.0], temperature=0.25).round(4)
+    array([0.0159, 0.1173, 0.8668], dtype=float32)
+    """
+    if temperature == 1:
+        return _softmax_ops.softmax(x, dim)
+    _check_temperature("softmax: expected a temperature", temperature)
+    return as_precise_as(x, _softmax_ops.softmax(shifted(x, dim) / temperature, dim))
+
+
+def sparsemax(x: Any, dim: int = -1) -> Any:
+    """Return [x − τ]₊ along the axis `dim`, the point of the simplex nearest to x: exactly 0 for what is far behind.
+
+    The gradient at the kinks, where a p begins to be positive, is that of p = 0.
+
+    >>> sparsemax([1.0, 1.5, 0.5])
+    array([0.25, 0.75, 0.  ], dtype=float32)
+    """
+    return as_precise_as(x, _sparsemax_of_shifted(shifted(x, dim), dim))
+
+
+def entmax15(x: Any, dim: int = -1) -> Any:
+    """Return [x/2 − τ]₊² along the axis `dim`, between softmax and sparsemax: smooth where a p becomes 0.
+
+    >>> entmax15([1.0, 1.5, 0.5, -2.0]).round(4)
+    array([0.2917, 0.6242, 0.0841, 0.    ], dtype=float32)
+    """
+    root = _entmax15_root(shifted(x, dim), dim)
+    return as_precise_as(x, root * root)
+
+
+def gumbel_softmax(logits: Any, tau: float = 1.0, hard: bool = False, dim: int = -1) -> Any:
+    """Return softmax((logits + G)/τ) with G drawn from the Gumbel distribution, by `tg.manual_seed`.
+
+    The place of its largest number is a draw from softmax(logits). With `hard`, the result is 1 there and 0 elsewhere,
+    and has the gradient of the soft one: straight through, as if nothing had been rounded. "Categorical
+    Reparameterization with Gumbel-Softmax" (Jang, Gu and Poole, 2017).
+    """
+    _check_temperature("gumbel_softmax: expected tau", tau)
+    logits = as_operand(logits)
+    data = plain(logits)
+    xp = array_module(data)
+    noise = xp.asarray(random_generator().gumbel(size=data.shape))
+    noise = noise.astype(data.dtype if data.dtype.kind == "f" else noise.dtype)
+    soft = softmax(logits + noise, dim, tau)
+    if not hard:
+        return soft
+    p = plain(soft)
+    is_drawn = (numbered(p, dim) == p.argmax(axis=dim, keepdims=True)) & (p > 0)  # none where all are masked
+    return is_drawn.astype(p.dtype) + (soft - p)  # soft − p is 0, and has a gradient
+
+
+def wide(x: Any) -> Any:
+    """Return x as floats whose sums neither overflow nor stall: integers as float64, half precision as float32."""
+    if x.dtype.kind in "biu":
+        return x.astype("float64")
+    return x.astype("float32") if x.dtype == "float16" else x
+
+
+def as_precise_as(x: Any, result: Any) -> Any:
+    """Return a result of wide(x) in half precision if x is."""
+    return result.astype("float16") if getattr(x, "dtype", None) == "float16" else result
+
+
+def shifted(x: Any, dim: int) -> Any:
+    """Return wide(x) less its maximum along the axis, to differentiation a constant; rows that are all −∞ stay so."""
+    x = wide(as_operand(x))
+    data = plain(x)
+    xp = array_module(data)
+    largest = data.max(axis=dim, keepdims=True, initial=-xp.inf)
+    return x - xp.where(xp.isneginf(largest), 0, largest)
+
+
+def numbered(x: Array, dim: int) -> Array:
+    """Return 0, 1, 2, ... along the axis, of length 1 along the others."""
+    shape = [1] * x.ndim
+    shape[dim] = x.shape[dim]
+    return array_module(x).arange(x.shape[dim]).reshape(shape)
+
+
+def sparsemax_conjugate(z: Any, dim: int) -> Any:
+    """Return max ⟨p, z⟩ + H(p) of the shifted z, of which sparsemax is the gradient; H = (1 − Σ p²)/2."""
+    p = _sparsemax_of_shifted(z, dim)
+    return (times(p, z) - p * p / 2).sum(axis=dim) + 1 / 2
+
+
+def entmax15_conjugate(z: Any, dim: int) -> Any:
+    """Return max ⟨p, z⟩ + H(p) of the shifted z, of which entmax15 is the gradient; H = 4/3 (1 − Σ p^1.5)."""
+    root = _entmax15_root(z, dim)
+    p = root * root
+    return (times(p, z) - 4 / 3 * p * root).sum(axis=dim) + 4 / 3
+
+
+def times(weights: Any, x: Any) -> Any:
+    """Return weights ⊙ x where 0·∞ is 0: what has no weight has no part in a sum."""
+    unweighted = (plain(weights) == 0) & array_module(plain(x)).isinf(plain(x))
+    return weights * where(unweighted, 0, x)
+
+
+def _sparsemax_of_shifted(z: Any, dim: int) -> Any:
+    """Return [z − τ]₊ with τ = (Σ z − 1)/k over the k numbers of the support."""
+    support, k = _support(z, dim, lambda sums, squares, k: (sums - 1) / k)
+    return relu(z - (where(support, z, 0).sum(axis=dim, keepdims=True) - 1) / k)
+
+
+def _entmax15_root(z: Any, dim: int) -> Any:
+    """Return [z/2 − τ]₊, of which the squares have sum 1.
+
+    Over the k numbers of the support, with mean m of z/2 and S = Σ (z/2 − m)², this sum is S + k (m − τ)². So
+    τ = m − √((1 − S)/k). Below the root is (Σ √p / k)², at least 1/k² as the p have sum 1.
+    """
+    z = z / 2
+
+    def threshold(sums: Array, squares: Array, k: Array) -> Array:
+        xp = array_module(sums)
+        return sums / k - xp.sqrt(xp.maximum(1 - squares + sums * sums / k, 0) / k)
+
+    support, k = _support(z, dim, threshold)
+    mean = where(support, z, 0).sum(axis=dim, keepdims=True) / k
+    deviations = where(support, z - mean, 0)
+    below_root = (1 - (deviations * deviations).sum(axis=dim, keepdims=True)) / k
+    return relu(z - mean + sqrt(below_root))
+
+
+def _support(z: Any, dim: int, threshold: Callable[[Array, Array, Array], Array]) -> tuple[Array, Array]:
+    """Return which of the shifted z are greater than τ, and how many, at least 1.
+
+    If the support were the k largest, τ would be `threshold` of their sum, the sum of their squares, and k. It is the
+    k largest for the last k of which the smallest is greater than that. No τ is less than −1, as no p is more than 1.
+    """
+    data = plain(z)
+    xp = array_module(data)
+    descending = -xp.sort(-xp.maximum(data, -1).astype(xp.float64), axis=dim)
+    k = numbered(data, dim) + 1
+    thresholds = threshold(xp.cumsum(descending, axis=dim), xp.cumsum(descending**2, axis=dim), k)
+    size = (descending > thresholds).sum(axis=dim, keepdims=True)
+    support = data > xp.take_along_axis(thresholds, size - 1, axis=dim)
+    return support, xp.maximum(support.sum(axis=dim, keepdims=True), 1).astype(data.dtype)
+
+
+def _check_temperature(what: str, temperature: float) -> None:
+    if not temperature > 0:
+        raise ValueError(f"{what} greater than 0, got {temperature}: argmax is the limit at 0")
