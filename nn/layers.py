@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_sm.backend import described, random_generator
+from tinygrad_sm.backend import as_array, described, device_of, random_generator
 from tinygrad_sm.creation import Parameter
-from tinygrad_sm.nn.module import Module
-from tinygrad_sm.ops import elementwise
+from tinygrad_sm.nn import init
+from tinygrad_sm.nn.module import Module, ModuleList
+from tinygrad_sm.ops import composed, elementwise
 from tinygrad_sm.ops.linalg import linear
 from tinygrad_sm.ops.shaping import reshape
 from tinygrad_sm.ops.softmax import log_softmax, softmax
+from tinygrad_sm.tape import plain
 from tinygrad_sm.tensor import Tensor
 
 
@@ -37,10 +39,10 @@ class Linear(Module):
         self.in_features = in_features
         self.out_features = out_features
         bound = 1 / math.sqrt(in_features)
-        draw = random_generator().uniform
-        weight = draw(-bound, bound, (out_features, in_features)).astype(np.float32)
-        self.weight = Parameter(np.asfortranarray(weight))  # the layout in which its gradient comes and BLAS is quick
-        self.bias = Parameter(draw(-bound, bound, out_features).astype(np.float32)) if bias else None
+        # column by column is the layout in which the gradient comes and BLAS is quick
+        self.weight = Parameter(np.empty((out_features, in_features), np.float32, order="F"))
+        init.uniform_(self.weight, -bound, bound)
+        self.bias = init.uniform_(Parameter(np.empty(out_features, np.float32)), -bound, bound) if bias else None
 
     def forward(self, x: Any) -> Tensor:
         """Return x Wᵀ + b for x of shape (..., in_features)."""
@@ -64,7 +66,7 @@ class Linear(Module):
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
 
-class Sequential(Module):
+class Sequential(ModuleList):
     """Modules in a row, each given what the one before returned; `model[0]` is the first.
 
     >>> Sequential(Linear(2, 3), ReLU())
@@ -75,25 +77,13 @@ class Sequential(Module):
     """
 
     def __init__(self, *layers: Module):
-        for i, layer in enumerate(layers):
-            if not isinstance(layer, Module):
-                raise TypeError(f"Sequential: expected Modules, got {layer!r} in place {i}")
-            setattr(self, str(i), layer)
+        super().__init__(layers)
 
     def forward(self, x: Any) -> Any:
         """Return the last Module's result."""
         for layer in self:
             x = layer(x)
         return x
-
-    def __len__(self) -> int:
-        return len(list(self._children()))
-
-    def __getitem__(self, i: int) -> Module:
-        return list(self)[i]
-
-    def __iter__(self) -> Any:
-        return (layer for _, layer in self._children())
 
 
 class Flatten(Module):
@@ -126,6 +116,52 @@ class Tanh(Module):
     def forward(self, x: Any) -> Any:
         """Return tg.tanh(x)."""
         return elementwise.tanh(x)
+
+
+class Softplus(Module):
+    """ln(1 + eˣ), a smooth relu, element by element."""
+
+    def forward(self, x: Any) -> Any:
+        """Return tg.softplus(x)."""
+        return elementwise.softplus(x)
+
+
+class GELU(Module):
+    """x Φ(x), Φ the normal distribution, in the tanh form: PyTorch's `GELU(approximate="tanh")`."""
+
+    def forward(self, x: Any) -> Any:
+        """Return tg.gelu(x)."""
+        return composed.gelu(x)
+
+
+class Dropout(Module):
+    """In training, set every element to 0 with probability p and divide the others by 1 − p; in evaluation, x itself.
+
+    So the mean of what the next layer gets is the same in both (inverted dropout). Each call draws anew, on the host;
+    `tg.manual_seed` sets the draws, `model.train()` and `model.eval()` the mode. An infinite or NaN element gives NaN
+    also where it is dropped. "Dropout: A Simple Way to Prevent Neural Networks from Overfitting" (Srivastava et al.,
+    2014).
+    """
+
+    def __init__(self, p: float = 0.5):
+        if not 0 <= p <= 1:
+            raise ValueError(f"Dropout: expected a probability p from 0 to 1, got {p}")
+        self.p = p
+
+    def forward(self, x: Any) -> Any:
+        """Return x with elements set to 0, or, in evaluation or where p is 0, x itself."""
+        if not self.training or self.p == 0:
+            return x
+        data = as_array(plain(x))
+        if data.dtype.kind != "f":
+            raise TypeError(f"Dropout: expected floats, got {described(data)}")
+        kept = random_generator().random(data.shape) >= self.p
+        mask = kept * data.dtype.type(1 / (1 - self.p) if self.p < 1 else 0)
+        return elementwise.multiply(x, as_array(mask, device=device_of(data)))
+
+    def extra_repr(self) -> str:
+        """Return the probability."""
+        return f"p={self.p}"
 
 
 class Softmax(Module):

@@ -9,10 +9,11 @@
             return (self.weight * x).sum() + self.bias
 
 Nothing has to be registered: a Module's parameters are those of its attributes, and of its attributes' attributes, that
-are leaf Tensors and require a gradient; its buffers are its other leaf Tensors.
+are leaf Tensors and require a gradient; its buffers are its other leaf Tensors. It does not look into lists and dicts:
+where Modules come in a row, `ModuleList` holds them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from tinygrad_sm.backend import as_array, described, owned_copy
@@ -141,3 +142,52 @@ class Module:
         lines = [f"({name}): {child!r}".replace("\n", "\n  ") for name, child in self._children()]
         inside = "".join(f"\n  {line}" for line in lines) + "\n" if lines else self.extra_repr()
         return f"{type(self).__name__}({inside})"
+
+
+class ModuleList(Module):
+    """Modules in a row, whose parameters are found, as those in a plain list are not; their names are "0", "1", ...
+
+        self.layers = ModuleList(Linear(64, 64) for _ in range(3))
+        ...
+        for layer in self.layers:
+            x = x + layer(x)
+
+    A slice is another list of the same Modules.
+    """
+
+    def __init__(self, modules: Iterable[Module] = ()):
+        self.extend(modules)
+
+    def append(self, module: Module) -> "ModuleList":
+        """Add a Module at the end."""
+        return self.extend([module])
+
+    def extend(self, modules: Iterable[Module]) -> "ModuleList":
+        """Add Modules at the end."""
+        modules, length = list(modules), len(self)
+        for i, module in enumerate(modules, length):
+            self._check_module(module, i)
+        for i, module in enumerate(modules, length):
+            setattr(self, str(i), module)
+        return self
+
+    def _check_module(self, module: Any, i: int) -> None:
+        if not isinstance(module, Module):
+            raise TypeError(f"{type(self).__name__}: expected Modules, got {module!r} in place {i}")
+
+    def __len__(self) -> int:
+        return len(list(self._children()))
+
+    def __iter__(self) -> Iterator[Module]:
+        return (module for _, module in self._children())
+
+    def __getitem__(self, i: int | slice) -> Any:
+        if not isinstance(i, slice):
+            return list(self)[i]
+        part = type(self)()
+        vars(part).update((str(k), module) for k, module in enumerate(list(self)[i]))  # leaves their parameters' names
+        return part
+
+    def __setitem__(self, i: int, module: Module) -> None:
+        self._check_module(module, i)
+        setattr(self, str(range(len(self))[i]), module)

@@ -1,26 +1,36 @@
-"""Optimizers: they change parameters in place, following the gradients that backward() left in `.grad`."""
+"""Optimizers: they change parameters in place, following the gradients that backward() left in `.grad`.
+
+    optimizer = Adam(model.parameters(), lr=0.001)
+    for x, labels in loader:
+        optimizer.zero_grad()
+        cross_entropy(model(x), labels).backward()
+        optimizer.step()
+
+The formulas, the names of the options and their defaults are PyTorch's. In them θ is a parameter and g its gradient.
+"""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from numbers import Real
 from typing import Any
 
-from tinygrad_sm.backend import ARRAY_TYPES, array_module, described
-from tinygrad_sm.memory import mark_changed
-from tinygrad_sm.tensor import Tensor
+from tinygrad_sm.backend import Array, array_module
+from tinygrad_sm.nn.optimizer import Optimizer, Slot, numbers_at_least_0
+
+__all__ = ["SGD", "Adam", "AdamW", "Optimizer"]
 
 
-class SGD:
+class SGD(Optimizer):
     """Stochastic gradient descent with momentum, Nesterov's or the classical, and weight decay (L2).
 
-    With θ a parameter, g its gradient, v its velocity, 0 at first:
+    With v the velocity, 0 at first:
 
         g ← g + weight_decay · θ
         v ← momentum · v + g
         θ ← θ − lr · v                      classical momentum; without momentum, v is g
         θ ← θ − lr · (g + momentum · v)     with nesterov
 
-    These are PyTorch's formulas (v takes g undamped, and lr scales v when it is used). After the first step nothing is
-    allocated. A parameter whose `.grad` is None is left alone. `lr` may be set between steps.
+    These are PyTorch's formulas: v takes g undamped, and lr scales v when it is used.
 
     >>> from tinygrad_sm.creation import Parameter
     >>> w = Parameter([1.0])
@@ -33,87 +43,141 @@ class SGD:
 
     def __init__(
         self,
-        params: Iterable[Tensor],
-        lr: float,
+        params: Iterable[Any],
+        lr: float = 0.001,
         momentum: float = 0.0,
         nesterov: bool = False,
         weight_decay: float = 0.0,
     ):
-        for name, value in (("lr", lr), ("momentum", momentum), ("weight_decay", weight_decay)):
-            if not (value >= 0 and math.isfinite(value)):
-                raise ValueError(f"SGD: expected {name} of at least 0, got {value}")
-        if nesterov and momentum == 0:
+        super().__init__(params, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
+
+    def _checked(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        checked = numbers_at_least_0(type(self).__name__, options, "lr", "momentum", "weight_decay")
+        if options["nesterov"] and checked["momentum"] == 0:
             raise ValueError("SGD: nesterov needs a momentum above 0, such as momentum=0.9")
-        self.params = _checked(params)
-        self.lr = lr
-        self.momentum = momentum
-        self.nesterov = nesterov
-        self.weight_decay = weight_decay
-        self._velocities: dict[int, Any] = {}
-        self._scratch: dict[int, Any] = {}
+        return {**checked, "nesterov": bool(options["nesterov"])}
 
-    def zero_grad(self) -> None:
-        """Forget the gradients: set `.grad` of every parameter to None."""
-        for parameter in self.params:
-            parameter.grad = None
+    def _new_state(self, data: Array) -> dict[str, Any]:
+        return {"velocity": array_module(data).zeros_like(data)}
 
-    def step(self) -> None:
-        """Change every parameter that has a gradient by the formulas above."""
-        lr, momentum, weight_decay = float(self.lr), float(self.momentum), float(self.weight_decay)
-        for parameter in self.params:
-            _check_grad(parameter)
-        for i, parameter in enumerate(self.params):
-            if parameter.grad is None:
-                continue
-            data, g = parameter.data, parameter.grad
-            xp = array_module(data)
-            if i not in self._scratch:
-                self._scratch[i] = xp.empty_like(data)
-            scratch = self._scratch[i]
-            if weight_decay:
-                g = xp.add(xp.multiply(data, weight_decay, out=scratch), g, out=scratch)
-            if momentum:
-                if i not in self._velocities:
-                    self._velocities[i] = xp.zeros_like(data)
-                v = self._velocities[i]
-                v *= momentum
-                v += g
-                if self.nesterov:
-                    data -= xp.multiply(g, lr, out=scratch)
-                    data -= xp.multiply(v, lr * momentum, out=scratch)
-                else:
-                    data -= xp.multiply(v, lr, out=scratch)
-            else:
+    def _update(self, slot: Slot, data: Array, g: Array) -> None:
+        options = slot.group
+        lr, momentum, weight_decay = float(options["lr"]), float(options["momentum"]), float(options["weight_decay"])
+        xp, scratch = array_module(data), slot.scratch("change")
+        if weight_decay:
+            g = xp.add(xp.multiply(data, weight_decay, out=scratch), g, out=scratch)
+        if momentum:
+            slot.state = slot.state or self._new_state(data)
+            v = slot.state["velocity"]
+            v *= momentum
+            v += g
+            if options["nesterov"]:
                 data -= xp.multiply(g, lr, out=scratch)
-            mark_changed(parameter)
+                data -= xp.multiply(v, lr * momentum, out=scratch)
+            else:
+                data -= xp.multiply(v, lr, out=scratch)
+        else:
+            data -= xp.multiply(g, lr, out=scratch)
 
 
-def _check_grad(parameter: Tensor) -> None:
-    """Raise unless `.grad` is None or an array like the data, as backward() leaves it: no step stops half-way."""
-    grad = parameter.grad
-    if grad is not None and not (type(grad) in ARRAY_TYPES and grad.shape == parameter.shape):
-        name = parameter.name or "a parameter"
-        raise ValueError(
-            f"step: expected the grad of {name} to be an array of {parameter.shape}, got {described(grad)}"
-        )
+class Adam(Optimizer):
+    """Adam: steps of about lr in every coordinate, however large its gradients are, with weight decay (L2) in g.
+
+    With m and v the running means of g and g², 0 at first, and t the number of the step, 1 at first:
+
+        g ← g + weight_decay · θ
+        m ← β₁ m + (1 − β₁) g
+        v ← β₂ v + (1 − β₂) g²
+        θ ← θ − lr · m̂ / (√v̂ + eps)        m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)
+
+    m̂ and v̂ undo that m and v began at 0. `betas` are β₁ and β₂. t counts the steps of each parameter by itself.
+    "Adam: A Method for Stochastic Optimization" (Kingma and Ba, 2015), algorithm 1.
+
+    >>> from tinygrad_sm.creation import Parameter
+    >>> w = Parameter([1.0, 1.0])
+    >>> optimizer = Adam([w], lr=0.25)
+    >>> (w * [0.001, 1000.0]).sum().backward()
+    >>> optimizer.step()
+    >>> w.data.round(3)
+    array([0.75, 0.75], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 0.001,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ):
+        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+
+    def _checked(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        checked = numbers_at_least_0(type(self).__name__, options, "lr", "eps", "weight_decay")
+        betas = options["betas"]
+        if not (isinstance(betas, list | tuple) and len(betas) == 2 and all(isinstance(beta, Real) for beta in betas)):
+            raise TypeError(f"{type(self).__name__}: expected betas as two numbers, got {betas!r}")
+        if not all(0 <= float(beta) < 1 for beta in betas):
+            raise ValueError(f"{type(self).__name__}: expected betas of at least 0 and below 1, got {betas!r}")
+        return {**checked, "betas": [*map(float, betas)]}
+
+    def _new_state(self, data: Array) -> dict[str, Any]:
+        zeros_like = array_module(data).zeros_like
+        return {"step": 0, "mean": zeros_like(data), "mean_square": zeros_like(data)}
+
+    def _update(self, slot: Slot, data: Array, g: Array) -> None:
+        weight_decay = float(slot.group["weight_decay"])
+        if weight_decay:
+            decayed = array_module(data).multiply(data, weight_decay, out=slot.scratch("decayed"))
+            decayed += g
+            g = decayed
+        self._follow(slot, data, g)
+
+    def _follow(self, slot: Slot, data: Array, g: Array) -> None:
+        """Compute all but the first of the formulas."""
+        slot.state = state = slot.state or self._new_state(data)
+        state["step"] += 1
+        m, v, t = state["mean"], state["mean_square"], state["step"]
+        lr, eps, (beta1, beta2) = float(slot.group["lr"]), float(slot.group["eps"]), map(float, slot.group["betas"])
+        xp, scratch = array_module(data), slot.scratch("change")
+        m *= beta1
+        m += xp.multiply(g, 1 - beta1, out=scratch)
+        v *= beta2
+        v += xp.multiply(xp.multiply(g, g, out=scratch), 1 - beta2, out=scratch)
+        denominator = xp.sqrt(v, out=scratch)
+        denominator /= math.sqrt(1 - beta2**t)
+        denominator += eps
+        change = xp.divide(m, denominator, out=scratch)
+        change *= lr / (1 - beta1**t)
+        data -= change
 
 
-def _checked(parameters: Iterable[Tensor]) -> list[Tensor]:
-    """Return the parameters as a list, if they are what an optimizer can change."""
-    if isinstance(parameters, Tensor):
-        raise TypeError("expected an iterable of parameters, got one Tensor: put it in a list")
-    parameters = list(parameters)
-    if not parameters:
-        raise ValueError("expected parameters, got none: is the model without any, or the iterator used up?")
-    for i, parameter in enumerate(parameters):
-        if not isinstance(parameter, Tensor):
-            raise TypeError(f"expected Tensors, got {type(parameter).__name__} in place {i}")
-        if parameter.node is not None or not parameter.requires_grad:
-            raise ValueError(
-                f"parameter {i}, {described(parameter)}, is no leaf that requires a gradient: give model.parameters()"
-            )
-        if not parameter.data.flags.writeable:
-            raise ValueError(f"parameter {i} has a read-only array, which cannot be changed in place: give it a copy")
-    if len({id(parameter) for parameter in parameters}) < len(parameters):
-        raise ValueError("a parameter is given twice: it would be changed twice in each step")
-    return parameters
+class AdamW(Adam):
+    """Adam with decoupled weight decay: it shrinks θ itself, and so is not scaled by √v̂ as in g.
+
+        θ ← θ − lr · weight_decay · θ
+
+    and then Adam's formulas without their first. "Decoupled Weight Decay Regularization" (Loshchilov and Hutter, 2019),
+    where the decay has no factor lr; PyTorch has it, and so has this.
+
+    >>> from tinygrad_sm.creation import Parameter
+    >>> w = Parameter([1.0])
+    >>> w.grad = w.data * 0
+    >>> AdamW([w], lr=0.5, weight_decay=0.5).step()
+    >>> w.data
+    array([0.75], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 0.001,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+    ):
+        super().__init__(params, lr, betas, eps, weight_decay)
+
+    def _update(self, slot: Slot, data: Array, g: Array) -> None:
+        data *= 1 - float(slot.group["lr"]) * float(slot.group["weight_decay"])
+        self._follow(slot, data, g)

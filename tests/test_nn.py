@@ -1,8 +1,7 @@
-"""Modules hold what they are given, in order and by name; layers, losses and SGD compute what their formulas say."""
+"""Modules hold what they are given, in order and by name; layers and losses compute what their formulas say."""
 
 import copy
 import sys
-import tracemalloc
 import warnings
 
 import numpy as np
@@ -188,70 +187,6 @@ def test_a_sequential_is_a_sequence():
     assert isinstance(model[1], nn.Tanh)
     assert model[-1] is list(model)[2]
     assert model(np.ones((5, 4), np.float32)).shape == (5, 2)
-
-
-def by_hand(theta, gradients, lr, momentum, nesterov, weight_decay):
-    """Unroll the formulas of SGD's docstring, number by number."""
-    v = 0.0
-    for g in gradients:
-        g = g + weight_decay * theta
-        v = momentum * v + g
-        theta = theta - lr * (g + momentum * v if nesterov else v)
-    return theta
-
-
-@pytest.mark.parametrize(
-    ("momentum", "nesterov", "weight_decay"),
-    [(0, False, 0), (0, False, 0.1), (0.9, False, 0), (0.9, False, 0.1), (0.9, True, 0), (0.9, True, 0.1)],
-)
-def test_sgd_is_its_formulas(momentum, nesterov, weight_decay):
-    random = np.random.default_rng(0)
-    theta, gradients = random.random((2, 3)), random.standard_normal((5, 2, 3))
-    w, untouched = nn.Parameter(theta.copy()), nn.Parameter([1.0])
-    optimizer = nn.optim.SGD([w, untouched], 0.1, momentum, nesterov, weight_decay)
-    data = w.data
-    for g in gradients:
-        optimizer.zero_grad()
-        (w * g).sum().backward()
-        optimizer.step()
-    assert w.data is data
-    np.testing.assert_allclose(w.data, by_hand(theta, gradients, 0.1, momentum, nesterov, weight_decay), rtol=1e-14)
-    assert untouched.tolist() == [1]  # it had no gradient
-    optimizer.lr = 0.0
-    before = w.data.copy()
-    optimizer.step()
-    np.testing.assert_array_equal(w.data, before)
-
-
-def test_sgd_allocates_nothing_after_its_first_step():
-    w = nn.Parameter(np.ones((200, 200)))
-    w.grad = np.ones((200, 200))
-    optimizer = nn.optim.SGD([w], lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.1)
-    optimizer.step()
-    tracemalloc.start()
-    optimizer.step()
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < w.data.nbytes / 100
-
-
-def test_a_step_with_an_unfit_gradient_changes_nothing():
-    v, w = nn.Parameter([1.0, 2.0]), nn.Parameter(np.ones((2, 3)))
-    optimizer = nn.optim.SGD(params=[v, w], lr=0.1)
-    for wrong in (np.ones(3), tg.ones(2, 3), 1.0):
-        v.grad, w.grad = np.ones(2, np.float32), wrong
-        with pytest.raises(ValueError, match=r"step: expected the grad of a parameter to be an array of \(2, 3\), got"):
-            optimizer.step()
-        assert v.tolist() == [1, 2]
-
-
-def test_a_step_makes_graphs_stale():
-    w = nn.Parameter([1.0])
-    loss = w * w
-    w.grad = np.array([1.0], np.float32)
-    nn.optim.SGD([w], lr=0.1).step()
-    with pytest.raises(GradientError, match="was changed"):
-        loss.backward()
 
 
 def test_models_survive_files(tmp_path):

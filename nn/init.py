@@ -1,0 +1,131 @@
+"""Initial values: set the data of parameters, in place, to constants or to random draws.
+
+    >>> from tinygrad_sm import nn
+    >>> layer = nn.Linear(784, 10)
+    >>> nn.init.xavier_uniform_(layer.weight, gain=nn.init.calculate_gain("tanh")).shape
+    (10, 784)
+    >>> nn.init.zeros_(layer.bias)[:2].tolist()
+    [0.0, 0.0]
+
+Each function returns the Tensor that it was given. Names and formulas are those of `torch.nn.init`, its draws are not:
+`tg.manual_seed` sets them, and they come from the host, so that a seed means the same on every device. Graphs that were
+recorded before are stale, as after `Tensor.assign`.
+"""
+
+import math
+from typing import Any
+
+from tinygrad_sm.backend import array_module, as_array, described, device_of, random_generator
+from tinygrad_sm.tensor import Tensor
+
+
+def constant_(tensor: Tensor, val: float) -> Tensor:
+    """Set every element to the value."""
+    _check_tensor("constant_", tensor)
+    return tensor.assign(array_module(tensor.data).full_like(tensor.data, val))
+
+
+def zeros_(tensor: Tensor) -> Tensor:
+    """Set every element to 0. Not for the weights of hidden layers: their units would stay alike for ever."""
+    _check_tensor("zeros_", tensor)
+    return constant_(tensor, 0)
+
+
+def ones_(tensor: Tensor) -> Tensor:
+    """Set every element to 1."""
+    _check_tensor("ones_", tensor)
+    return constant_(tensor, 1)
+
+
+def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
+    """Draw every element from U(a, b): evenly between a and b."""
+    _check_tensor("uniform_", tensor)
+    if not (a <= b and math.isfinite(a) and math.isfinite(b)):
+        raise ValueError(f"uniform_: expected finite bounds a ≤ b, got a={a}, b={b}")
+    return _assign_draws(tensor, random_generator().uniform(a, b, tensor.shape))
+
+
+def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
+    """Draw every element from N(mean, std²), the normal distribution."""
+    _check_tensor("normal_", tensor)
+    if not (std >= 0 and math.isfinite(std) and math.isfinite(mean)):
+        raise ValueError(f"normal_: expected a finite mean and a finite std of at least 0, got mean={mean}, std={std}")
+    return _assign_draws(tensor, random_generator().normal(mean, std, tensor.shape))
+
+
+def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+    """Draw from U(−a, a), a = gain · √(6 / (fan_in + fan_out)): the variance that `xavier_normal_` has."""
+    bound = math.sqrt(3) * _xavier_std("xavier_uniform_", tensor, gain)
+    return uniform_(tensor, -bound, bound)
+
+
+def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+    """Draw from N(0, std²), std = gain · √(2 / (fan_in + fan_out)).
+
+    A layer then neither grows nor shrinks, about, what passes it forward and the gradients that pass it backward.
+    "Understanding the difficulty of training deep feedforward neural networks" (Glorot and Bengio, 2010).
+    """
+    return normal_(tensor, 0.0, _xavier_std("xavier_normal_", tensor, gain))
+
+
+def kaiming_uniform_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
+    """Draw from U(−bound, bound), bound = gain · √(3 / fan): the variance that `kaiming_normal_` has."""
+    bound = math.sqrt(3) * _kaiming_std("kaiming_uniform_", tensor, a, mode, nonlinearity)
+    return uniform_(tensor, -bound, bound)
+
+
+def kaiming_normal_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
+    """Draw from N(0, std²), std = gain / √fan, for layers that a relu follows.
+
+    a : the slope of a leaky relu below 0; 0 is the relu.
+    mode : "fan_in" keeps the size of what passes forward, "fan_out" that of the gradients.
+    nonlinearity : what follows the layer; see `calculate_gain`.
+
+    "Delving Deep into Rectifiers" (He et al., 2015).
+    """
+    return normal_(tensor, 0.0, _kaiming_std("kaiming_normal_", tensor, a, mode, nonlinearity))
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """Return by how much weights must be larger to make up for what the function after them takes away.
+
+    It is √2 for relu, √(2 / (1 + param²)) for leaky_relu, `param` its slope below 0 (0.01), 5/3 for tanh, and 1 for
+    linear and sigmoid.
+    """
+    if nonlinearity == "leaky_relu":
+        return math.sqrt(2 / (1 + (0.01 if param is None else param) ** 2))
+    gains = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2)}
+    if nonlinearity not in gains:
+        known = ", ".join([*gains, "leaky_relu"])
+        raise ValueError(f"calculate_gain: expected a nonlinearity among {known}, got {nonlinearity!r}")
+    return gains[nonlinearity]
+
+
+def _xavier_std(name: str, tensor: Tensor, gain: float) -> float:
+    fan_in, fan_out = _fans(name, tensor)
+    return gain * math.sqrt(2 / (fan_in + fan_out))
+
+
+def _kaiming_std(name: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
+    fans = dict(zip(("fan_in", "fan_out"), _fans(name, tensor), strict=True))
+    if mode not in fans:
+        raise ValueError(f"{name}: expected mode 'fan_in' or 'fan_out', got {mode!r}")
+    return calculate_gain(nonlinearity, a) / math.sqrt(fans[mode])
+
+
+def _fans(name: str, tensor: Tensor) -> tuple[int, int]:
+    """Return how many inputs make an output, and how many outputs an input goes to, for weights (out, in, ...)."""
+    _check_tensor(name, tensor)
+    if tensor.ndim < 2 or tensor.size == 0:
+        raise ValueError(f"{name}: expected weights of shape (out, in) or (out, in, ...), got shape {tensor.shape}")
+    window = math.prod(tensor.shape[2:])  # the places of a convolution's kernel
+    return tensor.shape[1] * window, tensor.shape[0] * window
+
+
+def _check_tensor(name: str, tensor: Any) -> None:
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"{name}: expected a Tensor, such as layer.weight, got {described(tensor)}")
+
+
+def _assign_draws(tensor: Tensor, draws: Any) -> Tensor:
+    return tensor.assign(as_array(draws, device=device_of(tensor.data)))

@@ -1,0 +1,220 @@
+"""What all optimizers share: parameters in groups with options of their own, the walk of a step, and state dicts.
+
+What a step does to a parameter, `optim.py` says for each kind of optimizer.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from numbers import Real
+from typing import Any
+
+from tinygrad_sm.backend import ARRAY_TYPES, Array, array_module, as_array, described, device_of, owned_copy
+from tinygrad_sm.memory import mark_changed
+from tinygrad_sm.nn.states import check_state, refuse_state
+from tinygrad_sm.tape import plain
+from tinygrad_sm.tensor import Tensor
+
+
+class Slot:
+    """One parameter of an optimizer: the group it belongs to, what is remembered of its past, and arrays to work in."""
+
+    def __init__(self, parameter: Tensor, group: dict[str, Any]):
+        self.parameter = parameter
+        self.group = group
+        self.state: dict[str, Any] = {}  # empty until the first step that needs it
+        self._scratch: dict[str, Array] = {}
+
+    def scratch(self, name: str) -> Array:
+        """Return an array like the parameter to compute in, the same in every step: only the first allocates."""
+        if name not in self._scratch:
+            self._scratch[name] = array_module(self.parameter.data).empty_like(self.parameter.data)
+        return self._scratch[name]
+
+
+class Optimizer:
+    """What all optimizers share: parameters in groups, the walk of a step over them, and their state.
+
+    params : parameters, all with the options that the constructor is given; or groups, dicts of "params" and of the
+        options in which a group differs: SGD([{"params": body, "lr": 0.01}, {"params": head}], lr=0.1).
+
+    `param_groups` is the list of the groups, each with all of its options, which may be set there between steps; of
+    `lr` the optimizer has the checked short form. A step leaves a parameter whose `.grad` is None alone, and what is
+    remembered of it too. After the first step, steps allocate nothing.
+
+    A kind of optimizer says what it remembers (`_new_state`), how one parameter changes (`_update`), and which values
+    its options may have (`_checked`).
+    """
+
+    def __init__(self, params: Iterable[Any], **options: Any):
+        self.base_lrs: list[float] | None = None  # those before a schedule changed them; the first schedule notes them
+        options = self._checked(options)
+        self.param_groups = [self._complete(group, options) for group in _as_groups(params)]
+        parameters = [parameter for group in self.param_groups for parameter in group["params"]]
+        _check_parameters(parameters)
+        self._slots = [Slot(parameter, group) for group in self.param_groups for parameter in group["params"]]
+
+    def _complete(self, group: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+        unknown = [name for name in group if name != "params" and name not in options]
+        if unknown:
+            raise TypeError(
+                f"{type(self).__name__}: expected the options {', '.join(options)} in a group, got {unknown[0]!r}"
+            )
+        return {"params": group["params"], **self._checked({**options, **group})}
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of all groups. To set it sets that of every group; groups that differ have none to read."""
+        rates = [group["lr"] for group in self.param_groups]
+        if any(rate != rates[0] for rate in rates):
+            raise ValueError(f"lr: the groups have different ones, {rates}: read them from optimizer.param_groups")
+        return rates[0]
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        for group in self.param_groups:
+            group |= numbers_at_least_0(type(self).__name__, {"lr": value}, "lr")
+
+    def zero_grad(self) -> None:
+        """Forget the gradients: set `.grad` of every parameter to None."""
+        for slot in self._slots:
+            slot.parameter.grad = None
+
+    def step(self) -> None:
+        """Change every parameter that has a gradient by the formulas of the class."""
+        for slot in self._slots:
+            check_grad("step", slot.parameter)
+        for slot in self._slots:
+            if slot.parameter.grad is not None:
+                self._update(slot, slot.parameter.data, slot.parameter.grad)
+                mark_changed(slot.parameter)
+
+    def _update(self, slot: Slot, data: Array, g: Array) -> None:
+        """Change the data of one parameter in place; g is its gradient, which must stay as it is."""
+        raise NotImplementedError
+
+    def _new_state(self, data: Array) -> dict[str, Any]:
+        """Return what is remembered of a parameter at first: arrays like its data, and numbers."""
+        raise NotImplementedError
+
+    def _checked(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options of a group as plain Python values, if they are what they may be."""
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that the next steps depend on beside parameters and gradients: options, and copies of arrays.
+
+        It has the form of PyTorch's: under "param_groups" the options of each group with the places of its "params",
+        under "state" what is remembered of each parameter; and under "optimizer" the name of the class.
+        """
+        state = self._skeleton()
+        state["state"] = [{name: _copied(value) for name, value in slot.state.items()} for slot in self._slots]
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Set options and what is remembered to a state dict, so that the next steps are those of its optimizer.
+
+        Raises CheckpointError with every difference if it is of another class or does not fit the groups and the
+        shapes and dtypes of the parameters; the optimizer is then as it was.
+        """
+        owner = type(self).__name__
+        check_state(owner, self._fitting(state), state)
+        refused = []
+        for i, group in enumerate(state["param_groups"]):
+            try:
+                self._checked(group)
+            except (TypeError, ValueError) as error:
+                refused.append(f"param_groups[{i}]: {error}")
+        for i, remembered in enumerate(state["state"]):
+            if remembered.get("step", 0) < 0:
+                refused.append(f"state[{i}].step: expected at least 0, got {remembered['step']}")
+        refuse_state(owner, refused)
+        for own, group in zip(self.param_groups, state["param_groups"], strict=True):
+            own |= self._checked(group)
+        for slot, loaded in zip(self._slots, state["state"], strict=True):
+            if not loaded:
+                slot.state = {}
+                continue
+            slot.state = slot.state or self._new_state(slot.parameter.data)
+            for name, value in loaded.items():
+                if type(slot.state[name]) in ARRAY_TYPES:
+                    slot.state[name][...] = as_array(plain(value), device=device_of(slot.state[name]))
+                else:
+                    slot.state[name] = value
+
+    def _skeleton(self) -> dict[str, Any]:
+        """Return the state dict without what is remembered of the parameters."""
+        places = iter(range(len(self._slots)))
+        groups = [
+            {**self._checked(group), "params": [next(places) for _ in group["params"]]} for group in self.param_groups
+        ]
+        return {"optimizer": type(self).__name__, "param_groups": groups, "state": []}
+
+    def _fitting(self, state: Any) -> dict[str, Any]:
+        """Return a state dict of this optimizer that remembers of those parameters of which the given one does."""
+        expected = self._skeleton()
+        given = state.get("state") if isinstance(state, Mapping) else None
+        for i, slot in enumerate(self._slots):
+            new = isinstance(given, list | tuple) and i < len(given) and isinstance(given[i], Mapping) and not given[i]
+            expected["state"].append({} if new else self._new_state(slot.parameter.data))
+        return expected
+
+
+def numbers_at_least_0(owner: str, options: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """Return these of the options as floats; raise unless all are finite numbers of at least 0."""
+    for name in names:
+        value = options[name]
+        if not (isinstance(value, Real) and 0 <= float(value) < math.inf):
+            error = ValueError if isinstance(value, Real) else TypeError
+            raise error(f"{owner}: expected {name} of at least 0, got {value!r}")
+    return {name: float(options[name]) for name in names}
+
+
+def _copied(value: Any) -> Any:
+    return owned_copy(value) if type(value) in ARRAY_TYPES else value
+
+
+def check_grad(caller: str, parameter: Tensor) -> None:
+    """Raise unless `.grad` is None or an array like the data, as backward() leaves it: nothing stops half-way."""
+    grad = parameter.grad
+    if grad is not None and not (
+        type(grad) is type(parameter.data) and grad.shape == parameter.data.shape and grad.dtype.kind != "c"
+    ):
+        name = parameter.name or "a parameter"
+        raise ValueError(
+            f"{caller}: expected the grad of {name} to be an array of {parameter.shape}, got {described(grad)}"
+        )
+
+
+def _as_groups(params: Iterable[Any]) -> list[dict[str, Any]]:
+    """Return the groups, each with a list of parameters; parameters without groups are one group."""
+    given = as_list(params)
+    groups = given if any(isinstance(group, dict) for group in given) else [{"params": given}]
+    for i, group in enumerate(groups):
+        if not isinstance(group, dict) or "params" not in group:
+            raise TypeError(f'expected every group to be a dict with "params", got {described(group)} in place {i}')
+    return [{**group, "params": as_list(group["params"])} for group in groups]
+
+
+def as_list(params: Iterable[Any]) -> list[Any]:
+    """Return the parameters, or groups of them, as a list that is not empty."""
+    if isinstance(params, Tensor):
+        raise TypeError("expected an iterable of parameters, got one Tensor: put it in a list")
+    params = list(params)
+    if not params:
+        raise ValueError("expected parameters, got none: is the model without any, or the iterator used up?")
+    return params
+
+
+def _check_parameters(parameters: list[Any]) -> None:
+    """Raise unless these are what an optimizer can change."""
+    for i, parameter in enumerate(parameters):
+        if not isinstance(parameter, Tensor):
+            raise TypeError(f"expected Tensors, got {type(parameter).__name__} in place {i}")
+        if parameter.node is not None or not parameter.requires_grad:
+            raise ValueError(
+                f"parameter {i}, {described(parameter)}, is no leaf that requires a gradient: give model.parameters()"
+            )
+        if not parameter.data.flags.writeable:
+            raise ValueError(f"parameter {i} has a read-only array, which cannot be changed in place: give it a copy")
+    if len({id(parameter) for parameter in parameters}) < len(parameters):
+        raise ValueError("a parameter is given twice: it would be changed twice in each step")

@@ -1,0 +1,110 @@
+"""All parameters of a model at once: clip their gradients, or make one vector of them and set them from one.
+
+>>> from tinygrad_sm import nn
+>>> model = nn.Linear(3, 2)
+>>> vector = parameters_to_vector(model.parameters())
+>>> vector.shape
+(8,)
+>>> vector_to_parameters([0, 1, 2, 3, 4, 5, 6, 7], model.parameters())
+>>> model.bias.tolist()
+[6.0, 7.0]
+"""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from tinygrad_sm.backend import array_module, as_array, described
+from tinygrad_sm.nn.optimizer import as_list, check_grad
+from tinygrad_sm.ops import composed
+from tinygrad_sm.tape import plain
+from tinygrad_sm.tensor import Tensor
+
+
+def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float, error_if_nonfinite: bool = False) -> float:
+    """Scale the gradients, in place, so that all together have a norm of at most max_norm; return what it was before.
+
+        norm = √Σ g², over all elements of all gradients
+        g ← g · max_norm / (norm + 1e−6)      where that factor is below 1
+
+    This is PyTorch's formula: with its 1e−6, which keeps from dividing by 0, the norm afterwards is a little less than
+    max_norm. Where the norm is infinite or NaN, it makes every gradient 0 or NaN; with error_if_nonfinite it is a
+    FloatingPointError instead, and the gradients are as they were. Parameters whose `.grad` is None count as 0.
+    """
+    gradients = _gradients("clip_grad_norm", parameters)
+    _check_bound("clip_grad_norm: expected max_norm", max_norm)
+    norm = math.hypot(*(float(composed.norm(g)) for g in gradients))
+    if error_if_nonfinite and not math.isfinite(norm):
+        raise FloatingPointError(
+            f"clip_grad_norm: the norm of the gradients is {norm}; tg.detect_anomaly() finds where that began"
+        )
+    factor = max_norm / (norm + 1e-6)
+    if not factor >= 1:  # also where it is NaN
+        for g in gradients:
+            g *= factor
+    return norm
+
+
+def clip_grad_value(parameters: Iterable[Tensor], clip_value: float) -> None:
+    """Clip every element of the gradients, in place, to [−clip_value, clip_value]; NaN stays NaN."""
+    gradients = _gradients("clip_grad_value", parameters)
+    _check_bound("clip_grad_value: expected clip_value", clip_value)
+    for g in gradients:
+        array_module(g).clip(g, -clip_value, clip_value, out=g)
+
+
+def parameters_to_vector(parameters: Iterable[Tensor]) -> Any:
+    """Return the elements of all parameters, one after the other and each in C order, as one Tensor of shape (D,).
+
+    It is differentiable: (parameters_to_vector(model.parameters()) ** 2).sum() is the squared norm of the model.
+    """
+    return composed.concatenate(_tensors("parameters_to_vector", parameters), axis=None)
+
+
+def vector_to_parameters(vector: Any, parameters: Iterable[Tensor]) -> None:
+    """Set the parameters, in place, to the parts of a vector of shape (D,): what `parameters_to_vector` made of them.
+
+    Raises ValueError if the elements are not as many as the parameters', and then no parameter has changed. Graphs that
+    were recorded before are stale, as after `Tensor.assign`.
+    """
+    parameters = _tensors("vector_to_parameters", parameters)
+    values = as_array(plain(vector))
+    size = sum(parameter.size for parameter in parameters)
+    if values.shape != (size,):
+        raise ValueError(f"vector_to_parameters: expected a vector of shape ({size},), got {described(values)}")
+    if values.dtype.kind not in "fiu":
+        raise TypeError(f"vector_to_parameters: expected a vector of floats, got {described(values)}")
+    for i, parameter in enumerate(parameters):
+        if parameter.node is not None or parameter.dtype.kind != "f" or not parameter.data.flags.writeable:
+            raise ValueError(
+                f"vector_to_parameters: parameter {i}, {described(parameter)}, is no leaf of floats that can be written"
+            )
+    start = 0
+    for parameter in parameters:
+        parameter.assign(values[start : start + parameter.size].reshape(parameter.shape))
+        start += parameter.size
+
+
+def _tensors(caller: str, parameters: Iterable[Any]) -> list[Tensor]:
+    tensors = as_list(parameters)
+    for i, tensor in enumerate(tensors):
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"{caller}: expected Tensors, got {type(tensor).__name__} in place {i}")
+    return tensors
+
+
+def _gradients(caller: str, parameters: Iterable[Tensor]) -> list[Any]:
+    """Return the gradients of those that have one, if all can be changed in place."""
+    gradients = []
+    for parameter in _tensors(caller, parameters):
+        check_grad(caller, parameter)
+        if parameter.grad is not None:
+            if not parameter.grad.flags.writeable:
+                raise ValueError(f"{caller}: the grad of {parameter.name or 'a parameter'} is read-only: give a copy")
+            gradients.append(parameter.grad)
+    return gradients
+
+
+def _check_bound(expected: str, value: float) -> None:
+    if not value >= 0:
+        raise ValueError(f"{expected} of at least 0, got {value}")
