@@ -35,8 +35,26 @@ class Epoch(NamedTuple):
     images_per_second: float  # while training
 
 
-def train(training, test, *, epochs, batch_size, lr, momentum, weight_decay, seed, device="cpu", quiet=False):
-    """Train a new model, test it after each epoch, and return it with the list of Epochs."""
+def train(
+    training,
+    test,
+    *,
+    epochs,
+    batch_size,
+    lr,
+    momentum,
+    weight_decay,
+    seed,
+    device="cpu",
+    quiet=False,
+    checkpoint=None,
+    settings=None,
+):
+    """Train a new model, test it after each epoch, and return it with the list of Epochs.
+
+    With a `checkpoint`, the path of a file, the training goes on from what stands there, and saves itself there at the
+    end of epochs, at most once a second. What stands there must have been saved with the same `settings`.
+    """
     tg.manual_seed(seed)
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
     loss_function = nn.CrossEntropyLoss()
@@ -44,8 +62,13 @@ def train(training, test, *, epochs, batch_size, lr, momentum, weight_decay, see
     loader = DataLoader(training, batch_size, shuffle=True, seed=seed, device=device)
 
     history = []
+    if checkpoint and checkpoint.exists():
+        history = load_checkpoint(checkpoint, model, optimizer, settings)
+        loader.epoch = len(history)  # the order of an epoch depends on its number and the seed alone
+    saved = time.perf_counter()
     bar = tqdm(total=epochs * len(loader), unit="batch", leave=False, disable=quiet or None)  # None: if no terminal
-    for epoch in range(1, epochs + 1):
+    bar.update(len(history) * len(loader))
+    for epoch in range(len(history) + 1, epochs + 1):
         start = time.perf_counter()
         loss_sum = 0.0
         optimizer.lr = lr * (1 - (epoch - 1) / epochs)  # the smaller the last steps, the less their noise shows
@@ -70,8 +93,23 @@ def train(training, test, *, epochs, batch_size, lr, momentum, weight_decay, see
                 f"epoch {epoch:2}  train loss {train_loss:.4f}  test loss {test_loss:.4f}  "
                 f"test accuracy {test_accuracy:.2f} %  {history[-1].images_per_second:,.0f} images/s"
             )
+        if checkpoint and (epoch == epochs or time.perf_counter() - saved > 1):
+            nn.save(checkpoint, model, optimizer, history=[tuple(row) for row in history], settings=settings)
+            saved = time.perf_counter()
     bar.close()
     return model, history
+
+
+def load_checkpoint(path, model, optimizer, settings):
+    """Set model and optimizer to what was saved, if with the same settings, and return the list of its Epochs."""
+    extra = nn.load(path, model, optimizer)
+    then = extra.get("settings", {})
+    differences = [f"{name} {then.get(name)}" for name, now in settings.items() if then.get(name) != now]
+    if differences:
+        raise tg.CheckpointError(
+            f"{path} was saved with {', '.join(differences)}: give the same, or leave out --resume"
+        )
+    return [Epoch(*row) for row in extra["history"]]
 
 
 def evaluate(model, dataset, device):
@@ -157,6 +195,7 @@ def parse_arguments():
     add("--seed", type=number(int, 0), default=0, help="seed of the first weights and of the order of the images")
     add("--device", type=available_device, default="cpu", help="where to compute")
     add("--output", type=pathlib.Path, default="runs/mnist_softmax", help="folder for the model and the pictures")
+    add("--resume", action="store_true", help="go on with the training in --output, or start if there is none")
     add("--min-accuracy", type=number(float, 0, 100), default=0.0, help="exit with status 1 below it, in percent")
     args = parser.parse_args()
     try:
@@ -173,20 +212,24 @@ def main():
     training, test = mnist("train", args.scale), mnist("test", args.scale)
     n = args.train_size
     training = training._replace(images=training.images[:n], labels=training.labels[:n])
+    names = ("epochs", "batch_size", "lr", "momentum", "weight_decay", "seed")
+    settings = {name: getattr(args, name) for name in names}
+    checkpoint = args.output / "checkpoint.safetensors"
+    if not args.resume:
+        checkpoint.unlink(missing_ok=True)  # else a later --resume could go on with a run from before this one
     try:
         model, history = train(
             training,
             test,
-            epochs=args.epochs,
-            batch_size=args.batch_size,
-            lr=args.lr,
-            momentum=args.momentum,
-            weight_decay=args.weight_decay,
-            seed=args.seed,
+            **settings,
             device=args.device,
+            checkpoint=checkpoint,
+            settings={**settings, "scale": args.scale, "train_size": n},
         )
     except FloatingPointError as error:
         return f"{error}: try a smaller --lr"
+    except tg.CheckpointError as error:
+        return f"--resume: {error}"
 
     accuracy = history[-1].test_accuracy
     print(f"test accuracy: {accuracy:.2f} %")

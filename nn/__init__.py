@@ -7,27 +7,52 @@
 """
 
 from tinygrad_sm.creation import Parameter
-from tinygrad_sm.nn import functional, optim
+from tinygrad_sm.nn import functional, init, optim, schedules
 from tinygrad_sm.nn.checkpoint import load, save
-from tinygrad_sm.nn.layers import Flatten, Linear, LogSoftmax, ReLU, Sequential, Sigmoid, Softmax, Tanh
-from tinygrad_sm.nn.losses import CrossEntropyLoss, NLLLoss
-from tinygrad_sm.nn.module import Module
+from tinygrad_sm.nn.layers import (
+    GELU,
+    Dropout,
+    Flatten,
+    Linear,
+    LogSoftmax,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    Softplus,
+    Tanh,
+)
+from tinygrad_sm.nn.losses import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss, NLLLoss
+from tinygrad_sm.nn.module import Module, ModuleList
+from tinygrad_sm.nn.parameters import clip_grad_norm, clip_grad_value, parameters_to_vector, vector_to_parameters
 
 __all__ = [
+    "BCEWithLogitsLoss",
     "CrossEntropyLoss",
+    "Dropout",
     "Flatten",
+    "GELU",
     "Linear",
     "LogSoftmax",
+    "MSELoss",
     "Module",
+    "ModuleList",
     "NLLLoss",
     "Parameter",
     "ReLU",
     "Sequential",
     "Sigmoid",
     "Softmax",
+    "Softplus",
     "Tanh",
+    "clip_grad_norm",
+    "clip_grad_value",
     "functional",
+    "init",
     "load",
     "optim",
+    "parameters_to_vector",
     "save",
+    "schedules",
+    "vector_to_parameters",
 ]

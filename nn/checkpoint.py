@@ -1,36 +1,282 @@
-"""Models in files: the parameters and buffers of a Module as one safetensors file, which holds arrays and no code."""
+"""Models and whole trainings in files: safetensors, which hold arrays and text but no code.
 
+    nn.save("model.safetensors", model)                            # to use it elsewhere, in PyTorch too
+    nn.save("training.safetensors", model, optimizer, epoch=7)     # to go on where it stands
+    epoch = nn.load("training.safetensors", model, optimizer)["epoch"]
+
+A file holds the model's arrays under their own names, and beside them what else was given: arrays as further tensors,
+the structure around them as JSON in the metadata. A checksum covers all of it, because safetensors itself believes a
+flipped bit. A save that is killed or fails leaves the old file as it was.
+"""
+
+import contextlib
+import copy
+import ctypes
+import hashlib
+import json
 import os
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from tinygrad_sm.backend import to_numpy
-from tinygrad_sm.errors import CheckpointError
+from tinygrad_sm.backend import ARRAY_TYPES, Array, described, owned_copy, random_generator, to_numpy
+from tinygrad_sm.errors import CheckpointError, warn_user
 from tinygrad_sm.nn.module import Module
 
+VERSION = 1
+"""The version of the format; it rises when older versions of `load` could not read what `save` writes."""
 
-def save(path: str | os.PathLike[str], model: Module) -> None:
-    """Write the state of the model to a safetensors file."""
+_DTYPES = {
+    *("bool", "float16", "float32", "float64", "complex64"),
+    *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+}
+
+
+class Stateful(Protocol):
+    """What has a state that can be saved: optimizers. `load_state_dict` changes nothing if it raises."""
+
+    def state_dict(self) -> dict[str, Any]: ...  # noqa: D102
+    def load_state_dict(self, state: dict[str, Any], /) -> Any: ...  # noqa: D102
+
+
+def save(path: str | os.PathLike[str], model: Module, optimizer: Stateful | None = None, **extra: Any) -> None:
+    """Write the state of the model, and of the optimizer if there is one, to a safetensors file.
+
+    extra : what else belongs to it, by name: None, bools, numbers, strings, arrays, and lists, tuples and dicts of them
+
+    With an optimizer the file is a checkpoint, from which a training goes on exactly: it also holds the state of the
+    random draws and the number of BLAS threads. Give what else the training depends on as extra, as
+    `loader=loader.state_dict()`.
+
+    At the path stands at every moment the whole old file or the whole new one: the new one is written beside it, as
+    `path` + ".partial", and takes its name when it is on the disk. Only one process may save to a path at a time.
+
+    Raises TypeError or ValueError for what cannot be saved, and OSError where it cannot be written.
+    """
     from safetensors.numpy import save as to_bytes  # imported when first used: it is not needed to compute
 
-    # safetensors gives wrong values, in silence, for arrays that are not contiguous
-    state = {name: np.ascontiguousarray(to_numpy(array)) for name, array in model.state_dict().items()}
-    Path(path).write_bytes(to_bytes(state))
+    arrays: dict[str, Array] = {}
+    contents = {"version": VERSION, "extra": _packed(extra, "extra", arrays)}
+    if optimizer is not None:
+        contents["optimizer"] = _packed(optimizer.state_dict(), "optimizer", arrays)
+        contents["random"] = _packed(random_generator().bit_generator.state, "random", arrays)
+        contents["blas_threads"] = blas_threads()
+    state = model.state_dict()
+    if both := arrays.keys() & state.keys():
+        raise ValueError(f"the model has parameters or buffers with the names of other things to save: {sorted(both)}")
+    tensors = {name: _savable(name, array) for name, array in {**state, **arrays}.items()}
+    text = json.dumps(contents)
+    _replace(Path(os.path.realpath(path)), to_bytes(tensors, {"tinygrad_sm": text, "sha256": _checksum(tensors, text)}))
 
 
-def load(path: str | os.PathLike[str], model: Module) -> None:
-    """Set the state of the model from a file that `save` wrote.
+def load(path: str | os.PathLike[str], model: Module, optimizer: Stateful | None = None) -> dict[str, Any]:
+    """Set the state of the model, and of the optimizer if one is given, from a file; return what was saved as extra.
 
-    Raises CheckpointError if the file is not a readable safetensors file or does not fit the model, which is then as
-    it was; a file that is not there is a FileNotFoundError.
+    A file that another program wrote, such as PyTorch through safetensors, has neither checksum nor extra. With an
+    optimizer the random draws go on from the saved state too, and a warning says if the number of BLAS threads is
+    another: it changes the order of sums, so the last bits.
+
+    Raises CheckpointError, with every difference, if the file is not whole or does not fit; then nothing was changed.
+    A file that is not there is a FileNotFoundError.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    where = os.fspath(path)
+    contents = _read(path)
+    if optimizer is None:
+        refused = _refused(model, contents.model)
+    elif contents.optimizer is None:
+        refused = ["expected a checkpoint, but it was saved without optimizer"]
+    else:
+        refused = _refused_by_any(model, optimizer, contents)
+    if refused:
+        raise CheckpointError("\n".join([f"{where}:", *refused]))
+    then, now = contents.blas_threads, blas_threads()
+    if optimizer is not None and None not in (then, now) and then != now:
+        warn_user(
+            f"{where} was saved with {then} BLAS threads, now there are {now}: the training goes on, but its last bits "
+            f"may differ; set OPENBLAS_NUM_THREADS={then} for equal ones"
+        )
+    return contents.extra
 
+
+def blas_threads() -> int | None:
+    """Return the number of threads in NumPy's matrix products, or None where its BLAS does not say.
+
+    The library itself is asked: environment variables only tell what someone wished for, perhaps too late.
+    """
+    umath = sys.modules["numpy._core._multiarray_umath"].__file__
+    library = ctypes.CDLL(umath)  # its symbols include those of the BLAS that it is linked to
+    for name in ("scipy_openblas_get_num_threads64_", "scipy_openblas_get_num_threads", "openblas_get_num_threads64_",
+                 "openblas_get_num_threads", "MKL_Get_Max_Threads", "bli_thread_get_num_threads"):  # fmt: skip
+        if hasattr(library, name):
+            return int(getattr(library, name)())
+    return None
+
+
+class _Contents(NamedTuple):
+    """What a file holds; the last three are None if it is no checkpoint."""
+
+    model: dict[str, Array]
+    extra: dict[str, Any]
+    optimizer: Any = None
+    random: Any = None
+    blas_threads: int | None = None
+
+
+def _read(path: str | os.PathLike[str]) -> _Contents:
+    """Return what a file holds, after everything that can be checked without a model was checked."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as from_bytes
+
+    content = Path(path).read_bytes()
     try:
-        state: dict[str, Any] = load_file(path)
-    except (SafetensorError, TypeError) as error:  # TypeError: a dtype that NumPy does not have, as bfloat16
+        tensors = from_bytes(content)  # it compares all sizes with that of the file before it makes any array
+        metadata = _header(content).get("__metadata__", {})
+    except (
+        SafetensorError,
+        KeyError,
+        OverflowError,
+        ValueError,
+    ) as error:  # KeyError: a dtype that NumPy does not have
         raise CheckpointError(f"{os.fspath(path)}: expected a safetensors file, but {error}") from error
-    model.load_state_dict(state)
+    if not {"tinygrad_sm", "sha256"} & metadata.keys():
+        return _Contents(tensors, {})
+
+    text = metadata.get("tinygrad_sm", "")
+    if metadata.get("sha256") != _checksum(tensors, text):
+        raise CheckpointError(f"{os.fspath(path)}: the file is damaged: its contents do not have its checksum")
+    try:
+        described_contents = json.loads(text)
+        version = described_contents.pop("version")
+        if version != VERSION:
+            raise CheckpointError(
+                f"{os.fspath(path)}: expected version {VERSION} of the format, got {version}: update tinygrad_sm"
+            )
+        others = {name: _unpacked(packed, tensors) for name, packed in described_contents.items()}
+        return _Contents(tensors, **others)  # unpacking took its own tensors; what is left are the model's
+    except CheckpointError:
+        raise
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{os.fspath(path)}: its metadata cannot be understood: {error!r}") from error
+
+
+def _header(content: bytes) -> dict[str, Any]:
+    """Return the JSON at the beginning of a safetensors file that is known to be sound, except for repeated names."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) < len(pairs):
+            raise ValueError("a name stands twice in its header")
+        return dict(pairs)
+
+    length = int.from_bytes(content[:8], "little")
+    header: dict[str, Any] = json.loads(content[8 : 8 + length], object_pairs_hook=unique)
+    return header
+
+
+def _refused(target: Module | Stateful, state: dict[str, Any]) -> list[str]:
+    """Give the state to what it belongs to; return why it was refused, or nothing."""
+    try:
+        target.load_state_dict(state)
+    except (TypeError, ValueError) as error:
+        return [str(error)]
+    return []
+
+
+def _refused_by_any(model: Module, optimizer: Stateful, contents: _Contents) -> list[str]:
+    """Set the model, the optimizer and the random draws, or none of them; return why they were refused, or nothing."""
+    generator = random_generator().bit_generator
+    try:
+        type(generator)().state = contents.random  # a trial on another one
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
+        return [f"its state of the random draws cannot be used: {error}"]
+    before = optimizer.state_dict()
+    if refused := _refused(optimizer, contents.optimizer):
+        return _refused(copy.deepcopy(model), contents.model) + refused  # all that is wrong, at once
+    if refused := _refused(model, contents.model):
+        optimizer.load_state_dict(before)
+        return refused
+    generator.state = contents.random
+    return []
+
+
+def _packed(value: Any, name: str, arrays: dict[str, Array]) -> Any:
+    """Return a value as JSON that `_unpacked` understands; the arrays in it go to `arrays`, under their paths.
+
+    >>> arrays = {}
+    >>> _packed({"epoch": 3, "losses": (0.5, np.ones(2))}, "extra", arrays)
+    {'dict': [['epoch', 3], ['losses', {'tuple': [0.5, {'array': "extra['losses'][1]"}]}]]}
+    >>> arrays
+    {"extra['losses'][1]": array([1., 1.])}
+    """
+    kind = type(value)
+    if value is None or kind in (bool, int, float, str):
+        return value
+    if kind in ARRAY_TYPES or isinstance(value, np.generic):
+        arrays[name] = value
+        return {"array" if kind in ARRAY_TYPES else "scalar": name}
+    if kind in (list, tuple):
+        items = [_packed(item, f"{name}[{i}]", arrays) for i, item in enumerate(value)]
+        return items if kind is list else {"tuple": items}
+    if kind is dict and all(type(key) in (str, int) for key in value):
+        return {"dict": [[key, _packed(item, f"{name}[{key!r}]", arrays)] for key, item in value.items()]}
+    raise TypeError(
+        f"save: expected None, bools, numbers, strings, arrays, or lists, tuples and dicts (by strings or ints) of "
+        f"them, got as {name} {described(value)}"
+    )
+
+
+def _unpacked(packed: Any, arrays: dict[str, Array]) -> Any:
+    """Return the value that was packed, and take its arrays out of `arrays`."""
+    if isinstance(packed, list):
+        return [_unpacked(item, arrays) for item in packed]
+    if not isinstance(packed, dict):
+        return packed
+    [(kind, inside)] = packed.items()
+    if kind == "dict":
+        return {key: _unpacked(item, arrays) for key, item in inside}
+    if kind == "tuple":
+        return tuple(_unpacked(item, arrays) for item in inside)
+    if kind not in ("array", "scalar"):
+        raise ValueError(f"expected dict, tuple, array or scalar, got {kind!r}")
+    array = owned_copy(arrays.pop(inside))
+    return array if kind == "array" else array[()]
+
+
+def _savable(name: str, array: Array) -> np.ndarray[Any, Any]:
+    """Return the array on the host, contiguous and little-endian: of others, safetensors saves wrong values."""
+    if array.dtype.name not in _DTYPES:
+        raise TypeError(f"save: safetensors files hold no arrays of dtype {array.dtype}, got one as {name}")
+    array = to_numpy(array)
+    return np.asarray(array, array.dtype.newbyteorder("<"), order="C")  # ascontiguousarray would make 0-d arrays 1-d
+
+
+def _checksum(tensors: dict[str, np.ndarray[Any, Any]], text: str) -> str:
+    """Return the SHA-256 of names, dtypes, shapes, the text, and the bytes; of nothing that depends on their order."""
+    names = sorted(tensors)
+    head = [text, [[name, tensors[name].dtype.name, tensors[name].shape] for name in names]]
+    digest = hashlib.sha256(json.dumps(head).encode())
+    for name in names:
+        digest.update(tensors[name].tobytes())
+    return digest.hexdigest()
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Put a file with the content in the place of what is at the path, in one step that survives a loss of power."""
+    partial = path.with_name(path.name + ".partial")  # one name: what a kill leaves behind, the next save overwrites
+    try:
+        with open(partial, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # the content must be on the disk before the name points to it
+        os.replace(partial, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise
+    if hasattr(os, "O_DIRECTORY"):  # not on Windows
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)  # the name itself
+        finally:
+            os.close(folder)

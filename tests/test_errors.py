@@ -231,18 +231,18 @@ TABLE = {
         TypeError,
         r"cross_entropy: a target of shape \(4, 3\) holds probabilities and must be floating, got int64.*\n.*",
     ),
-    "logits that are a number": (lambda: cross_entropy(1.0, [0]), ValueError, "cross_entropy: .* got float 1.0\n.*"),
+    "logits that are a number": (lambda: cross_entropy(1.0, [0]), ValueError, r"cross_entropy: .* got float32 \(\)"),
     "no classes": (lambda: cross_entropy(leaf((4, 0)), [0] * 4), ValueError, r"cross_entropy: .*float32 \(4, 0\)\n.*"),
-    "one number as target": (lambda: cross_entropy(leaf(), 1), ValueError, r"cross_entropy: .*, got int 1\n.*"),
+    "one number as target": (lambda: cross_entropy(leaf(), 1), ValueError, r"cross_entropy: .*, got int64 \(\)\n.*"),
     "empty batch": (
         lambda: cross_entropy(leaf((0, 3)), np.zeros(0, int)),
         ValueError,
         r"cross_entropy: expected at least one example, got an empty batch of shape \(0, 3\)\n.*",
     ),
-    "logits that are no matrix": (
+    "labels of some places": (
         lambda: cross_entropy(leaf((4, 3, 2)), np.zeros(4, int)),
         ValueError,
-        r"cross_entropy: expected a matrix of shape \(N, C\), a row for each example, got float32 \(4, 3, 2\)\n.*",
+        r"cross_entropy: \(4, 3, 2\) needs labels of shape \(4, 2\) or probabilities of shape .*, got int64 \(4,\)",
     ),
     "a gradient of labels' kind": (
         lambda: nn.functional.cross_entropy(leaf(), Tensor(np.full((4,), 1.0), requires_grad=True)),

@@ -60,7 +60,7 @@ def test_no_module_was_loaded_twice():
 
 
 def test_importing_is_light():
-    heavy = {"matplotlib", "tqdm", "safetensors", "cupy"}
+    heavy = {"matplotlib", "tqdm", "safetensors", "pooch", "requests", "cupy"}
     code = f"import sys, tinygrad_sm; print(*{heavy}.intersection(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
 

@@ -1,0 +1,198 @@
+"""A training that is interrupted, even killed, and resumed ends with the very bits of one that was not."""
+
+import os
+import subprocess
+import sys
+import time
+
+import mnist_softmax
+import numpy as np
+import pytest
+import stress
+
+import tinygrad_sm as tg
+from tinygrad_sm import nn
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("steps", [1, 7, 15, 16, 17, 31, 32])
+def test_a_training_goes_on_from_any_step(steps, tmp_path):
+    """16 steps make an epoch: at its end, in its middle, and at its beginning."""
+    whole = stress.toy_training()
+    stress.train(*whole, after_step=lambda: None, epochs=3)
+
+    interrupted = stress.toy_training()
+    taken = []
+
+    def after_step():
+        taken.append(1)
+        if len(taken) == steps:
+            stress.save(tmp_path / "c", *interrupted)
+            raise Stop
+
+    with pytest.raises(Stop):
+        stress.train(*interrupted, after_step=after_step, epochs=3)
+    resumed = stress.toy_training(seed=5)
+    stress.load(tmp_path / "c", *resumed)
+    stress.train(*resumed, after_step=lambda: taken.append(1), epochs=3)
+    assert len(taken) == 3 * stress.BATCHES
+    assert stress.exactly(resumed[0].state_dict()) == stress.exactly(whole[0].state_dict())
+    assert stress.exactly(resumed[1].state_dict()) == stress.exactly(whole[1].state_dict())
+
+
+@pytest.mark.parametrize("forgotten", ["momentum", "random draws", "position", "schedule"])
+def test_each_part_of_the_state_matters(forgotten, tmp_path):
+    """The comparison is sharp enough: a training that forgets one part ends with other bits."""
+    model, optimizer, loader, schedule = fresh = stress.toy_training()
+    x, y = next(iter(loader))
+    nn.functional.cross_entropy(model(x), y).backward()
+    optimizer.step()
+    schedule.step()
+    stress.save(tmp_path / "c", *fresh)
+
+    def finished(forgotten=None):
+        model, optimizer, loader, schedule = resumed = stress.toy_training(seed=5)
+        no_momentum, at_start = optimizer.state_dict()["state"], schedule.state_dict()
+        stress.load(tmp_path / "c", *resumed)
+        if forgotten == "momentum":
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": no_momentum})
+        if forgotten == "random draws":
+            tg.manual_seed(5)
+        if forgotten == "position":
+            loader.load_state_dict({**loader.state_dict(), "position": 0})
+        if forgotten == "schedule":
+            schedule.load_state_dict(at_start)
+        stress.train(*resumed, after_step=lambda: None, epochs=3)
+        return stress.exactly(model.state_dict())
+
+    assert finished() == finished()
+    assert finished(forgotten) != finished()
+
+
+needs_sigkill = pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no SIGKILL")
+
+
+@needs_sigkill
+def test_trainings_that_are_killed_end_with_the_same_bits(tmp_path):
+    kills, trainings = stress.kill_trainings(8, tmp_path)
+    assert kills >= 8
+    assert trainings >= 1
+
+
+@needs_sigkill
+def test_a_kill_while_saving_leaves_a_whole_file(tmp_path):
+    assert 0 <= stress.kill_saves(30, tmp_path) <= 30
+
+
+SMALL = ["--train-size", "500", "--epochs", "25", "--batch-size", "50", "--seed", "1"]
+
+# With a clock on which a second passes at each look, every epoch is saved; it takes real time, to be killed in.
+SAVING_OFTEN = """
+import itertools, pathlib, sys, time
+sys.path.insert(0, str(pathlib.Path(sys.argv.pop(1)).parent))
+import mnist_softmax
+seconds, sleep = itertools.count(), time.sleep
+mnist_softmax.time.perf_counter = lambda: sleep(0.01) or next(seconds)
+sys.exit(mnist_softmax.main())
+"""
+
+
+def flagship(folder, *options):
+    """Start mnist_softmax.py with few images."""
+    command = [sys.executable, "-c", SAVING_OFTEN, mnist_softmax.__file__, *SMALL, "--output", folder, *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=stress.ENVIRONMENT, text=True)
+
+
+def ended(process):
+    text, errors = process.communicate(timeout=120)
+    return process.returncode, text, errors
+
+
+def weights(path):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    extra = nn.load(path, model)
+    return stress.exactly(model.state_dict()), extra
+
+
+@needs_sigkill
+def test_the_flagship_resumes_after_a_kill(tmp_path):
+    whole, other = tmp_path / "whole", tmp_path / "killed"
+    status, text, errors = ended(flagship(whole, "--resume"))  # there is nothing to go on with: it starts
+    assert (status, errors) == (0, "")
+
+    process = flagship(other)
+    checkpoint = other / "checkpoint.safetensors"
+    deadline = time.monotonic() + 60
+    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    assert not (other / "model.safetensors").exists()
+    epochs_done = len(weights(checkpoint)[1]["history"])
+    assert 1 <= epochs_done < 25
+
+    status, rest, errors = ended(flagship(other, "--resume"))
+    assert (status, errors) == (0, "")
+    assert rest.splitlines()[0].split()[:2] == ["epoch", str(epochs_done + 1)]
+    assert weights(other / "model.safetensors") == weights(whole / "model.safetensors")
+
+    def without_times(text):
+        return [line.rpartition("  ")[0] for line in text.splitlines() if line.startswith("epoch")]
+
+    assert without_times(rest) == without_times(text)[epochs_done:]
+    curves = [
+        [row[:3] for row in weights(folder / "checkpoint.safetensors")[1]["history"]] for folder in (whole, other)
+    ]
+    assert curves[0] == curves[1]
+    assert len(curves[0]) == 25
+
+
+def run_flagship(monkeypatch, folder, *options):
+    arguments = ["--train-size", "200", "--epochs", "2", "--output", str(folder), *options]
+    monkeypatch.setattr(sys, "argv", ["mnist_softmax.py", *arguments])
+    monkeypatch.setattr(mnist_softmax, "write_results", lambda *args: None)
+    return mnist_softmax.main()
+
+
+def test_the_flagship_resumes_with_the_same_settings_only(monkeypatch, tmp_path):
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    assert run_flagship(monkeypatch, tmp_path) == 0
+    content = checkpoint.read_bytes()
+    monkeypatch.setattr(mnist_softmax, "evaluate", lambda *args: 1 / 0)
+    assert run_flagship(monkeypatch, tmp_path, "--resume") == 0  # nothing is left to do
+    monkeypatch.undo()
+    message = run_flagship(monkeypatch, tmp_path, "--resume", "--lr", "0.1", "--scale", "center")
+    assert message == (
+        f"--resume: {checkpoint} was saved with lr 0.4, scale unit: give the same, or leave out --resume"
+    )
+    assert checkpoint.read_bytes() == content
+    assert run_flagship(monkeypatch, tmp_path, "--lr", "0.1") == 0  # without --resume it starts anew
+    assert weights(checkpoint)[1]["settings"]["lr"] == 0.1
+
+
+def test_the_flagship_refuses_a_damaged_checkpoint(monkeypatch, tmp_path):
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    assert run_flagship(monkeypatch, tmp_path) == 0
+    checkpoint.write_bytes(stress.flipped(checkpoint.read_bytes(), 8 * 20_000))
+    assert run_flagship(monkeypatch, tmp_path, "--resume").startswith(f"--resume: {checkpoint}: the file is damaged")
+
+
+def test_a_run_that_starts_anew_leaves_no_older_checkpoint(monkeypatch, tmp_path):
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    assert run_flagship(monkeypatch, tmp_path) == 0
+    monkeypatch.setattr(mnist_softmax, "train", lambda *args, **options: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run_flagship(monkeypatch, tmp_path)
+    assert not checkpoint.exists()
+
+
+def test_the_flagship_saves_at_most_once_a_second_and_at_the_end(monkeypatch, tmp_path):
+    saved = []
+    monkeypatch.setattr(mnist_softmax.nn, "save", lambda path, *args, history, **extra: saved.append(len(history)))
+    clock = iter(np.arange(0, 1000, 0.1))  # a tenth of a second between any two looks
+    monkeypatch.setattr(mnist_softmax.time, "perf_counter", lambda: next(clock))
+    assert run_flagship(monkeypatch, tmp_path, "--epochs", "12") == 0
+    assert saved == [4, 8, 12]
