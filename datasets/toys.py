@@ -139,7 +139,7 @@ def curve(N: int = 100, seed: int = 0, noise: float = 0.1) -> Curve:
     return Curve(x.astype(np.float32), y.astype(np.float32))
 
 
-def _begin(N: int, seed: int, noise: Any, classes: int) -> tuple[np.random.Generator, Array]:
+def _begin(N: int, seed: int, noise: Any, classes: int) -> tuple["np.random.Generator", Array]:
     """Return, once the arguments are checked, what a set is drawn with, and its labels 0, 1, ..., 0, 1, ..."""
     check_integer("N", N, smallest=1)
     check_integer("seed", seed, smallest=0)
@@ -150,7 +150,7 @@ def _begin(N: int, seed: int, noise: Any, classes: int) -> tuple[np.random.Gener
     return np.random.default_rng(seed), np.arange(N) % classes
 
 
-def _circle(angle: Array, radius: Any, random: np.random.Generator, noise: float) -> Array:
+def _circle(angle: Array, radius: Any, random: "np.random.Generator", noise: float) -> Array:
     """Return points at these angles and radii around 0, each moved a little."""
     points = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
     return (points + noise * random.standard_normal(points.shape)).astype(np.float32)

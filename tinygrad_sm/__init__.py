@@ -7,6 +7,9 @@
 array([2., 4.], dtype=float32)
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from tinygrad_sm.backend import is_available, manual_seed
 from tinygrad_sm.creation import arange, eye, full, ones, ones_like, rand, randn, zeros, zeros_like
 from tinygrad_sm.errors import CheckpointError, DatasetError, DeviceError, GradcheckError, GradientError
@@ -85,7 +88,16 @@ from tinygrad_sm.primitive import primitive, zero
 from tinygrad_sm.tensor import Tensor
 from tinygrad_sm.transforms import grad, hessian, hvp, jacobian, jvp, vjp
 
-from tinygrad_sm import datasets, nn  # isort: skip  the last: these are built on what stands above
+if TYPE_CHECKING:
+    from tinygrad_sm import datasets, nn
+
+
+def __getattr__(name: str) -> Any:
+    """Import `nn` and `datasets` when they are first used: who computes with Tensors alone does not wait for them."""
+    if name in ("datasets", "nn"):
+        return importlib.import_module(f"tinygrad_sm.{name}")
+    raise AttributeError(f"module 'tinygrad_sm' has no attribute {name!r}")
+
 
 __version__ = "0.1.0"
 
