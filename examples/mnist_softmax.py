@@ -107,7 +107,7 @@ def load_checkpoint(path, model, optimizer, settings):
     differences = [f"{name} {then.get(name)}" for name, now in settings.items() if then.get(name) != now]
     if differences:
         raise tg.CheckpointError(
-            f"{path} was saved with {', '.join(differences)}: give the same, or leave out --resume"
+            f"{path} was saved with {', '.join(differences)}: give the same, or begin anew in another --output"
         )
     return [Epoch(*row) for row in extra["history"]]
 

@@ -12,6 +12,7 @@ flipped bit. A save that is killed or fails leaves the old file as it was.
 import contextlib
 import copy
 import ctypes
+import errno
 import hashlib
 import json
 import os
@@ -263,6 +264,8 @@ def _checksum(tensors: dict[str, np.ndarray[Any, Any]], text: str) -> str:
 
 def _replace(path: Path, content: bytes) -> None:
     """Put a file with the content in the place of what is at the path, in one step that survives a loss of power."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "expected a file to write to, and this is none", str(path))
     partial = path.with_name(path.name + ".partial")  # one name: what a kill leaves behind, the next save overwrites
     try:
         with open(partial, "wb") as file:

@@ -184,7 +184,7 @@ class ModuleList(Module):
     def __getitem__(self, i: int | slice) -> Any:
         if not isinstance(i, slice):
             return list(self)[i]
-        part = type(self)()
+        part = type(self).__new__(type(self))  # not a call: a subclass makes its own Modules then
         vars(part).update((str(k), module) for k, module in enumerate(list(self)[i]))  # leaves their parameters' names
         return part
 

@@ -17,6 +17,7 @@ and Martins, 2019). For all of them a number −∞ is masked: its p is 0. Where
 """
 
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 from tinygrad_sm.backend import Array, array_module, random_generator
@@ -32,7 +33,7 @@ def softmax(x: Any, dim: int = -1, temperature: float = 1.0) -> Any:
     >>> softmax([1.0, 1.5, 2.0], temperature=0.25).round(4)
     array([0.0159, 0.1173, 0.8668], dtype=float32)
     """
-    if temperature == 1:
+    if isinstance(temperature, Real) and temperature == 1:  # not a Tensor: it may be learned
         return _softmax_ops.softmax(x, dim)
     _check_temperature("softmax: expected a temperature", temperature)
     return as_precise_as(x, _softmax_ops.softmax(shifted(x, dim) / temperature, dim))

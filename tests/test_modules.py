@@ -335,3 +335,16 @@ def test_errors_change_nothing(action, error, message):
     assert (GOOD.tolist(), GOOD.grad.tolist()) == ([1.0], [8.0])
     for name, value in MODEL.state_dict().items():
         np.testing.assert_array_equal(value, before[name])
+
+
+def test_a_slice_of_a_subclass_has_the_modules_of_the_slice_alone():
+    class Body(nn.Sequential):
+        def __init__(self, width):
+            super().__init__(*[nn.Linear(width, width) for _ in range(3)])
+
+    body = Body(2)
+    part = body[1:]
+    assert type(part) is Body
+    assert list(part) == list(body)[1:]
+    assert part(np.ones((1, 2), np.float32)).shape == (1, 2)
+    assert len(body[0:0]) == 0

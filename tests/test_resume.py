@@ -166,7 +166,7 @@ def test_the_flagship_resumes_with_the_same_settings_only(monkeypatch, tmp_path)
     monkeypatch.undo()
     message = run_flagship(monkeypatch, tmp_path, "--resume", "--lr", "0.1", "--scale", "center")
     assert message == (
-        f"--resume: {checkpoint} was saved with lr 0.4, scale unit: give the same, or leave out --resume"
+        f"--resume: {checkpoint} was saved with lr 0.4, scale unit: give the same, or begin anew in another --output"
     )
     assert checkpoint.read_bytes() == content
     assert run_flagship(monkeypatch, tmp_path, "--lr", "0.1") == 0  # without --resume it starts anew
@@ -196,3 +196,13 @@ def test_the_flagship_saves_at_most_once_a_second_and_at_the_end(monkeypatch, tm
     monkeypatch.setattr(mnist_softmax.time, "perf_counter", lambda: next(clock))
     assert run_flagship(monkeypatch, tmp_path, "--epochs", "12") == 0
     assert saved == [4, 8, 12]
+
+
+def test_only_files_are_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "folder"):
+        with pytest.raises(OSError, match="expected a file to write to, and this is none"):
+            nn.save(tmp_path / name, nn.Linear(2, 2))
+    assert (tmp_path / "pipe").is_fifo()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "pipe"]

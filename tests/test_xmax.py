@@ -298,3 +298,11 @@ def test_temperatures_are_positive(temperature):
 def test_axes_that_are_not_there(f):
     with pytest.raises(np.exceptions.AxisError):
         f(np.zeros((2, 3)), dim=2)
+
+
+def test_a_temperature_that_is_learned_has_a_gradient_at_1_too():
+    tau = Tensor(1.0, requires_grad=True)
+    z = np.array([1.0, 2.0, 4.0], np.float32)
+    functional.softmax(z, temperature=tau)[0].backward()
+    p = functional.softmax(z)
+    np.testing.assert_allclose(tau.grad, -p[0] * (z[0] - (p * z).sum()), rtol=1e-5)
