@@ -27,7 +27,7 @@ from tinygrad_sm.primitive import as_operand
 from tinygrad_sm.tape import plain
 
 
-def softmax(x: Any, dim: int = -1, temperature: float = 1.0) -> Any:
+def softmax(x: Any, dim: int = -1, temperature: Any = 1.0) -> Any:
     """Return exp(x/T) / Σ exp(x/T) along the axis `dim`; the temperature T → 0 gives argmax, T → ∞ the mean.
 
     >>> softmax([1.0, 1.5, 2.0], temperature=0.25).round(4)
@@ -60,7 +60,7 @@ def entmax15(x: Any, dim: int = -1) -> Any:
     return as_precise_as(x, root * root)
 
 
-def gumbel_softmax(logits: Any, tau: float = 1.0, hard: bool = False, dim: int = -1) -> Any:
+def gumbel_softmax(logits: Any, tau: Any = 1.0, hard: bool = False, dim: int = -1) -> Any:
     """Return softmax((logits + G)/τ) with G drawn from the Gumbel distribution, by `tg.manual_seed`.
 
     The place of its largest number is a draw from softmax(logits). With `hard`, the result is 1 there and 0 elsewhere,
@@ -169,6 +169,6 @@ def _support(z: Any, dim: int, threshold: Callable[[Array, Array, Array], Array]
     return support, xp.maximum(support.sum(axis=dim, keepdims=True), 1).astype(data.dtype)
 
 
-def _check_temperature(what: str, temperature: float) -> None:
+def _check_temperature(what: str, temperature: Any) -> None:
     if not temperature > 0:
         raise ValueError(f"{what} greater than 0, got {temperature}: argmax is the limit at 0")
