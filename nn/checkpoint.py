@@ -134,12 +134,7 @@ def _read(path: str | os.PathLike[str]) -> _Contents:
     try:
         tensors = from_bytes(content)  # it compares all sizes with that of the file before it makes any array
         metadata = _header(content).get("__metadata__", {})
-    except (
-        SafetensorError,
-        KeyError,
-        OverflowError,
-        ValueError,
-    ) as error:  # KeyError: a dtype that NumPy does not have
+    except (SafetensorError, KeyError, OverflowError, ValueError) as error:  # KeyError: NumPy has no such dtype
         raise CheckpointError(f"{os.fspath(path)}: expected a safetensors file, but {error}") from error
     if not {"tinygrad_sm", "sha256"} & metadata.keys():
         return _Contents(tensors, {})

@@ -28,7 +28,7 @@ from tinygrad_sm.ops.elementwise import softplus, where
 from tinygrad_sm.ops.linalg import linear
 from tinygrad_sm.ops.softmax import one_hot
 from tinygrad_sm.primitive import as_operand
-from tinygrad_sm.tape import Traced, plain
+from tinygrad_sm.tape import Traced, broadcasts, plain
 
 __all__ = [
     "accuracy",
@@ -283,10 +283,7 @@ def _constant(
     if isinstance(value, Traced) and value.needs_grad:
         raise TypeError(f"{loss} has no gradient with respect to {name}: pass {name}.detach()")
     value = as_array(plain(value))
-    stretches = len(value.shape) <= len(shape) and all(
-        n in (1, m) for n, m in zip(reversed(value.shape), reversed(shape), strict=False)
-    )
-    if not (value.shape == shape or (may_broadcast and stretches)):
+    if not (value.shape == shape or (may_broadcast and broadcasts(value.shape, shape))):
         expected = f"{shape}, or one that broadcasts to it" if may_broadcast else f"{shape}, a number for each class"
         raise ValueError(f"{loss}: expected {name} of shape {expected}; got {described(value)}")
     return value.astype(dtype)

@@ -200,7 +200,7 @@ def _fitted(part: Any, data: Array, out_shape: tuple[int, ...]) -> Any:
     """Return a rule's result in the operand's shape and dtype: summed where it was broadcast, cast where promoted."""
     shape = getattr(part, "shape", None)
     if shape != data.shape:
-        if shape is None or shape != out_shape or not _broadcasts(data.shape, out_shape):
+        if shape is None or shape != out_shape or not broadcasts(data.shape, out_shape):
             raise ValueError(
                 f"expected a gradient of the operand's shape {data.shape}, or of the output's shape {out_shape} where "
                 f"the operand was broadcast to it; got {type(part).__name__ if shape is None else f'shape {shape}'}"
@@ -209,7 +209,7 @@ def _fitted(part: Any, data: Array, out_shape: tuple[int, ...]) -> Any:
     return part.astype(data.dtype)
 
 
-def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+def broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
     return len(shape) <= len(to) and all(n in (1, m) for n, m in zip(reversed(shape), reversed(to), strict=False))
 
 
