@@ -99,6 +99,11 @@ def owned_copy(array: Array) -> Array:
     return np.array(array)
 
 
+def is_writable(array: Array) -> bool:
+    """Whether the elements can be changed in place."""
+    return bool(array.flags.writeable)
+
+
 def to_numpy(array: Array) -> np.ndarray[Any, Any]:
     """Return the array on the host, without a copy where it stands there already."""
     return np.asarray(array)
