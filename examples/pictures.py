@@ -1,18 +1,39 @@
-"""Pictures of what was learned: arrays in, a PNG file out.
+"""Pictures of data, of models and of what was learned: arrays in, a PNG file out, its folder made if there is none.
 
     curves("curves.png", {"loss": {"training": [0.9, 0.5], "test": [0.8, 0.6]}}, title="Softmax regression on MNIST")
 
 The figures are made as objects, without pyplot, so that no screen is needed and none of them stays open. The
-colour-blind can tell the colours apart, and no two curves differ by their colour alone.
+colour-blind can tell the colours apart, and nothing differs by its colour alone.
 """
 
 import itertools
+import pathlib
+import sys
+import textwrap
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-STYLES = (("#0072B2", "o-"), ("#D55E00", "s--"), ("#009E73", "^:"), ("#CC79A7", "D-."))  # colours of Okabe and Ito
+try:
+    from matplotlib.colors import to_rgb
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Circle, FancyBboxPatch
+    from matplotlib.ticker import MaxNLocator
+except ModuleNotFoundError as error:
+    sys.exit(f'{error.name} is missing: install what the examples need with  pip install "tinygrad_sm[examples]"')
+
+STYLES = (  # colours of Okabe and Ito
+    ("#0072B2", "o-"),
+    ("#D55E00", "s--"),
+    ("#009E73", "^:"),
+    ("#CC79A7", "D-."),
+    ("#56B4E9", "v-"),
+    ("#E69F00", "P--"),
+    ("#000000", "X:"),
+)
+NAMED = {"blue": STYLES[0], "red": STYLES[1], "green": STYLES[2]}  # what bears the name of a colour looks like it
+POSITIVE, NEGATIVE = "#0072B2", "#D55E00"
+DOTS = "⋮"
+POINTS = " (points)"
 DPI = 120
 
 
@@ -21,20 +42,199 @@ def curves(path, panels, title, xlabel="epoch"):
 
     panels : what stands at each vertical axis, with the curves of that panel by name: {"loss": {"training": [...]}}
     """
-    names = dict.fromkeys(name for series in panels.values() for name in series)
-    styles = dict(zip(names, itertools.cycle(STYLES)))  # a name looks the same in all panels
-    figure = Figure(figsize=(5 * len(panels), 3.8), layout="constrained")
-    figure.suptitle(title)
-    for axes, (ylabel, series) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-        for name, values in series.items():
-            color, style = styles[name]
-            epochs, every = range(1, len(values) + 1), -(-len(values) // 20)
-            axes.plot(epochs, values, style, color=color, markersize=4, markevery=every, linewidth=1.2, label=name)
-        axes.set(xlabel=xlabel, ylabel=ylabel)
+    numbered = {
+        ylabel: {name: (range(1, len(values) + 1), values) for name, values in series.items()}
+        for ylabel, series in panels.items()
+    }
+    figure = _lines(numbered, title, xlabel)
+    for axes in figure.axes:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    _save(figure, path)
+
+
+def lines(path, panels, title, xlabel):
+    """Draw one panel for each quantity, with its curves over any horizontal axis.
+
+    panels : {what stands at the vertical axis: {name: (xs, ys)}}. A name that ends in " (points)" is drawn as dots.
+    """
+    _save(_lines(panels, title, xlabel), path)
+
+
+def _lines(panels, title, xlabel):
+    names = [name for series in panels.values() for name in series]
+    styles = _styles(sorted(names, key=lambda name: name.endswith(POINTS)))  # lines first: they get the plain styles
+    figure, grid = _figure(len(panels), title, width=5, height=3.8)
+    for axes, (ylabel, series) in zip(grid, panels.items(), strict=True):
+        for name, (xs, ys) in series.items():
+            color, style = styles[name]
+            if name.endswith(POINTS):
+                label = name.removesuffix(POINTS)
+                axes.plot(xs, ys, style[0], color=color, markersize=3, alpha=0.6, label=label)
+            else:
+                every = -(-len(ys) // 20)
+                axes.plot(xs, ys, style, color=color, markersize=4, markevery=every, linewidth=1.2, label=name)
+        axes.set(xlabel=xlabel, ylabel=ylabel)
         axes.grid(alpha=0.3)
         axes.legend()
-    figure.savefig(path, dpi=DPI)
+    return figure
+
+
+def bars(path, panels, title, xlabel):
+    """Draw one panel for each thing to explain, with a horizontal bar for each of its names, negative ones orange.
+
+    panels : {panel title: {name: value}}; the first name is at the top.
+    """
+    longest = max(map(len, panels.values()))
+    figure, grid = _figure(len(panels), title, width=5, height=1.3 + 0.32 * longest)
+    for axes, (heading, values) in zip(grid, panels.items(), strict=True):
+        places = range(len(values))
+        numbers = list(values.values())
+        shown = axes.barh(places, numbers, color=[POSITIVE if number >= 0 else NEGATIVE for number in numbers])
+        axes.bar_label(shown, [f"{number:.3g}".replace("-", "−") for number in numbers], padding=3, fontsize=9)
+        axes.set_yticks(places, list(values))
+        axes.invert_yaxis()
+        axes.axvline(0, color="black", linewidth=0.8)
+        axes.margins(x=0.18)
+        axes.set(title=heading, xlabel=xlabel)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+    _save(figure, path)
+
+
+def decision_regions(path, panels, title, xlabel="x1", ylabel="x2"):
+    """Shade the plane by the most likely class, the stronger the surer, with the boundaries and the points.
+
+    panels : {panel title: (predict, points, labels, classes)}. `predict` maps points, float32 of shape (M, 2), to
+        probabilities of shape (M, C), or (M,) or (M, 1) if of two classes they are those of the second. The points have
+        shape (N, 2), their labels are 0..C−1, and the classes are C names.
+    """
+    styles = _styles(name for *_, classes in panels.values() for name in classes)
+    figure, grid = _figure(len(panels), title, width=4.3, height=4)
+    handles = {}
+    for axes, (heading, (predict, points, labels, classes)) in zip(grid, panels.items(), strict=True):
+        low, high = points.min(axis=0), points.max(axis=0)
+        low, high = low - 0.15 * (high - low), high + 0.15 * (high - low)
+        x, y = np.meshgrid(np.linspace(low[0], high[0], 240), np.linspace(low[1], high[1], 240))
+        places = np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32)
+        p = np.asarray(predict(places), np.float64).reshape(len(places), -1)
+        if p.shape[1] == 1:
+            p = np.hstack([1 - p, p])
+        colors = np.array([to_rgb(styles[name][0]) for name in classes])
+        surest, C = p.max(axis=1), len(classes)
+        strength = 0.12 + 0.33 * (surest - 1 / C) / (1 - 1 / C)
+        shade = 1 - strength[:, np.newaxis] * (1 - colors[p.argmax(axis=1)])
+        edges = (low[0], high[0], low[1], high[1])
+        axes.imshow(shade.reshape(*x.shape, 3).clip(0, 1), origin="lower", extent=edges, aspect="auto")
+        for c, name in enumerate(classes):
+            lead = p[:, c] - np.delete(p, c, axis=1).max(axis=1)
+            if lead.min() < 0 < lead.max():
+                axes.contour(x, y, lead.reshape(x.shape), levels=[0], colors="black", linewidths=1.1)
+            (color, style), mine = styles[name], labels == c
+            options = {"color": color, "markeredgecolor": "white", "markeredgewidth": 0.4, "markersize": 5}
+            [handles[name]] = axes.plot(*points[mine].T, style[0], **options, label=name)
+        axes.set(title=heading, xlabel=xlabel, ylabel=ylabel, xlim=edges[:2], ylim=edges[2:])
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=6)
+    _save(figure, path)
+
+
+def simplex(path, panels, title, corners, label=None):
+    """Draw distributions over three classes as points of a triangle: the nearer to a corner, the likelier its class.
+
+    Where several coincide, one larger point stands for them, in the colour of their mean value.
+
+    panels : {panel title: (probabilities of shape (N, 3), values of shape (N,) that give the points their colours)}
+    corners : the names of the three classes, at the left, at the right and at the top.
+    label : what the values are; with it the colours are explained by a bar.
+    """
+    triangle = np.array([[0, 0], [1, 0], [0.5, np.sqrt(0.75)]])
+    values = [np.asarray(of_panel) for _, of_panel in panels.values()]
+    scale = {"vmin": min(map(np.min, values)), "vmax": max(map(np.max, values)), "cmap": "viridis"}
+    figure, grid = _figure(len(panels), title, width=3.4, height=3.4, columns=4)
+    for axes, (heading, (probabilities, of_panel)) in zip(grid, panels.items(), strict=True):
+        axes.plot(*triangle[[0, 1, 2, 0]].T, color="0.4", linewidth=1, zorder=1)
+        _, one, spot_of, counts = np.unique(
+            probabilities.round(3), return_index=True, return_inverse=True, return_counts=True, axis=0
+        )
+        mean, places = np.bincount(spot_of.ravel(), of_panel) / counts, probabilities[one] @ triangle
+        shown = axes.scatter(*places.T, c=mean, s=14 * np.sqrt(counts), linewidths=0, zorder=2, **scale)
+        for corner, name, side in zip(triangle, corners, ("top", "top", "bottom"), strict=True):
+            axes.annotate(
+                name, corner, (0, 9 if side == "bottom" else -9), textcoords="offset points", ha="center", va=side
+            )
+        axes.set(title=heading, xlim=(-0.12, 1.12), ylim=(-0.12, 0.99), aspect="equal")
+        axes.set_axis_off()
+    if label:
+        figure.colorbar(shown, ax=list(grid), label=label, shrink=0.8)
+    _save(figure, path)
+
+
+def network(path, layers, title, softmax=True):
+    """Draw a network from left to right: a circle for each node, a line for each weight between two layers.
+
+    layers : the names of the nodes of each layer, from the inputs to the outputs. The name "⋮" stands for nodes that
+        are left out.
+    softmax : the last layer holds the probabilities of as many net inputs in the layer before. Between the two stands
+        the softmax, ONE box that all net inputs enter together. The arrows into the box and out of it are not weights.
+    """
+    if softmax and (len(layers) < 3 or len(layers[-1]) != len(layers[-2])):
+        sizes = [len(layer) for layer in layers]
+        raise ValueError(
+            f"network: expected inputs, ..., net inputs and as many probabilities, got layers of {sizes} nodes: add "
+            "the probabilities as the last layer, or say softmax=False"
+        )
+    gap, radius, tallest = 2.2, 0.36, max(map(len, layers))
+    width = gap * (len(layers) - 1) + 1.2
+    figure = Figure(figsize=(max(1.1 * width, 5), 1.1 * tallest + 0.7), layout="constrained")
+    _set_title(figure, title)
+    axes = figure.subplots()
+    places = [[(gap * i, (len(layer) - 1) / 2 - j) for j in range(len(layer))] for i, layer in enumerate(layers)]
+    weighted = len(layers) - 2 if softmax else len(layers) - 1
+    for i in range(weighted):
+        for (start, a), (end, b) in itertools.product(
+            zip(places[i], layers[i], strict=True), zip(places[i + 1], layers[i + 1], strict=True)
+        ):
+            if DOTS not in (a, b):
+                axes.plot(*zip(start, end, strict=True), color="0.55", linewidth=0.9, zorder=1)
+    if softmax:
+        joined = [y for name, (_, y) in zip(layers[-1], places[-1], strict=True) if name != DOTS]
+        _draw_softmax(axes, joined, start=places[-2][0][0] + radius, end=places[-1][0][0] - radius)
+    colors = ["#F0F0F0", *["#FFFFFF"] * (len(layers) - 2), "#CDE7DE"]
+    for layer, spots, color in zip(layers, places, colors, strict=True):
+        for name, spot in zip(layer, spots, strict=True):
+            if name != DOTS:
+                axes.add_patch(Circle(spot, radius, facecolor=color, edgecolor="black", linewidth=1.1, zorder=3))
+            size = 18 if name == DOTS else 12 if len(name) < 5 else 8
+            axes.text(*spot, name, ha="center", va="center", fontsize=size, zorder=4)
+    axes.set(xlim=(-0.6, width - 0.6), ylim=(-tallest / 2, tallest / 2), aspect="equal")
+    axes.set_axis_off()
+    _save(figure, path)
+
+
+def _draw_softmax(axes, ys, start, end):
+    """Draw the softmax as one box, with arrows into it and out of it at the heights ys, from the highest down."""
+    middle, half = (start + end) / 2, 0.26
+    bottom, top = ys[-1] - 0.4, ys[0] + 0.4
+    box = FancyBboxPatch((middle - half, bottom), 2 * half, top - bottom, "round,pad=0,rounding_size=0.1", zorder=3)
+    box.set(facecolor="#FBE3D6", edgecolor="#D55E00", linewidth=1.4)
+    axes.add_patch(box)
+    axes.text(middle, (bottom + top) / 2, "softmax", rotation=90, ha="center", va="center", fontsize=12, zorder=4)
+    arrow = {"arrowstyle": "-|>", "color": "#D55E00", "linewidth": 0.9}
+    for y in ys:
+        axes.annotate("", (middle - half, y), (start, y), arrowprops=arrow)
+        axes.annotate("", (end, y), (middle + half, y), arrowprops=arrow)
+
+
+def image_grid(path, images, captions, title, columns=6, diverging=False, ink=True):
+    """Draw images in rows, each under its caption, all on the same scale.
+
+    images : shape (K, H, W), grey: large numbers are black, as ink, or white with ink=False. If diverging, they are red
+        where positive, white at 0 and blue where negative.
+    """
+    if diverging:
+        _draw_diverging(path, images, captions, title, columns, label=None)
+        return
+    scale = {"vmin": np.min(images), "vmax": np.max(images), "cmap": "gray_r" if ink else "gray"}
+    _save(_image_grid(images, captions, title, columns, **scale)[0], path)
 
 
 def weight_images(path, weights, classes, title, columns=5):
@@ -42,12 +242,7 @@ def weight_images(path, weights, classes, title, columns=5):
 
     weights : shape (C, H, W).
     """
-    # The scale goes equally far to both sides, so that white is 0, and leaves it to the arrows at its ends to stand for
-    # the largest few weights: they would make all others pale.
-    end = np.quantile(np.abs(weights), 0.995, method="higher")
-    figure, shown = _image_grid(weights, classes, title, columns, cmap="RdBu_r", vmin=-end, vmax=end)
-    figure.colorbar(shown, ax=figure.axes, label="weight", shrink=0.9, extend="both")
-    figure.savefig(path, dpi=DPI)
+    _draw_diverging(path, weights, classes, title, columns, label="weight")
 
 
 def confusion_matrix(path, labels, predicted, classes, title):
@@ -67,7 +262,7 @@ def confusion_matrix(path, labels, predicted, classes, title):
     axes.set(title=title, xlabel="predicted class", ylabel="true class")
     axes.set_xticks(range(C), classes, rotation=45 if _are_long(classes) else 0)
     axes.set_yticks(range(C), classes)
-    figure.savefig(path, dpi=DPI)
+    _save(figure, path)
 
 
 def confident_mistakes(path, images, labels, probabilities, classes, title, rows=4, columns=6):
@@ -83,21 +278,60 @@ def confident_mistakes(path, images, labels, probabilities, classes, title, rows
         f"true {classes[labels[i]]}{comma}said {classes[predicted[i]]}, {100 * confidence[i]:.1f} %" for i in worst
     ]
     figure, _ = _image_grid(images[worst], captions, title if len(worst) else f"{title}: none", columns, cmap="gray_r")
-    figure.savefig(path, dpi=DPI)
+    _save(figure, path)
+
+
+def _draw_diverging(path, images, captions, title, columns, label):
+    # The scale goes equally far to both sides, so that white is 0, and leaves it to the arrows at its ends to stand for
+    # the largest few weights: they would make all others pale.
+    end = np.quantile(np.abs(images), 0.995, method="higher") or 1.0
+    figure, shown = _image_grid(images, captions, title, columns, cmap="RdBu_r", vmin=-end, vmax=end)
+    figure.colorbar(shown, ax=figure.axes, label=label, shrink=0.9, extend="both")
+    _save(figure, path)
 
 
 def _image_grid(images, captions, title, columns, **options):
     """Return a figure of images in rows, each under its caption, and the last image, which has the scale of all."""
     rows = -(-len(images) // columns)
     figure = Figure(figsize=(1.85 * columns, 2.05 * rows + 0.5), layout="constrained")
-    figure.suptitle(title)
+    _set_title(figure, title)
     shown = None
     for place, (image, caption) in enumerate(zip(images, captions, strict=True), start=1):
         axes = figure.add_subplot(rows, columns, place)
         axes.set_title(caption, fontsize=9 if len(caption) > 10 else 12)
-        axes.set_axis_off()
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_color("0.7")  # a white image has an edge too
         shown = axes.imshow(image, **options)
     return figure, shown
+
+
+def _figure(count, title, width, height, columns=3):
+    """Return a figure with so many panels in rows, each of this width and height in inches, and their axes."""
+    rows = -(-count // columns)
+    columns = -(-count // rows)  # 4 panels stand better in two rows of 2 than of 3 and 1
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    _set_title(figure, title)
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid[count:]:
+        axes.remove()
+    return figure, grid[:count]
+
+
+def _set_title(figure, title):
+    """Write the title of the whole figure, in as many lines as its width asks for."""
+    figure.suptitle(textwrap.fill(title, int(9 * figure.get_figwidth())))
+
+
+def _styles(names):
+    """Return the colour and the style of each name: a name looks the same in all panels."""
+    names = list(dict.fromkeys(names))
+    free = itertools.cycle([style for style in STYLES if style not in [NAMED.get(name) for name in names]])
+    return {name: NAMED.get(name) or next(free) for name in names}
+
+
+def _save(figure, path):
+    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=DPI)
 
 
 def _are_long(names):

@@ -1,0 +1,241 @@
+"""The pictures show what they are given: points at their places, classes in their colours, one line for each weight."""
+
+import subprocess
+import sys
+
+import matplotlib.figure
+import numpy as np
+import pictures
+import pytest
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.patches import Circle, FancyBboxPatch
+
+ORANGE, BLUE, GREEN = "#D55E00", "#0072B2", "#009E73"
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """Return the list of the figures that were saved."""
+    saved = []
+
+    class Figure(matplotlib.figure.Figure):
+        def savefig(self, *args, **options):
+            super().savefig(*args, **options)
+            saved.append(self)
+
+    monkeypatch.setattr(pictures, "Figure", Figure)
+    return saved
+
+
+def linear(points):
+    """Return probabilities of three classes: the first where x1 > 0, else the second, never the third."""
+    p = 1 / (1 + np.exp(-3 * points[:, 0]))
+    return np.stack([0.99 * p, 0.99 * (1 - p), np.full(len(p), 0.01)], axis=1)
+
+
+POINTS = np.array([[1.0, -1.0], [-1.0, 1.0], [1.0, 1.0], [-1.0, -1.0]])
+LABELS = np.array([0, 1, 0, 1])
+
+
+def test_folders_are_made_and_files_are_pngs(figures, tmp_path):
+    path = tmp_path / "new" / "folder" / "lines.png"
+    pictures.lines(path, {"y": {"a": ([0, 1], [1, 2])}}, "Lines", "x")
+    assert path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    assert len(figures) == 1
+
+
+def test_lines_and_points_are_those_given(figures, tmp_path):
+    panels = {
+        "y": {"data (points)": ([3.0, 1.0], [4.0, 5.0]), "fit": ([0.0, 9.0], [1.0, 2.0])},
+        "z": {"fit": ([0], [7])},
+    }
+    pictures.lines(tmp_path / "lines.png", panels, "Lines", "time")
+    first, second = figures[0].axes
+    assert [(axes.get_xlabel(), axes.get_ylabel()) for axes in (first, second)] == [("time", "y"), ("time", "z")]
+    data, fit = first.get_lines()
+    assert (data.get_label(), list(data.get_xdata()), list(data.get_ydata())) == ("data", [3, 1], [4, 5])
+    assert (fit.get_label(), list(fit.get_xdata()), list(fit.get_ydata())) == ("fit", [0, 9], [1, 2])
+    assert (data.get_linestyle(), fit.get_linestyle()) == ("None", "-")
+    assert fit.get_color() == second.get_lines()[0].get_color() != data.get_color()
+
+
+@pytest.mark.parametrize(("count", "shape"), [(1, (1, 1)), (3, (1, 3)), (4, (2, 2)), (5, (2, 3)), (7, (3, 3))])
+def test_panels_stand_in_rows_of_at_most_three(figures, tmp_path, count, shape):
+    pictures.bars(tmp_path / "bars.png", {str(i): {"a": i} for i in range(count)}, "Many", "x")
+    axes = figures[0].axes
+    assert [panel.get_title() for panel in axes] == [str(i) for i in range(count)]
+    assert axes[0].get_gridspec().get_geometry() == shape
+
+
+def test_no_two_names_look_the_same():
+    styles = pictures._styles(["a", "red", "b", "blue", "c", "d", "e"])
+    assert len(set(styles.values())) == len({color for color, _ in styles.values()}) == 7
+    assert len({style[0] for _, style in styles.values()}) == 7  # the markers differ too
+    assert (styles["red"][0], styles["blue"][0]) == (ORANGE, BLUE)
+    assert pictures._styles(["green", "red"])["green"][0] == GREEN
+
+
+def test_a_long_title_is_written_in_lines_that_fit(figures, tmp_path):
+    pictures.bars(tmp_path / "bars.png", {"": {"a": 1}}, "word " * 30, "x")
+    [figure] = figures
+    title = figure._suptitle
+    assert title.get_text().replace("\n", " ") == ("word " * 30).strip()
+    box = title.get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.get_figwidth() * figure.dpi
+
+
+def test_bars_go_to_their_values_from_the_top(figures, tmp_path):
+    pictures.bars(tmp_path / "bars.png", {"logit": {"first": 2.5, "second": -1.0}}, "Bars", "part")
+    [axes] = figures[0].axes
+    first, second = axes.patches
+    assert (first.get_width(), second.get_width()) == (2.5, -1.0)
+    assert to_hex(first.get_facecolor()) != to_hex(second.get_facecolor())
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["first", "second"]
+    assert axes.transData.transform((0, first.get_y()))[1] > axes.transData.transform((0, second.get_y()))[1]
+    assert {text.get_text() for text in axes.texts} == {"2.5", "−1"}
+
+
+def test_regions_have_the_colour_of_the_most_likely_class(figures, tmp_path):
+    given = []
+
+    def predict(points):
+        given.append(points)
+        return linear(points)
+
+    panels = {"A": (predict, POINTS, LABELS, ("red", "green", "blue"))}
+    pictures.decision_regions(tmp_path / "regions.png", panels, "Regions", ylabel="height")
+    [axes] = figures[0].axes
+    assert (axes.get_title(), axes.get_xlabel(), axes.get_ylabel()) == ("A", "x1", "height")
+    [image] = axes.get_images()
+    left, right, bottom, top = image.get_extent()
+    assert left < -1 < 1 < right
+    assert bottom < -1 < 1 < top
+    assert given[0].dtype == np.float32
+    colors = image.get_array()
+    strong, weak = 1 - colors[:, -1], 1 - colors[:, 130]  # far from the boundary at x1 = 0, and beside it
+    assert np.allclose(strong / strong.max(), 1 - np.array(to_rgb(ORANGE)), atol=0.02)
+    assert (strong.max(axis=1) > weak.max(axis=1) + 0.05).all()
+    green = 1 - colors[:, 0]
+    assert np.allclose(green / green.max(), 1 - np.array(to_rgb(GREEN)), atol=0.02)
+
+    boundaries = np.concatenate([path.vertices for c in axes.collections for path in c.get_paths()])
+    assert np.abs(boundaries[:, 0]).max() < 0.02
+    assert np.ptp(boundaries[:, 1]) > 2
+    assert [text.get_text() for text in figures[0].legends[0].get_texts()] == ["red", "green", "blue"]
+    for line, places in zip(axes.get_lines(), (POINTS[::2], POINTS[1::2], POINTS[:0]), strict=True):
+        np.testing.assert_array_equal(line.get_xydata(), places)
+    assert [to_hex(line.get_color()).upper() for line in axes.get_lines()] == [ORANGE, GREEN, BLUE]
+
+
+def test_a_single_probability_is_that_of_the_second_class(figures, tmp_path):
+    def second(points):
+        return linear(points)[:, 1] / 0.99
+
+    for name, predict in (("flat", second), ("column", lambda points: second(points)[:, np.newaxis])):
+        pictures.decision_regions(tmp_path / f"{name}.png", {"": (predict, POINTS, LABELS, ("red", "green"))}, "")
+    for figure in figures:
+        colors = figure.axes[0].get_images()[0].get_array()
+        assert colors[0, -1].argmax() == 0  # on the right the first class, red, is the likelier
+        assert colors[0, 0].argmax() == 1
+
+
+def test_where_one_class_is_everywhere_there_is_no_boundary(figures, tmp_path):
+    panels = {"": (lambda points: np.full(len(points), 0.2), POINTS, LABELS, ("a", "b"))}
+    pictures.decision_regions(tmp_path / "regions.png", panels, "")
+    assert len(figures[0].axes[0].collections) == 0
+
+
+def test_the_corners_of_a_simplex_are_certain(figures, tmp_path):
+    p = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1 / 3, 1 / 3, 1 / 3], [0, 0, 1], [0, 0, 1], [0, 0, 1.0]])
+    values = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 5.0, 5.0])
+    panels = {"one": (p, values), "two": (p, values - 10)}
+    pictures.simplex(tmp_path / "simplex.png", panels, "Simplex", ("cat", "dog", "hen"), label="value")
+    first, second, bar = figures[0].axes
+    assert bar.get_ylabel() == "value"
+    places = {text.get_text(): text.xy for text in first.texts}
+    [dots], [others] = first.collections, second.collections
+    drawn = {tuple(np.round(spot, 3)): i for i, spot in enumerate(dots.get_offsets())}
+    assert len(drawn) == 4
+    of_cat, of_hen = (drawn[tuple(np.round(places[name], 3))] for name in ("cat", "hen"))
+    assert places["cat"][0] < places["hen"][0] < places["dog"][0]
+    assert (0.5, round(np.sqrt(0.75) / 3, 3)) in drawn
+    assert dots.get_array()[of_hen] == (3 + 5 + 5 + 5) / 4
+    assert dots.get_sizes()[of_hen] == 2 * dots.get_sizes()[of_cat]  # four points
+    assert dots.get_clim() == others.get_clim() == (-9, 5)
+
+
+def network_parts(figure):
+    [axes] = figure.axes
+    circles = [patch for patch in axes.patches if isinstance(patch, Circle)]
+    boxes = [patch for patch in axes.patches if isinstance(patch, FancyBboxPatch)]
+    arrows = [text for text in axes.texts if getattr(text, "arrow_patch", None)]
+    return axes, circles, boxes, arrows
+
+
+def test_a_network_has_a_line_for_each_weight_and_one_softmax(figures, tmp_path):
+    layers = [["x₁", "x₂", "x₃", "x₄"], ["o₁", "o₂", "o₃"], ["ŷ₁", "ŷ₂", "ŷ₃"]]
+    pictures.network(tmp_path / "network.png", layers, "Softmax regression")
+    axes, circles, [box], arrows = network_parts(figures[0])
+    places = {text.get_text(): text.get_position() for text in axes.texts if text not in arrows}
+    ends = {tuple(map(tuple, line.get_xydata())) for line in axes.get_lines()}
+    assert ends == {(places[x], places[o]) for x in layers[0] for o in layers[1]}
+    assert len(circles) == 4 + 3 + 3
+    assert len(arrows) == 3 + 3  # into the box, and out of it
+    heights = [places[o][1] for o in layers[1]]
+    assert box.get_y() < min(heights) < max(heights) < box.get_y() + box.get_height()
+    assert places["o₁"][0] < box.get_x() < box.get_x() + box.get_width() < places["ŷ₁"][0]
+    assert places["x₁"][1] > places["x₄"][1]
+    assert places["softmax"] == (box.get_x() + box.get_width() / 2, box.get_y() + box.get_height() / 2)
+
+
+def test_nodes_that_are_left_out_have_no_lines(figures, tmp_path):
+    pictures.network(tmp_path / "a.png", [["x₁", "⋮", "x₉"], ["z₁", "⋮", "z₅"], ["a₁", "⋮", "a₅"]], "Many")
+    axes, circles, boxes, arrows = network_parts(figures[0])
+    assert (len(axes.get_lines()), len(circles), len(boxes), len(arrows)) == (4, 6, 1, 4)
+    pictures.network(tmp_path / "b.png", [["x₁", "x₂"], ["q₁", "q₂", "q₃"], ["ŷ"]], "Regression", softmax=False)
+    axes, circles, boxes, arrows = network_parts(figures[1])
+    assert (len(axes.get_lines()), len(circles), len(boxes), len(arrows)) == (6 + 3, 6, 0, 0)
+
+
+@pytest.mark.parametrize("layers", [[["x"], ["z₁", "z₂"]], [["x"], ["z₁", "z₂"], ["a"]]])
+def test_a_softmax_needs_a_probability_for_each_net_input(layers, tmp_path):
+    with pytest.raises(
+        ValueError, match=r"got layers of \[1, 2.*\] nodes: add the probabilities as the last layer, or"
+    ):
+        pictures.network(tmp_path / "network.png", layers, "A network")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("ink", "largest"), [(True, 0.0), (False, 1.0)])
+def test_grey_images_share_one_scale(figures, tmp_path, ink, largest):
+    images = np.array([[[0.0, 1.0]], [[2.0, 4.0]], [[3.0, 1.0]]])
+    pictures.image_grid(tmp_path / "grid.png", images, ["a", "b", "c"], "Images", columns=2, ink=ink)
+    panels = figures[0].axes
+    assert [panel.get_title() for panel in panels] == ["a", "b", "c"]
+    for panel, image in zip(panels, images, strict=True):
+        [shown] = panel.get_images()
+        np.testing.assert_array_equal(shown.get_array(), image)
+        assert shown.get_clim() == (0, 4)
+        assert shown.to_rgba(np.array([4.0]))[0, 0] == largest
+
+
+@pytest.mark.parametrize(("images", "end"), [(np.array([[[0.0, -2.0]], [[1.0, 0.5]]]), 2), (np.zeros((2, 1, 2)), 1)])
+def test_diverging_images_are_white_at_0(figures, tmp_path, images, end):
+    pictures.image_grid(tmp_path / "grid.png", images, ["a", "b"], "Images", diverging=True)
+    [shown] = figures[0].axes[0].get_images()
+    assert shown.get_clim() == (-end, end)
+    blue, white, red = shown.to_rgba(np.array([-end, 0.0, end]))
+    assert white[:3].min() > 0.95
+    assert blue[2] > blue[0]
+    assert red[0] > red[2]
+
+
+def test_without_matplotlib_it_says_how_to_get_it():
+    program = "import sys; sys.modules['matplotlib'] = None; sys.path.insert(0, sys.argv[1]); import pictures"
+    folder = pictures.__file__.rpartition("pictures")[0]
+    done = subprocess.run([sys.executable, "-c", program, folder], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith(
+        'is missing: install what the examples need with  pip install "tinygrad_sm[examples]"\n'
+    )
