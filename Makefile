@@ -1,17 +1,24 @@
-# make mnist   trains softmax regression on MNIST and draws what it learned; ARGS="--epochs 3" passes options on
-# make test    runs the tests
-# make stress  kills, flips bits and mutates files, in full; the tests do a sample of it
-# make lint    checks style, types and the floors of the house
+# make mnist     trains softmax regression on MNIST and draws what it learned; ARGS="--epochs 3" passes options on
+# make examples  runs all examples that draw, and puts their pictures into runs/
+# make test      runs the tests
+# make stress    kills, flips bits and mutates files, in full; the tests do a sample of it
+# make lint      checks style, types and the floors of the house
 # The virtual environment .venv makes itself, and is renewed when pyproject.toml changes.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: mnist test stress lint bench
+EXAMPLES := $(filter-out %/pictures.py %/micro.py %/choose_defaults.py,$(sort $(wildcard examples/*.py)))
+
+.PHONY: mnist examples test stress lint bench
 
 mnist: $(VENV)/test
 	$(BIN)/python examples/mnist_softmax.py $(ARGS)
+
+# The status 3 says that data have to be downloaded, and could not be.
+examples: $(VENV)/test
+	for example in $(EXAMPLES); do echo "== $$example"; $(BIN)/python $$example || [ $$? -eq 3 ] || exit 1; done
 
 test: $(VENV)/test
 	$(BIN)/python -m pytest $(ARGS)
