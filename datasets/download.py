@@ -25,11 +25,9 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 from urllib.parse import urljoin
 
-import numpy as np
-
 from tinygrad_sm.backend import Array
 from tinygrad_sm.datasets.idx import Fault, as_fault, check_labelled, read_open_idx
-from tinygrad_sm.datasets.images import SCALES, LabelledImages, scaled_images
+from tinygrad_sm.datasets.images import SCALES, LabelledImages, labelled_images
 from tinygrad_sm.datasets.options import check_choice
 from tinygrad_sm.errors import DatasetError
 
@@ -99,7 +97,7 @@ def idx_images(
     except Fault as fault:
         raise DatasetError(f"{folder / labels.name}: {fault}: name files that belong together") from fault
     mean, std = statistics or (0.0, 1.0)
-    return LabelledImages(scaled_images(pixels, scale, mean, std), indices.astype(np.int64), tuple(classes))
+    return labelled_images(pixels, indices, classes, scale, mean, std)
 
 
 def fetch_idx(file: IdxFile, dimensions: int, folder: Path, mirrors: Sequence[str]) -> Array:

@@ -17,14 +17,12 @@ class LabelledImages(NamedTuple):
     classes: tuple[str, ...]
 
 
-def scaled_images(pixels: Array, scale: str | None, mean: float, std: float) -> Array:
-    """Return the pixels 0 to 255, uint8 of shape (N, H, W), as images of shape (N, 1, H, W) that the caller owns.
+def labelled_images(
+    pixels: Array, labels: Array, classes: tuple[str, ...], scale: str | None, mean: float, std: float
+) -> LabelledImages:
+    """Return pixels 0 to 255, uint8 of shape (N, H, W), on a scale, with the labels: arrays that the caller owns.
 
-    scale : what becomes of a pixel p, in float32 (None keeps uint8)
-        "unit"      p / 255                     0 to 1
-        "center"    p / 255 - 0.5               -0.5 to 0.5
-        "standard"  (p / 255 - mean) / std      mean 0 and standard deviation 1 over the set that has these two
-        None        p                           as stored
+    The docstring of `mnist` says what the scales are; mean and std are those of the training set, for "standard".
     """
     images: Array = pixels[:, np.newaxis].astype(np.uint8 if scale is None else np.float32)
     if scale is not None:
@@ -34,4 +32,4 @@ def scaled_images(pixels: Array, scale: str | None, mean: float, std: float) -> 
     elif scale == "standard":
         images -= mean
         images /= std
-    return images
+    return LabelledImages(images, labels.astype(np.int64), tuple(classes))

@@ -8,8 +8,8 @@
 Whatever is wrong with a data set shows when the loader is made, not in the middle of an epoch. What a run needs to go
 on where it was interrupted is three numbers, for the order is a function of seed and epoch:
 
-    state = loader.state_dict()                 # {"epoch": 3, "position": 120, "seed": 0}
-    loader.load_state_dict(state)               # the next iteration begins with the 121st batch of epoch 3
+    state = loader.state_dict()                 # {"epoch": 3, "position": 120, "seed": 0, ...}
+    loader.load_state_dict(state)               # epoch 3 goes on with its 121st batch
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,12 +24,11 @@ from tinygrad_sm.errors import CheckpointError
 
 
 class Iteration:
-    """One pass over an epoch: the number of the epoch, how many of its batches have been given, whether it is begun."""
+    """One pass over an epoch: the number of the epoch, and how many of its batches have been given, 0 at its end."""
 
-    def __init__(self, epoch: int, position: int, begun: bool) -> None:
+    def __init__(self, epoch: int, position: int) -> None:
         self.epoch = epoch
         self.position = position
-        self.begun = begun
 
 
 class DataLoader:
@@ -73,12 +72,16 @@ class DataLoader:
         _check_lengths(self.x, self.y)
         if hasattr(dataset, "classes"):
             _check_classes(self.y, len(dataset.classes))
+        if drop_last and len(self.x) < batch_size:
+            raise ValueError(
+                f"drop_last leaves no batch of batch_size {batch_size} for {len(self.x)} examples: make it smaller"
+            )
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.seed = seed
         self.drop_last = drop_last
         self.epoch = 0
-        self._latest = Iteration(epoch=0, position=0, begun=False)
+        self._latest = self._restored = Iteration(epoch=0, position=0)
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
@@ -87,8 +90,8 @@ class DataLoader:
 
     def __iter__(self) -> Iterator[tuple[Array, Array]]:
         """Begin an epoch; its order is settled here, so that several iterators can be under way at once."""
-        restored = not self._latest.begun and self._latest.epoch == self.epoch
-        self._latest = Iteration(self.epoch, self._latest.position if restored else 0, begun=True)
+        start = self._restored.position if self._restored.epoch == self.epoch else 0
+        self._latest = Iteration(self.epoch, start)
         order = np.arange(len(self.x))
         if self.shuffle:
             order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.x))
@@ -100,39 +103,66 @@ class DataLoader:
             rows = order[start : start + self.batch_size]
             iteration.position += 1
             yield self.x.take(rows, axis=0), self.y.take(rows, axis=0)
+        iteration.position = 0  # what is finished leaves nothing to go on with
+        if self._restored.epoch == iteration.epoch:
+            self._restored.position = 0
         if self.epoch == iteration.epoch:  # it is not if another iteration has finished this epoch
             self.epoch += 1
 
     def state_dict(self) -> dict[str, int]:
-        """Return where the iteration that was begun last has arrived, as {"epoch", "position", "seed"}.
+        """Return where the iteration that was begun last has arrived, and for which data and options that holds.
 
-        position : the number of batches of the epoch that have been given, 0 when none has or the epoch is finished
+        epoch : how many epochs are finished
+        position : the number of batches of the next one that have been given, 0 when none has
+        seed : what the order is drawn by
+        batch_size, shuffle, drop_last : as the loader was made; examples : N, their number
         """
         position = self._latest.position if self._latest.epoch == self.epoch else 0
-        return {"epoch": int(self.epoch), "position": position, "seed": int(self.seed)}
+        return {"epoch": int(self.epoch), "position": position, "seed": int(self.seed), **self._settings()}
+
+    def _settings(self) -> dict[str, int]:
+        """Return what a position depends on."""
+        return {
+            "batch_size": int(self.batch_size),
+            "shuffle": bool(self.shuffle),
+            "drop_last": bool(self.drop_last),
+            "examples": len(self.x),
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where a loader was that had the same data, batch_size, shuffle and drop_last.
+        """Go on where a loader was that had as many examples, and the same batch_size, shuffle and drop_last.
 
-        The next iteration gives the batches of the epoch that were still to come: none, if only its end was. Later
-        ones give whole epochs again. Raises CheckpointError, and changes nothing, unless the state fits this loader.
+        Until the epoch of the state is finished, each iteration of it begins at the position of the state, and gives
+        the batches that were still to come: none, if only its end was. Other epochs are given whole. The seed becomes
+        that of the state. Raises CheckpointError with every difference, and changes nothing, unless the state fits.
         """
-        names = ("epoch", "position", "seed")
-        if not isinstance(state, Mapping) or set(state) != set(names):
-            raise CheckpointError(f"the state of a DataLoader must have {', '.join(names)}, got {described(state)}")
-        try:
-            for name in names:
-                check_integer(name, state[name], smallest=0)
-        except (TypeError, ValueError) as error:
-            raise CheckpointError(f"the state of a DataLoader does not fit: {error}") from error
-        epoch, position, seed = (int(state[name]) for name in names)
-        if position > len(self):
-            raise CheckpointError(
-                f"the state of a DataLoader does not fit: position {position}, but an epoch has {len(self)} batches: "
-                "make the loader with the data, batch_size and drop_last that it had"
-            )
-        self.seed, self.epoch = seed, epoch
-        self._latest = Iteration(epoch, position, begun=False)
+        faults = _faults(state, self._settings(), batches=len(self))
+        if faults:
+            raise CheckpointError("the state does not fit the DataLoader:\n  " + "\n  ".join(faults))
+        self.seed, self.epoch = int(state["seed"]), int(state["epoch"])
+        self._latest = self._restored = Iteration(self.epoch, int(state["position"]))
+
+
+def _faults(state: Any, settings: Mapping[str, int], batches: int) -> list[str]:
+    """Return in what a state differs from those of a loader with the settings and so many batches in an epoch."""
+    if not isinstance(state, Mapping):
+        return [f"expected a dict, got {described(state)}"]
+    counts = ("epoch", "position", "seed")
+    names = (*counts, *settings)
+    faults = [f"{name}: missing" for name in names if name not in state]
+    faults += [f"{name}: unexpected" for name in state if name not in names]
+    for name in state:
+        value = state[name]
+        if name in counts:
+            try:
+                check_integer(name, value, smallest=0)
+            except (TypeError, ValueError) as error:
+                faults.append(str(error))
+        elif name in settings and not (isinstance(value, int) and value == settings[name]):
+            faults.append(f"{name}: expected {settings[name]}, got {described(value)}")
+    if not faults and state["position"] > batches:
+        faults.append(f"position must be at most {batches}, the batches of an epoch, got {state['position']}")
+    return faults
 
 
 def _check_classes(y: Array, classes: int) -> None:

@@ -9,10 +9,8 @@ MNIST-LICENSE.md names the authors and the licence of the data.
 
 from pathlib import Path
 
-import numpy as np
-
 from tinygrad_sm.datasets.idx import read_labelled_images
-from tinygrad_sm.datasets.images import SCALES, LabelledImages, scaled_images
+from tinygrad_sm.datasets.images import SCALES, LabelledImages, labelled_images
 from tinygrad_sm.datasets.options import check_choice
 
 FILES = {
@@ -64,5 +62,4 @@ def mnist(split: str = "train", scale: str | None = "unit") -> LabelledImages:
     folder = Path(__file__).parent
     (images_name, images_sha256), (labels_name, labels_sha256) = FILES[split]
     pixels, labels = read_labelled_images(folder / images_name, folder / labels_name, images_sha256, labels_sha256)
-    images = scaled_images(pixels, scale, TRAIN_MEAN, TRAIN_STD)
-    return LabelledImages(images, labels.astype(np.int64), tuple("0123456789"))
+    return labelled_images(pixels, labels, tuple("0123456789"), scale, TRAIN_MEAN, TRAIN_STD)

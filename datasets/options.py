@@ -15,6 +15,14 @@ def check_integer(name: str, value: Any, smallest: int) -> None:
         raise ValueError(f"{name} must be at least {smallest}, got {value}")
 
 
+def check_number(name: str, value: Any, smallest: float, largest: float) -> None:
+    """Raise TypeError unless the value is a real number, ValueError unless it is within the bounds."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(f"{name} must be a number, got {described(value)}")
+    if not smallest <= value <= largest:
+        raise ValueError(f"{name} must be from {smallest:g} to {largest:g}, got {described(value)}")
+
+
 def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
     """Raise ValueError unless the value is one of the choices."""
     if value not in choices:

@@ -26,6 +26,9 @@ except ModuleNotFoundError as error:
     sys.exit(f'{error.name} is missing: install what the examples need with  pip install "tinygrad_sm[examples]"')
 
 
+CHECKPOINT, MODEL = "checkpoint.safetensors", "model.safetensors"
+
+
 class Epoch(NamedTuple):
     """What is known after an epoch. The training loss is the mean over its batches, while the model was learning."""
 
@@ -48,12 +51,14 @@ def train(
     device="cpu",
     quiet=False,
     checkpoint=None,
+    resume=False,
     settings=None,
 ):
     """Train a new model, test it after each epoch, and return it with the list of Epochs.
 
-    With a `checkpoint`, the path of a file, the training goes on from what stands there, and saves itself there at the
-    end of epochs, at most once a second. What stands there must have been saved with the same `settings`.
+    With a `checkpoint`, the path of a file, the training saves itself there at the end of epochs, at most once a
+    second. To `resume` is to go on from what stands there, if anything does. It must have been saved with the same
+    `settings`: until a training first saves itself, what an older one saved stays in the file.
     """
     tg.manual_seed(seed)
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
@@ -62,7 +67,7 @@ def train(
     loader = DataLoader(training, batch_size, shuffle=True, seed=seed, device=device)
 
     history = []
-    if checkpoint and checkpoint.exists():
+    if resume and checkpoint.exists():
         history = load_checkpoint(checkpoint, model, optimizer, settings)
         loader.epoch = len(history)  # the order of an epoch depends on its number and the seed alone
     saved = time.perf_counter()
@@ -107,7 +112,8 @@ def load_checkpoint(path, model, optimizer, settings):
     differences = [f"{name} {then.get(name)}" for name, now in settings.items() if then.get(name) != now]
     if differences:
         raise tg.CheckpointError(
-            f"{path} was saved with {', '.join(differences)}: give the same, or begin anew in another --output"
+            f"{path} was saved with {', '.join(differences)}: give the same, or begin anew, without --resume or in "
+            "another --output"
         )
     return [Epoch(*row) for row in extra["history"]]
 
@@ -134,7 +140,7 @@ def write_results(folder, model, history, test, device):
     probabilities = nn.functional.softmax(logits, dim=1)
     images, labels, classes = test
 
-    nn.save(folder / "model.safetensors", model)
+    nn.save(folder / MODEL, model)
     title = "Softmax regression on MNIST"
     pictures.curves(folder / "curves.png", {"loss": losses, "accuracy in %": accuracies}, title)
     title = "Weights: ink on red speaks for the digit, ink on blue against it"
@@ -144,7 +150,7 @@ def write_results(folder, model, history, test, device):
     title = "The most confident mistakes on the test images"
     pictures.confident_mistakes(folder / "mistakes.png", images[:, 0], labels, probabilities, classes, title)
 
-    print(f"the model:              {folder / 'model.safetensors'}")
+    print(f"the model:              {folder / MODEL}")
     print(f"loss and accuracy:      {folder / 'curves.png'}")
     print(f"weights of each digit:  {folder / 'weights.png'}")
     print(f"confusion matrix:       {folder / 'confusion.png'}")
@@ -203,6 +209,9 @@ def parse_arguments():
         tempfile.TemporaryFile(dir=args.output).close()  # fail now, not when the training is done
     except OSError as error:
         parser.error(f"argument --output: cannot write there: {error}")
+    for path in (args.output / CHECKPOINT, args.output / MODEL):
+        if path.exists() and not path.is_file():
+            parser.error(f"argument --output: cannot write there: {path} is no file")
     return args
 
 
@@ -214,16 +223,14 @@ def main():
     training = training._replace(images=training.images[:n], labels=training.labels[:n])
     names = ("epochs", "batch_size", "lr", "momentum", "weight_decay", "seed")
     settings = {name: getattr(args, name) for name in names}
-    checkpoint = args.output / "checkpoint.safetensors"
-    if not args.resume:
-        checkpoint.unlink(missing_ok=True)  # else a later --resume could go on with a run from before this one
     try:
         model, history = train(
             training,
             test,
             **settings,
             device=args.device,
-            checkpoint=checkpoint,
+            checkpoint=args.output / CHECKPOINT,
+            resume=args.resume,
             settings={**settings, "scale": args.scale, "train_size": n},
         )
     except FloatingPointError as error:

@@ -10,24 +10,28 @@ flipped bit. A save that is killed or fails leaves the old file as it was.
 """
 
 import contextlib
-import copy
 import ctypes
 import errno
 import hashlib
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from tinygrad_sm.backend import ARRAY_TYPES, Array, described, owned_copy, random_generator, to_numpy
+from tinygrad_sm.backend import ARRAY_TYPES, Array, described, is_writable, owned_copy, random_generator, to_numpy
 from tinygrad_sm.errors import CheckpointError, warn_user
 from tinygrad_sm.nn.module import Module
+from tinygrad_sm.tensor import Tensor
 
 VERSION = 1
 """The version of the format; it rises when older versions of `load` could not read what `save` writes."""
+
+_DEEPEST = 100
+"""How many lists and dicts inside each other are saved: what is deeper contains itself, or is a mistake."""
 
 _DTYPES = {
     *("bool", "float16", "float32", "float64", "complex64"),
@@ -45,7 +49,8 @@ class Stateful(Protocol):
 def save(path: str | os.PathLike[str], model: Module, optimizer: Stateful | None = None, **extra: Any) -> None:
     """Write the state of the model, and of the optimizer if there is one, to a safetensors file.
 
-    extra : what else belongs to it, by name: None, bools, numbers, strings, arrays, and lists, tuples and dicts of them
+    extra : what else belongs to it, by name: None, bools, numbers, strings, arrays (they come back contiguous and in
+        the machine's byte order), and lists, tuples and dicts of them
 
     With an optimizer the file is a checkpoint, from which a training goes on exactly: it also holds the state of the
     random draws and the number of BLAS threads. Give what else the training depends on as extra, as
@@ -58,6 +63,7 @@ def save(path: str | os.PathLike[str], model: Module, optimizer: Stateful | None
     """
     from safetensors.numpy import save as to_bytes  # imported when first used: it is not needed to compute
 
+    _check_arguments("save", path, model, optimizer)
     arrays: dict[str, Array] = {}
     contents = {"version": VERSION, "extra": _packed(extra, "extra", arrays)}
     if optimizer is not None:
@@ -82,15 +88,10 @@ def load(path: str | os.PathLike[str], model: Module, optimizer: Stateful | None
     Raises CheckpointError, with every difference, if the file is not whole or does not fit; then nothing was changed.
     A file that is not there is a FileNotFoundError.
     """
+    _check_arguments("load", path, model, optimizer)
     where = os.fspath(path)
     contents = _read(path)
-    if optimizer is None:
-        refused = _refused(model, contents.model)
-    elif contents.optimizer is None:
-        refused = ["expected a checkpoint, but it was saved without optimizer"]
-    else:
-        refused = _refused_by_any(model, optimizer, contents)
-    if refused:
+    if refused := _refused_by_any(model, optimizer, contents):
         raise CheckpointError("\n".join([f"{where}:", *refused]))
     then, now = contents.blas_threads, blas_threads()
     if optimizer is not None and None not in (then, now) and then != now:
@@ -99,6 +100,16 @@ def load(path: str | os.PathLike[str], model: Module, optimizer: Stateful | None
             f"may differ; set OPENBLAS_NUM_THREADS={then} for equal ones"
         )
     return contents.extra
+
+
+def _check_arguments(caller: str, path: Any, model: Any, optimizer: Any) -> None:
+    if not isinstance(path, str | os.PathLike) or not isinstance(model, Module):
+        raise TypeError(
+            f"{caller}: expected the path of a file and a Module, {caller}(path, model), got {described(path)} and "
+            f"{described(model)}"
+        )
+    if not (optimizer is None or hasattr(optimizer, "load_state_dict")):
+        raise TypeError(f"{caller}: expected an optimizer or None after the model, got {described(optimizer)}")
 
 
 def blas_threads() -> int | None:
@@ -132,9 +143,12 @@ def _read(path: str | os.PathLike[str]) -> _Contents:
 
     content = Path(path).read_bytes()
     try:
-        tensors = from_bytes(content)  # it compares all sizes with that of the file before it makes any array
+        try:
+            tensors = from_bytes(content)  # it compares all sizes with that of the file before it makes any array
+        except KeyError as error:
+            raise ValueError(_without_counterpart(content, error.args[0])) from None
         metadata = _header(content).get("__metadata__", {})
-    except (SafetensorError, KeyError, OverflowError, ValueError) as error:  # KeyError: NumPy has no such dtype
+    except (SafetensorError, OverflowError, ValueError) as error:
         raise CheckpointError(f"{os.fspath(path)}: expected a safetensors file, but {error}") from error
     if not {"tinygrad_sm", "sha256"} & metadata.keys():
         return _Contents(tensors, {})
@@ -170,33 +184,73 @@ def _header(content: bytes) -> dict[str, Any]:
     return header
 
 
-def _refused(target: Module | Stateful, state: dict[str, Any]) -> list[str]:
-    """Give the state to what it belongs to; return why it was refused, or nothing."""
+def _without_counterpart(content: bytes, dtype: str) -> str:
+    """Return what to say of a file with tensors of a dtype that NumPy lacks, such as PyTorch's bfloat16."""
+    tensors = [(name, entry) for name, entry in _header(content).items() if name != "__metadata__"]
+    names = [name for name, entry in tensors if entry["dtype"] == dtype]
+    others = f" (and {len(names) - 1} others)" if len(names) > 1 else ""
+    return (
+        f"the tensor {names[0]!r}{others} has dtype {dtype}, which NumPy lacks: convert before you save, "
+        "as by PyTorch's .float()"
+    )
+
+
+def _refused(load_state_dict: Callable[[Any], Any], state: Any) -> list[str]:
+    """Give the state to what takes it; return why it was refused, or nothing."""
     try:
-        target.load_state_dict(state)
+        load_state_dict(state)
     except (TypeError, ValueError) as error:
         return [str(error)]
     return []
 
 
-def _refused_by_any(model: Module, optimizer: Stateful, contents: _Contents) -> list[str]:
+def _refused_by_any(model: Module, optimizer: Stateful | None, contents: _Contents) -> list[str]:
     """Set the model, the optimizer and the random draws, or none of them; return why they were refused, or nothing."""
-    generator = random_generator().bit_generator
+    refused = []
+    if type(model).load_state_dict is Module.load_state_dict:  # a user's own can only be tried, when all else fits
+        refused += _refused(model.check_state_dict, contents.model)
+    with contextlib.ExitStack() as undo:  # what stands in it is done unless all went well, also if something raises
+        if optimizer is not None and contents.optimizer is None:
+            refused += ["expected a checkpoint, but it was saved without optimizer"]
+        elif optimizer is not None:
+            refused += _refused(_try_random, contents.random)
+            undo.callback(optimizer.load_state_dict, optimizer.state_dict())
+            refused += _refused(optimizer.load_state_dict, contents.optimizer)
+        if not refused:
+            undo.callback(_restorer(model))
+            refused += _refused(model.load_state_dict, contents.model)
+        if not refused:
+            undo.pop_all()
+            if optimizer is not None:
+                random_generator().bit_generator.state = contents.random
+    return refused
+
+
+def _try_random(state: Any) -> None:
+    """Raise ValueError unless the random draws can go on from this state; they do not yet."""
     try:
-        type(generator)().state = contents.random  # a trial on another one
+        type(random_generator().bit_generator)().state = state
     except (KeyError, OverflowError, TypeError, ValueError) as error:
-        return [f"its state of the random draws cannot be used: {error}"]
-    before = optimizer.state_dict()
-    if refused := _refused(optimizer, contents.optimizer):
-        return _refused(copy.deepcopy(model), contents.model) + refused  # all that is wrong, at once
-    if refused := _refused(model, contents.model):
-        optimizer.load_state_dict(before)
-        return refused
-    generator.state = contents.random
-    return []
+        raise ValueError(f"its state of the random draws cannot be used: {error}") from error
 
 
-def _packed(value: Any, name: str, arrays: dict[str, Array]) -> Any:
+def _restorer(model: Module) -> Callable[[], None]:
+    """Return a function that gives the Modules of the model their present attributes, and the Tensors their arrays."""
+    attributes = [(module, dict(vars(module))) for module in model.modules()]
+    tensors = [value for _, values in attributes for value in values.values() if isinstance(value, Tensor)]
+    arrays = [(t, owned_copy(t.data)) for t in tensors if t.node is None and is_writable(t.data)]
+
+    def restore() -> None:
+        for module, values in attributes:
+            vars(module).clear()
+            vars(module).update(values)
+        for tensor, array in arrays:
+            tensor.assign(array)
+
+    return restore
+
+
+def _packed(value: Any, name: str, arrays: dict[str, Array], depth: int = 0) -> Any:
     """Return a value as JSON that `_unpacked` understands; the arrays in it go to `arrays`, under their paths.
 
     >>> arrays = {}
@@ -205,6 +259,8 @@ def _packed(value: Any, name: str, arrays: dict[str, Array]) -> Any:
     >>> arrays
     {"extra['losses'][1]": array([1., 1.])}
     """
+    if depth > _DEEPEST:
+        raise ValueError(f"save: {name[:40]}... is more than {_DEEPEST} levels deep: does it contain itself?")
     kind = type(value)
     if value is None or kind in (bool, int, float, str):
         return value
@@ -212,10 +268,10 @@ def _packed(value: Any, name: str, arrays: dict[str, Array]) -> Any:
         arrays[name] = value
         return {"array" if kind in ARRAY_TYPES else "scalar": name}
     if kind in (list, tuple):
-        items = [_packed(item, f"{name}[{i}]", arrays) for i, item in enumerate(value)]
+        items = [_packed(item, f"{name}[{i}]", arrays, depth + 1) for i, item in enumerate(value)]
         return items if kind is list else {"tuple": items}
     if kind is dict and all(type(key) in (str, int) for key in value):
-        return {"dict": [[key, _packed(item, f"{name}[{key!r}]", arrays)] for key, item in value.items()]}
+        return {"dict": [[key, _packed(item, f"{name}[{key!r}]", arrays, depth + 1)] for key, item in value.items()]}
     raise TypeError(
         f"save: expected None, bools, numbers, strings, arrays, or lists, tuples and dicts (by strings or ints) of "
         f"them, got as {name} {described(value)}"

@@ -90,8 +90,12 @@ def cross_entropy(
         )
     logits, target = as_operand(logits), as_operand(target)
     is_default = weight is None and reduction == "mean" and label_smoothing == 0
-    if is_default and logits.ndim == 2 and ignore_index not in plain(target):
-        return _softmax_ops.cross_entropy(logits, target)
+    if is_default and logits.ndim == 2 and not (ignore_index in range(logits.shape[1]) and _has(target, ignore_index)):
+        try:
+            return _softmax_ops.cross_entropy(logits, target)
+        except IndexError:  # a label out of range, as −100 is: to look for it in every batch would cost more
+            if not _has(target, ignore_index):
+                raise
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: expected label_smoothing between 0 and 1, got {label_smoothing}")
     return _log_loss("cross_entropy", logits, target, weight, ignore_index, reduction, label_smoothing)
@@ -107,10 +111,14 @@ def nll_loss(
     """
     log_probabilities, labels = as_operand(log_probabilities), as_operand(plain(labels))
     is_default = weight is None and reduction == "mean" and log_probabilities.ndim == 2
-    if is_default and ignore_index not in labels:
+    if is_default and not _has(labels, ignore_index):
         check_targets("nll_loss", log_probabilities, labels, probabilities_fit=False)
         return -log_probabilities[array_module(labels).arange(len(labels)), labels].mean()
     return _log_loss("nll_loss", log_probabilities, labels, weight, ignore_index, reduction)
+
+
+def _has(labels: Any, ignore_index: int) -> bool:
+    return bool((plain(labels) == ignore_index).any())
 
 
 def _log_loss(
@@ -171,7 +179,7 @@ def _fenchel_young_loss(
     z, y, is_kept = _as_rows(loss, logits, target, ignore_index)
     z = shifted(z, 1)  # changes nothing, as the p and the y have sum 1, and loses no digits far from 0
     losses = (conjugate(z, 1) - times(y, z).sum(axis=1) - entropy(y)) * is_kept
-    return _reduced(losses.reshape(_without_classes(logits)), reduction, int(is_kept.sum()), logits)
+    return _reduced(losses.reshape(_without_classes(logits)), reduction, is_kept.sum(dtype=z.dtype), logits)
 
 
 def mse_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
@@ -245,16 +253,11 @@ def _as_rows(
         check_targets(loss, x, target)
         z = _matrix(wide(x))
         return z, _matrix(target), array_module(plain(z)).ones(len(z), bool)
-    labels = plain(target)
-    xp = array_module(labels)
-    is_kept = labels != ignore_index
-    if not is_kept.all():
-        labels = xp.where(is_kept, labels, 0)
+    is_kept = plain(target) != ignore_index
+    labels = plain(target) * is_kept  # of class 0 where they are ignored
     check_targets(loss, x, labels, probabilities_fit)
     z, is_kept = _matrix(wide(x)), is_kept.reshape(-1)
     y = one_hot(labels.reshape(-1), z.shape[1], z.dtype)
-    if is_kept.all():
-        return z, y, is_kept
     return where(is_kept[:, None], z, 0), y * is_kept[:, None], is_kept
 
 
@@ -294,5 +297,5 @@ def _reduced(losses: Any, reduction: str, divisor: Any, given: Any) -> Any:
     if reduction == "sum":
         losses = losses.sum()
     elif reduction == "mean":
-        losses = losses.sum() / (divisor or 1)
+        losses = losses.sum() / (divisor + (divisor == 0))
     return as_precise_as(given, losses)

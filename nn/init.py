@@ -15,13 +15,18 @@ recorded before are stale, as after `Tensor.assign`.
 import math
 from typing import Any
 
+import numpy as np
+
 from tinygrad_sm.backend import array_module, as_array, described, device_of, random_generator
+from tinygrad_sm.nn.arguments import real
 from tinygrad_sm.tensor import Tensor
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """Set every element to the value."""
     _check_tensor("constant_", tensor)
+    if math.isfinite(real("constant_", "val", val)):  # an infinity or NaN is meant to be there
+        _number("constant_", "val", val, tensor)
     return tensor.assign(array_module(tensor.data).full_like(tensor.data, val))
 
 
@@ -40,17 +45,17 @@ def ones_(tensor: Tensor) -> Tensor:
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
     """Draw every element from U(a, b): evenly between a and b."""
     _check_tensor("uniform_", tensor)
-    if not (a <= b and math.isfinite(a) and math.isfinite(b)):
-        raise ValueError(f"uniform_: expected finite bounds a ≤ b, got a={a}, b={b}")
-    return _assign_draws(tensor, random_generator().uniform(a, b, tensor.shape))
+    low, high = _number("uniform_", "a", a, tensor), _number("uniform_", "b", b, tensor)
+    if not 0 <= high - low < math.inf:
+        raise ValueError(f"uniform_: expected bounds a ≤ b with a finite b − a, got a={a}, b={b}")
+    return _assign_draws(tensor, random_generator().uniform(low, high, tensor.shape))
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Draw every element from N(mean, std²), the normal distribution."""
     _check_tensor("normal_", tensor)
-    if not (std >= 0 and math.isfinite(std) and math.isfinite(mean)):
-        raise ValueError(f"normal_: expected a finite mean and a finite std of at least 0, got mean={mean}, std={std}")
-    return _assign_draws(tensor, random_generator().normal(mean, std, tensor.shape))
+    center, deviation = _number("normal_", "mean", mean, tensor), _number("normal_", "std", std, tensor, smallest=0)
+    return _assign_draws(tensor, random_generator().normal(center, deviation, tensor.shape))
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
@@ -92,25 +97,33 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     It is √2 for relu, √(2 / (1 + param²)) for leaky_relu, `param` its slope below 0 (0.01), 5/3 for tanh, and 1 for
     linear and sigmoid.
     """
-    if nonlinearity == "leaky_relu":
-        return math.sqrt(2 / (1 + (0.01 if param is None else param) ** 2))
-    gains = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2)}
-    if nonlinearity not in gains:
-        known = ", ".join([*gains, "leaky_relu"])
-        raise ValueError(f"calculate_gain: expected a nonlinearity among {known}, got {nonlinearity!r}")
+    return _gain("calculate_gain", nonlinearity, 0.01 if param is None else real("calculate_gain", "param", param))
+
+
+def _gain(name: str, nonlinearity: str, slope: float) -> float:
+    gains = {
+        "linear": 1.0,
+        "sigmoid": 1.0,
+        "tanh": 5 / 3,
+        "relu": math.sqrt(2),
+        "leaky_relu": math.sqrt(2) / math.hypot(1, slope),
+    }
+    if nonlinearity not in list(gains):  # in a list also what has no hash can be looked for
+        raise ValueError(f"{name}: expected a nonlinearity among {', '.join(gains)}, got {nonlinearity!r}")
     return gains[nonlinearity]
 
 
 def _xavier_std(name: str, tensor: Tensor, gain: float) -> float:
     fan_in, fan_out = _fans(name, tensor)
-    return gain * math.sqrt(2 / (fan_in + fan_out))
+    return _number(name, "gain", gain, tensor, smallest=0) * math.sqrt(2 / (fan_in + fan_out))
 
 
 def _kaiming_std(name: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
-    fans = dict(zip(("fan_in", "fan_out"), _fans(name, tensor), strict=True))
-    if mode not in fans:
+    fan_in, fan_out = _fans(name, tensor)
+    if mode not in ("fan_in", "fan_out"):
         raise ValueError(f"{name}: expected mode 'fan_in' or 'fan_out', got {mode!r}")
-    return calculate_gain(nonlinearity, a) / math.sqrt(fans[mode])
+    gain = _gain(name, nonlinearity, _number(name, "a", a, tensor))
+    return gain / math.sqrt(fan_in if mode == "fan_in" else fan_out)
 
 
 def _fans(name: str, tensor: Tensor) -> tuple[int, int]:
@@ -125,6 +138,16 @@ def _fans(name: str, tensor: Tensor) -> tuple[int, int]:
 def _check_tensor(name: str, tensor: Any) -> None:
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{name}: expected a Tensor, such as layer.weight, got {described(tensor)}")
+
+
+def _number(name: str, option: str, value: Any, tensor: Tensor, smallest: float = -math.inf) -> float:
+    """Return the option of the function `name` as a float; ValueError unless it is finite in the tensor's dtype."""
+    number = real(name, option, value)
+    largest = float(np.finfo(tensor.dtype if tensor.dtype.kind == "f" else np.float64).max)
+    if not (smallest <= number and abs(number) <= largest):
+        at_least = "" if smallest == -math.inf else f" of at least {smallest}"
+        raise ValueError(f"{name}: expected {option} to be a finite {tensor.dtype}{at_least}, got {value}")
+    return number
 
 
 def _assign_draws(tensor: Tensor, draws: Any) -> Tensor:

@@ -13,6 +13,7 @@ import numpy as np
 from tinygrad_sm.backend import as_array, described, device_of, random_generator
 from tinygrad_sm.creation import Parameter
 from tinygrad_sm.nn import init
+from tinygrad_sm.nn.arguments import integer, real
 from tinygrad_sm.nn.module import Module, ModuleList
 from tinygrad_sm.ops import composed, elementwise
 from tinygrad_sm.ops.linalg import linear
@@ -33,11 +34,8 @@ class Linear(Module):
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True):
-        for name, value in (("in_features", in_features), ("out_features", out_features)):
-            if value < 1:
-                raise ValueError(f"Linear: expected {name} of at least 1, got {value}")
-        self.in_features = in_features
-        self.out_features = out_features
+        self.in_features = integer("Linear", "in_features", in_features, smallest=1)
+        self.out_features = integer("Linear", "out_features", out_features, smallest=1)
         bound = 1 / math.sqrt(in_features)
         # column by column is the layout in which the gradient comes and BLAS is quick
         self.weight = Parameter(np.empty((out_features, in_features), np.float32, order="F"))
@@ -144,9 +142,9 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5):
-        if not 0 <= p <= 1:
+        self.p = real("Dropout", "p", p)
+        if not 0 <= self.p <= 1:
             raise ValueError(f"Dropout: expected a probability p from 0 to 1, got {p}")
-        self.p = p
 
     def forward(self, x: Any) -> Any:
         """Return x with elements set to 0, or, in evaluation or where p is 0, x itself."""
@@ -168,7 +166,7 @@ class Softmax(Module):
     """exp(x) / Σ exp(x) along the axis `dim`. Do not put it before CrossEntropyLoss, which contains it."""
 
     def __init__(self, dim: int = -1):
-        self.dim = dim
+        self.dim = integer(type(self).__name__, "dim", dim)
 
     def forward(self, x: Any) -> Any:
         """Return tg.softmax(x, dim)."""

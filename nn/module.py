@@ -9,15 +9,19 @@
             return (self.weight * x).sum() + self.bias
 
 Nothing has to be registered: a Module's parameters are those of its attributes, and of its attributes' attributes, that
-are leaf Tensors and require a gradient; its buffers are its other leaf Tensors. It does not look into lists and dicts:
-where Modules come in a row, `ModuleList` holds them.
+are leaf Tensors and require a gradient; its buffers are the other leaf Tensors that its `__init__` set. Both make up
+its state. What `forward` keeps, as in `self.mask = mask`, is none of it, but a leaf that requires a gradient would be a
+parameter there too: keep its `.detach()`. A Module does not look into lists and dicts: where Modules come in a row,
+`ModuleList` holds them.
 """
 
+import inspect
+from abc import ABCMeta
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from tinygrad_sm.backend import as_array, described, owned_copy
-from tinygrad_sm.errors import CheckpointError
+from tinygrad_sm.backend import Array, as_array, described, is_writable, owned_copy
+from tinygrad_sm.nn.states import refuse_state
 from tinygrad_sm.tape import plain
 from tinygrad_sm.tensor import Tensor
 
@@ -33,29 +37,86 @@ def _is_leaf(value: Any) -> bool:
     return isinstance(value, Tensor) and value.node is None
 
 
-class Module:
-    """What all layers, losses and models are: a function of Tensors or arrays, `forward`, with parameters."""
+def _array_or_none(value: Any) -> Any:
+    try:
+        return as_array(plain(value))
+    except (TypeError, ValueError):  # text, objects, ragged lists
+        return None
+
+
+class _ModuleType(ABCMeta):
+    """The type of Module classes. It notes what is state when a construction ends: later Tensors are no buffers.
+
+    It is an ABCMeta, so that a Module may be an abstract class, but with the isinstance of all others: it is quicker.
+    """
+
+    __instancecheck__ = type.__instancecheck__
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        module = super().__call__(*args, **kwargs)
+        vars(module)["_state_names"] = frozenset(name for name, value in vars(module).items() if _is_leaf(value))
+        return module
+
+    @property
+    def __signature__(cls) -> inspect.Signature:  # what `help` shows, else that of __call__
+        if cls.__init__ is object.__init__:  # type: ignore[misc]
+            return inspect.Signature()
+        _, *parameters = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]
+        return inspect.Signature(parameters)
+
+
+class Module(metaclass=_ModuleType):
+    """What all layers, losses and models are: a function of Tensors or arrays, `forward`, with parameters.
+
+    Its parameters are leaf Tensors that require a gradient, whenever they were set; its buffers, leaf Tensors that
+    `__init__` set, and parameters that were frozen or replaced. A leaf Tensor or None may take the place of either.
+    Other attributes are no part of `state_dict`.
+
+    >>> class Running(Module):
+    ...     def __init__(self):
+    ...         self.mean = Tensor([0.0])
+    ...
+    ...     def forward(self, x):
+    ...         self.last = x
+    ...         self.mean = 0.5 * self.mean + 0.5 * x
+    ...         return self.mean
+    >>> running = Running()
+    >>> running(Tensor([4.0])).item()
+    2.0
+    >>> running.state_dict()
+    {'mean': array([2.], dtype=float32)}
+    """
 
     training = True
+    _state_names: frozenset[str] | None = None  # of attributes that are state, frozen or not; None until __init__ ends
 
     def __setattr__(self, name: str, value: Any) -> None:
-        old = vars(self).get(name)
-        if isinstance(old, Tensor) and old.requires_grad and not (value is None or _is_leaf(value)):
+        old: Any = vars(self).get(name)
+        if self._is_state(name, old) and not (value is None or _is_leaf(value)):
+            kind = "parameter" if old.requires_grad else "buffer"
+            hint = "; of a result, give the .detach()" if isinstance(value, Tensor) else ""
             raise TypeError(
-                f"{name} is a parameter: expected a leaf Tensor or None in its place, got {described(value)}"
+                f"{name} is a {kind}: expected a leaf Tensor or None in its place, got {described(value)}{hint}"
             )
         object.__setattr__(self, name, value)
-        if isinstance(value, Module | Tensor):
+        if isinstance(value, Module) or self._is_state(name, value):
+            if self._state_names is not None and isinstance(value, Tensor):
+                vars(self)["_state_names"] = self._state_names | {name}  # not in place: a copy may share it
             for path, tensor in self._named_tensors():
                 tensor.name = path  # so that messages can say which parameter they speak of
 
-    def forward(self, *inputs: Any) -> Any:
+    def _is_state(self, name: str, value: Any) -> bool:
+        """Whether an attribute of this name and value is a parameter or buffer."""
+        names = self._state_names
+        return _is_leaf(value) and (value.requires_grad or names is None or name in names)
+
+    def forward(self, *inputs: Any, **options: Any) -> Any:
         """Compute the result; each kind of Module says how."""
         raise TypeError(f"{type(self).__name__} has no forward: define forward(self, x) in its class")
 
-    def __call__(self, *inputs: Any) -> Any:
-        """Return self.forward(*inputs)."""
-        return self.forward(*inputs)
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """Return self.forward(*inputs, **options)."""
+        return self.forward(*inputs, **options)
 
     def _children(self) -> Iterator[tuple[str, "Module"]]:
         return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
@@ -72,14 +133,14 @@ class Module:
         return iter(seen.values())
 
     def _named_tensors(self, prefix: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, Tensor]]:
-        """Yield the leaf Tensors with their paths, in the order of definition; what is shared, by its first path."""
+        """Yield parameters and buffers with their paths, in the order of definition; what is shared, by its first."""
         seen = {id(self)} if seen is None else seen
         for name, value in vars(self).items():
-            if isinstance(value, Module | Tensor) and id(value) not in seen:
+            if id(value) not in seen and (isinstance(value, Module) or self._is_state(name, value)):
                 seen.add(id(value))
                 if isinstance(value, Module):
                     yield from value._named_tensors(f"{prefix}{name}.", seen)
-                elif value.node is None:
+                else:
                     yield prefix + name, value
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
@@ -112,27 +173,55 @@ class Module:
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> LoadedKeys:
         """Set parameters and buffers, in place, to the arrays of a state dict.
 
+        A Tensor that is shared may stand there by any of its paths, as PyTorch lists it, with equal values.
+
         Raises CheckpointError with every difference if a shape or dtype does not fit, or, where strict, if a path is
         missing or unexpected; the Module is then as it was.
         """
+        arrays, keys, differences = self._compare(state, strict)
+        refuse_state(type(self).__name__, differences)
+        for path, tensor in self._named_tensors():
+            if path in arrays:
+                tensor.assign(arrays[path])
+        return keys
+
+    def check_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
+        """Raise what `load_state_dict` would raise, and change nothing."""
+        refuse_state(type(self).__name__, self._compare(state, strict)[2])
+
+    def _compare(self, state: Mapping[str, Any], strict: bool) -> tuple[dict[str, Array], LoadedKeys, list[str]]:
+        """Return the arrays of a state dict by the paths of our own, the keys without partner, and all differences."""
+        if not isinstance(state, Mapping):
+            raise TypeError(f"{type(self).__name__}: expected as state a dict of arrays, got {described(state)}")
         own = dict(self._named_tensors())
-        new = {path: as_array(plain(value)) for path, value in state.items()}
-        keys = LoadedKeys([path for path in own if path not in new], [path for path in new if path not in own])
-        wrong = [
-            f"{path}: expected {own[path].dtype} {own[path].shape}, got {array.dtype} {array.shape}"
-            for path, array in new.items()
-            if path in own and (array.shape != own[path].shape or array.dtype != own[path].dtype)
-        ]
-        wrong += [f"{path}: read-only" for path in own if path in new and not own[path].data.flags.writeable]
+        paths = {id(tensor): path for path, tensor in own.items()}
+        arrays: dict[str, Array] = {}
+        wrong, unexpected, given = [], [], set()
+        for name, value in state.items():
+            path = name if name in own else paths.get(id(self._at(name)))
+            if path is None:
+                unexpected.append(name)
+                continue
+            given.add(path)
+            array = _array_or_none(value)
+            if array is None or (array.shape, array.dtype) != (own[path].shape, own[path].dtype):
+                got = described(value if array is None else array)
+                wrong.append(f"{name}: expected {described(own[path])}, got {got}")
+            elif (first := arrays.setdefault(path, array)) is not array and first.tobytes() != array.tobytes():
+                wrong.append(f"{name}: expected one value by all paths of this shared Tensor, got different ones")
+        keys = LoadedKeys([path for path in own if path not in given], unexpected)
+        wrong += [f"{path}: read-only" for path in own if path in given and not is_writable(own[path].data)]
         if strict:
             wrong += [f"{path}: missing" for path in keys.missing]
             wrong += [f"{path}: unexpected" for path in keys.unexpected]
-        if wrong:
-            raise CheckpointError(f"the state does not fit {type(self).__name__}:\n  " + "\n  ".join(wrong))
-        for path, array in new.items():
-            if path in own:
-                own[path].assign(array)
-        return keys
+        return arrays, keys, wrong
+
+    def _at(self, path: Any) -> Any:
+        """Return what stands at a path, also at one that is not the first of a shared Tensor, or None."""
+        value: Any = self
+        for name in str(path).split("."):
+            value = vars(value).get(name) if isinstance(value, Module) else None
+        return value
 
     def extra_repr(self) -> str:
         """Return what `repr` puts between the parentheses of a Module without children."""
@@ -152,7 +241,7 @@ class ModuleList(Module):
         for layer in self.layers:
             x = x + layer(x)
 
-    A slice is another list of the same Modules.
+    A slice is another list of the same Modules. Where Modules are put in or taken out, those behind get other names.
     """
 
     def __init__(self, modules: Iterable[Module] = ()):
@@ -171,6 +260,26 @@ class ModuleList(Module):
             setattr(self, str(i), module)
         return self
 
+    __iadd__ = extend
+
+    def insert(self, i: int, module: Module) -> None:
+        """Put a Module before the one in place i, or, as lists do, at the nearest end."""
+        self._check_module(module, i)
+        modules = list(self)
+        modules.insert(i, module)
+        self._renumber(modules)
+
+    def __delitem__(self, i: int | slice) -> None:
+        modules = list(self)
+        del modules[i]
+        self._renumber(modules)
+
+    def _renumber(self, modules: list[Module]) -> None:
+        for name, _ in list(self._children()):
+            delattr(self, name)
+        for i, module in enumerate(modules):
+            setattr(self, str(i), module)
+
     def _check_module(self, module: Any, i: int) -> None:
         if not isinstance(module, Module):
             raise TypeError(f"{type(self).__name__}: expected Modules, got {module!r} in place {i}")
@@ -179,13 +288,14 @@ class ModuleList(Module):
         return len(list(self._children()))
 
     def __iter__(self) -> Iterator[Module]:
-        return (module for _, module in self._children())
+        return iter([value for value in vars(self).values() if isinstance(value, Module)])
 
     def __getitem__(self, i: int | slice) -> Any:
         if not isinstance(i, slice):
             return list(self)[i]
         part = type(self).__new__(type(self))  # not a call: a subclass makes its own Modules then
         vars(part).update((str(k), module) for k, module in enumerate(list(self)[i]))  # leaves their parameters' names
+        vars(part)["_state_names"] = frozenset()
         return part
 
     def __setitem__(self, i: int, module: Module) -> None:

@@ -7,15 +7,15 @@
         optimizer.step()
 
 The formulas, the names of the options and their defaults are PyTorch's. In them θ is a parameter and g its gradient.
+What SGD remembers has the dtype of the parameter; so has what Adam does, but for half precision (see there).
 """
 
 import math
 from collections.abc import Iterable, Mapping
-from numbers import Real
 from typing import Any
 
 from tinygrad_sm.backend import Array, array_module
-from tinygrad_sm.nn.optimizer import Optimizer, Slot, numbers_at_least_0
+from tinygrad_sm.nn.optimizer import Optimizer, Slot, number_at_least_0, numbers_at_least_0
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer"]
 
@@ -62,7 +62,7 @@ class SGD(Optimizer):
 
     def _update(self, slot: Slot, data: Array, g: Array) -> None:
         options = slot.group
-        lr, momentum, weight_decay = float(options["lr"]), float(options["momentum"]), float(options["weight_decay"])
+        lr, momentum, weight_decay = options["lr"], options["momentum"], options["weight_decay"]
         xp, scratch = array_module(data), slot.scratch("change")
         if weight_decay:
             g = xp.add(xp.multiply(data, weight_decay, out=scratch), g, out=scratch)
@@ -93,6 +93,9 @@ class Adam(Optimizer):
     m̂ and v̂ undo that m and v began at 0. `betas` are β₁ and β₂. t counts the steps of each parameter by itself.
     "Adam: A Method for Stochastic Optimization" (Kingma and Ba, 2015), algorithm 1.
 
+    With parameters of float16, m, v and the change are computed in float32, and only θ is rounded to float16. There
+    eps = 1e−8 would be 0, and so would the g² of a g below 2⁻¹²: where g is 0, θ would become NaN, as in PyTorch.
+
     >>> from tinygrad_sm.creation import Parameter
     >>> w = Parameter([1.0, 1.0])
     >>> optimizer = Adam([w], lr=0.25)
@@ -115,20 +118,22 @@ class Adam(Optimizer):
     def _checked(self, options: Mapping[str, Any]) -> dict[str, Any]:
         checked = numbers_at_least_0(type(self).__name__, options, "lr", "eps", "weight_decay")
         betas = options["betas"]
-        if not (isinstance(betas, list | tuple) and len(betas) == 2 and all(isinstance(beta, Real) for beta in betas)):
+        if not (isinstance(betas, list | tuple) and len(betas) == 2):
             raise TypeError(f"{type(self).__name__}: expected betas as two numbers, got {betas!r}")
-        if not all(0 <= float(beta) < 1 for beta in betas):
-            raise ValueError(f"{type(self).__name__}: expected betas of at least 0 and below 1, got {betas!r}")
-        return {**checked, "betas": [*map(float, betas)]}
+        betas = [number_at_least_0(f"{type(self).__name__}: expected each of betas", beta) for beta in betas]
+        if not max(betas) < 1:
+            raise ValueError(f"{type(self).__name__}: expected betas below 1, got {betas!r}")
+        return {**checked, "betas": betas}
 
     def _new_state(self, data: Array) -> dict[str, Any]:
-        zeros_like = array_module(data).zeros_like
-        return {"step": 0, "mean": zeros_like(data), "mean_square": zeros_like(data)}
+        zeros_like, dtype = array_module(data).zeros_like, _precise(data)
+        return {"step": 0, "mean": zeros_like(data, dtype=dtype), "mean_square": zeros_like(data, dtype=dtype)}
 
     def _update(self, slot: Slot, data: Array, g: Array) -> None:
-        weight_decay = float(slot.group["weight_decay"])
+        weight_decay, dtype = slot.group["weight_decay"], _precise(data)
         if weight_decay:
-            decayed = array_module(data).multiply(data, weight_decay, out=slot.scratch("decayed"))
+            scratch = slot.scratch("decayed", dtype)
+            decayed = array_module(data).multiply(data, weight_decay, out=scratch, dtype=dtype)
             decayed += g
             g = decayed
         self._follow(slot, data, g)
@@ -138,12 +143,12 @@ class Adam(Optimizer):
         slot.state = state = slot.state or self._new_state(data)
         state["step"] += 1
         m, v, t = state["mean"], state["mean_square"], state["step"]
-        lr, eps, (beta1, beta2) = float(slot.group["lr"]), float(slot.group["eps"]), map(float, slot.group["betas"])
-        xp, scratch = array_module(data), slot.scratch("change")
+        lr, eps, (beta1, beta2) = slot.group["lr"], slot.group["eps"], slot.group["betas"]
+        xp, scratch = array_module(data), slot.scratch("change", m.dtype)
         m *= beta1
-        m += xp.multiply(g, 1 - beta1, out=scratch)
+        m += xp.multiply(g, 1 - beta1, out=scratch, dtype=m.dtype)
         v *= beta2
-        v += xp.multiply(xp.multiply(g, g, out=scratch), 1 - beta2, out=scratch)
+        v += xp.multiply(xp.multiply(g, g, out=scratch, dtype=m.dtype), 1 - beta2, out=scratch)
         denominator = xp.sqrt(v, out=scratch)
         denominator /= math.sqrt(1 - beta2**t)
         denominator += eps
@@ -179,5 +184,11 @@ class AdamW(Adam):
         super().__init__(params, lr, betas, eps, weight_decay)
 
     def _update(self, slot: Slot, data: Array, g: Array) -> None:
-        data *= 1 - float(slot.group["lr"]) * float(slot.group["weight_decay"])
+        factor = 1 - slot.group["lr"] * slot.group["weight_decay"]
+        array_module(data).multiply(data, factor, out=data, dtype=_precise(data))
         self._follow(slot, data, g)
+
+
+def _precise(data: Array) -> Any:
+    """Return the dtype in which Adam computes: float32 for half precision, else that of the parameter."""
+    return array_module(data).promote_types(data.dtype, "float32")

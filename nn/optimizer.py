@@ -8,11 +8,23 @@ from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any
 
-from tinygrad_sm.backend import ARRAY_TYPES, Array, array_module, as_array, described, device_of, owned_copy
+from tinygrad_sm.backend import (
+    ARRAY_TYPES,
+    Array,
+    array_module,
+    as_array,
+    described,
+    device_of,
+    is_writable,
+    owned_copy,
+)
 from tinygrad_sm.memory import mark_changed
 from tinygrad_sm.nn.states import check_state, refuse_state
 from tinygrad_sm.tape import plain
 from tinygrad_sm.tensor import Tensor
+
+SCHEDULED = ("initial_lr", "scheduled_lr")
+"""What schedules note in a group: the lr that it has without them, and the lr that one of them set last."""
 
 
 class Slot:
@@ -24,10 +36,14 @@ class Slot:
         self.state: dict[str, Any] = {}  # empty until the first step that needs it
         self._scratch: dict[str, Array] = {}
 
-    def scratch(self, name: str) -> Array:
-        """Return an array like the parameter to compute in, the same in every step: only the first allocates."""
+    def scratch(self, name: str, dtype: Any = None) -> Array:
+        """Return an array to compute in, the same in every step: only the first allocates.
+
+        It is like the parameter, but for the dtype if one is given.
+        """
         if name not in self._scratch:
-            self._scratch[name] = array_module(self.parameter.data).empty_like(self.parameter.data)
+            data = self.parameter.data
+            self._scratch[name] = array_module(data).empty_like(data, dtype=dtype or data.dtype)
         return self._scratch[name]
 
 
@@ -37,20 +53,20 @@ class Optimizer:
     params : parameters, all with the options that the constructor is given; or groups, dicts of "params" and of the
         options in which a group differs: SGD([{"params": body, "lr": 0.01}, {"params": head}], lr=0.1).
 
-    `param_groups` is the list of the groups, each with all of its options, which may be set there between steps; of
-    `lr` the optimizer has the checked short form. A step leaves a parameter whose `.grad` is None alone, and what is
-    remembered of it too. After the first step, steps allocate nothing.
+    `param_groups` is the list of the groups, each with all of its options, which may be set there between steps: the
+    next step checks them before it changes anything. Of `lr` the optimizer has a short form, checked at once. A step
+    leaves a parameter whose `.grad` is None alone, and what is remembered of it too. After the first step, steps
+    allocate no arrays.
 
     A kind of optimizer says what it remembers (`_new_state`), how one parameter changes (`_update`), and which values
     its options may have (`_checked`).
     """
 
     def __init__(self, params: Iterable[Any], **options: Any):
-        self.base_lrs: list[float] | None = None  # those before a schedule changed them; the first schedule notes them
         options = self._checked(options)
         self.param_groups = [self._complete(group, options) for group in _as_groups(params)]
         parameters = [parameter for group in self.param_groups for parameter in group["params"]]
-        _check_parameters(parameters)
+        _check_parameters(type(self).__name__, parameters)
         self._slots = [Slot(parameter, group) for group in self.param_groups for parameter in group["params"]]
 
     def _complete(self, group: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
@@ -83,13 +99,19 @@ class Optimizer:
         """Change every parameter that has a gradient by the formulas of the class."""
         for slot in self._slots:
             check_grad("step", slot.parameter)
+        checked = [self._checked(group) for group in self.param_groups]
+        for group, options in zip(self.param_groups, checked, strict=True):
+            group |= options
         for slot in self._slots:
             if slot.parameter.grad is not None:
                 self._update(slot, slot.parameter.data, slot.parameter.grad)
                 mark_changed(slot.parameter)
 
     def _update(self, slot: Slot, data: Array, g: Array) -> None:
-        """Change the data of one parameter in place; g is its gradient, which must stay as it is."""
+        """Change the data of one parameter in place; g is its gradient, which must stay as it is.
+
+        The options in `slot.group` are what `_checked` makes of them.
+        """
         raise NotImplementedError
 
     def _new_state(self, data: Array) -> dict[str, Any]:
@@ -104,7 +126,8 @@ class Optimizer:
         """Return all that the next steps depend on beside parameters and gradients: options, and copies of arrays.
 
         It has the form of PyTorch's: under "param_groups" the options of each group with the places of its "params",
-        under "state" what is remembered of each parameter; and under "optimizer" the name of the class.
+        under "state" what is remembered of each parameter; and under "optimizer" the name of the class. Once there was
+        a schedule, each group also has what schedules note in it (`schedules.py`).
         """
         state = self._skeleton()
         state["state"] = [{name: _copied(value) for name, value in slot.state.items()} for slot in self._slots]
@@ -114,14 +137,15 @@ class Optimizer:
         """Set options and what is remembered to a state dict, so that the next steps are those of its optimizer.
 
         Raises CheckpointError with every difference if it is of another class or does not fit the groups and the
-        shapes and dtypes of the parameters; the optimizer is then as it was.
+        shapes and dtypes of the parameters; the optimizer is then as it was. Of a state from before any schedule, a
+        schedule takes each lr as one that was set by hand.
         """
         owner = type(self).__name__
         check_state(owner, self._fitting(state), state)
         refused = []
         for i, group in enumerate(state["param_groups"]):
             try:
-                self._checked(group)
+                self._options(group)
             except (TypeError, ValueError) as error:
                 refused.append(f"param_groups[{i}]: {error}")
         for i, remembered in enumerate(state["state"]):
@@ -129,7 +153,7 @@ class Optimizer:
                 refused.append(f"state[{i}].step: expected at least 0, got {remembered['step']}")
         refuse_state(owner, refused)
         for own, group in zip(self.param_groups, state["param_groups"], strict=True):
-            own |= self._checked(group)
+            own |= self._options(group)
         for slot, loaded in zip(self._slots, state["state"], strict=True):
             if not loaded:
                 slot.state = {}
@@ -141,32 +165,63 @@ class Optimizer:
                 else:
                     slot.state[name] = value
 
+    def _options(self, group: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options of a group, and what schedules noted there if any did, if all are what they may be."""
+        noted = [name for name in SCHEDULED if name in group]
+        return {**self._checked(group), **numbers_at_least_0(type(self).__name__, group, *noted)}
+
     def _skeleton(self) -> dict[str, Any]:
         """Return the state dict without what is remembered of the parameters."""
         places = iter(range(len(self._slots)))
         groups = [
-            {**self._checked(group), "params": [next(places) for _ in group["params"]]} for group in self.param_groups
+            {**self._options(group), "params": [next(places) for _ in group["params"]]} for group in self.param_groups
         ]
         return {"optimizer": type(self).__name__, "param_groups": groups, "state": []}
 
     def _fitting(self, state: Any) -> dict[str, Any]:
-        """Return a state dict of this optimizer that remembers of those parameters of which the given one does."""
+        """Return a state dict of this optimizer with those of the parts that need not be there which the given one has.
+
+        These are what schedules note in a group, and what is remembered of a parameter.
+        """
         expected = self._skeleton()
-        given = state.get("state") if isinstance(state, Mapping) else None
+        for i, group in enumerate(expected["param_groups"]):
+            given = _dict_at(state, "param_groups", i)
+            for name in SCHEDULED:
+                group.pop(name, None)
+            if given is not None and any(name in given for name in SCHEDULED):
+                group |= dict.fromkeys(SCHEDULED, 0.0)
         for i, slot in enumerate(self._slots):
-            new = isinstance(given, list | tuple) and i < len(given) and isinstance(given[i], Mapping) and not given[i]
+            new = _dict_at(state, "state", i) == {}
             expected["state"].append({} if new else self._new_state(slot.parameter.data))
         return expected
 
 
-def numbers_at_least_0(owner: str, options: Mapping[str, Any], *names: str) -> dict[str, Any]:
+def _dict_at(state: Any, name: str, i: int) -> Mapping[str, Any] | None:
+    """Return state[name][i] if that is a dict."""
+    items = state.get(name) if isinstance(state, Mapping) else None
+    item = items[i] if isinstance(items, list | tuple) and i < len(items) else None
+    return item if isinstance(item, Mapping) else None
+
+
+def numbers_at_least_0(owner: str, options: Mapping[str, Any], *names: str) -> dict[str, float]:
     """Return these of the options as floats; raise unless all are finite numbers of at least 0."""
-    for name in names:
-        value = options[name]
-        if not (isinstance(value, Real) and 0 <= float(value) < math.inf):
-            error = ValueError if isinstance(value, Real) else TypeError
-            raise error(f"{owner}: expected {name} of at least 0, got {value!r}")
-    return {name: float(options[name]) for name in names}
+    return {name: number_at_least_0(f"{owner}: expected {name}", options[name]) for name in names}
+
+
+def number_at_least_0(expected: str, value: Any, finite: bool = True) -> float:
+    """Return a number as a float; raise unless it is at least 0 and, where asked for, finite. A bool is no number."""
+    if type(value) is float and 0 <= value < math.inf:  # as it mostly is, in every step
+        return value
+    expected = f"{expected} as a {'finite ' if finite else ''}number of at least 0"
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{expected}, got {value!r}")
+    try:
+        number = float(value)
+    except OverflowError:  # an int; its digits are too many for a message
+        raise ValueError(f"{expected}, got a number beyond the range of floats") from None
+    if not number >= 0 or (finite and number == math.inf):
+        raise ValueError(f"{expected}, got {value!r}")
+    return number
 
 
 def _copied(value: Any) -> Any:
@@ -205,16 +260,34 @@ def as_list(params: Iterable[Any]) -> list[Any]:
     return params
 
 
-def _check_parameters(parameters: list[Any]) -> None:
+def _check_parameters(owner: str, parameters: list[Any]) -> None:
     """Raise unless these are what an optimizer can change."""
+    check_leaves(owner, parameters)
     for i, parameter in enumerate(parameters):
-        if not isinstance(parameter, Tensor):
-            raise TypeError(f"expected Tensors, got {type(parameter).__name__} in place {i}")
-        if parameter.node is not None or not parameter.requires_grad:
+        if not parameter.requires_grad:
             raise ValueError(
-                f"parameter {i}, {described(parameter)}, is no leaf that requires a gradient: give model.parameters()"
+                f"{owner}: parameter {i}, {described(parameter)}, requires no gradient: give model.parameters()"
             )
-        if not parameter.data.flags.writeable:
-            raise ValueError(f"parameter {i} has a read-only array, which cannot be changed in place: give it a copy")
     if len({id(parameter) for parameter in parameters}) < len(parameters):
-        raise ValueError("a parameter is given twice: it would be changed twice in each step")
+        raise ValueError(f"{owner}: a parameter is given twice: it would be changed twice in each step")
+
+
+def check_leaves(caller: str, parameters: list[Any]) -> None:
+    """Raise unless these are what can be changed in place: leaf Tensors of floats."""
+    check_tensors(caller, parameters)
+    for i, parameter in enumerate(parameters):
+        if parameter.node is not None or parameter.dtype.kind != "f":
+            raise ValueError(
+                f"{caller}: parameter {i}, {described(parameter)}, is no leaf of floats: give model.parameters()"
+            )
+        if not is_writable(parameter.data):
+            raise ValueError(
+                f"{caller}: parameter {i} has a read-only array, which cannot be changed in place: give it a copy"
+            )
+
+
+def check_tensors(caller: str, tensors: list[Any]) -> None:
+    """Raise unless these are Tensors."""
+    for i, tensor in enumerate(tensors):
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"{caller}: expected Tensors, got {type(tensor).__name__} in place {i}")

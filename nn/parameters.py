@@ -14,8 +14,8 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from tinygrad_sm.backend import array_module, as_array, described
-from tinygrad_sm.nn.optimizer import as_list, check_grad
+from tinygrad_sm.backend import array_module, as_array, described, is_writable, to_numpy
+from tinygrad_sm.nn.optimizer import as_list, check_grad, check_leaves, check_tensors, number_at_least_0
 from tinygrad_sm.ops import composed
 from tinygrad_sm.tape import plain
 from tinygrad_sm.tensor import Tensor
@@ -29,11 +29,15 @@ def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float, error_if_nonfi
 
     This is PyTorch's formula: with its 1e−6, which keeps from dividing by 0, the norm afterwards is a little less than
     max_norm. Where the norm is infinite or NaN, it makes every gradient 0 or NaN; with error_if_nonfinite it is a
-    FloatingPointError instead, and the gradients are as they were. Parameters whose `.grad` is None count as 0.
+    FloatingPointError instead, and the gradients are as they were. Parameters whose `.grad` is None count as 0. A
+    max_norm of infinity clips nothing.
     """
     gradients = _gradients("clip_grad_norm", parameters)
-    _check_bound("clip_grad_norm: expected max_norm", max_norm)
-    norm = math.hypot(*(float(composed.norm(g)) for g in gradients))
+    max_norm = number_at_least_0("clip_grad_norm: expected max_norm", max_norm, finite=False)
+    if not gradients:
+        return 0.0
+    norms = array_module(gradients[0]).stack([composed.norm(g) for g in gradients])
+    norm = math.hypot(*to_numpy(norms).tolist())  # one transfer to the host for all
     if error_if_nonfinite and not math.isfinite(norm):
         raise FloatingPointError(
             f"clip_grad_norm: the norm of the gradients is {norm}; tg.detect_anomaly() finds where that began"
@@ -48,7 +52,7 @@ def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float, error_if_nonfi
 def clip_grad_value(parameters: Iterable[Tensor], clip_value: float) -> None:
     """Clip every element of the gradients, in place, to [−clip_value, clip_value]; NaN stays NaN."""
     gradients = _gradients("clip_grad_value", parameters)
-    _check_bound("clip_grad_value: expected clip_value", clip_value)
+    clip_value = number_at_least_0("clip_grad_value: expected clip_value", clip_value, finite=False)
     for g in gradients:
         array_module(g).clip(g, -clip_value, clip_value, out=g)
 
@@ -58,7 +62,9 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Any:
 
     It is differentiable: (parameters_to_vector(model.parameters()) ** 2).sum() is the squared norm of the model.
     """
-    return composed.concatenate(_tensors("parameters_to_vector", parameters), axis=None)
+    parameters = as_list(parameters)
+    check_tensors("parameters_to_vector", parameters)
+    return composed.concatenate(parameters, axis=None)
 
 
 def vector_to_parameters(vector: Any, parameters: Iterable[Tensor]) -> None:
@@ -67,44 +73,28 @@ def vector_to_parameters(vector: Any, parameters: Iterable[Tensor]) -> None:
     Raises ValueError if the elements are not as many as the parameters', and then no parameter has changed. Graphs that
     were recorded before are stale, as after `Tensor.assign`.
     """
-    parameters = _tensors("vector_to_parameters", parameters)
+    parameters = as_list(parameters)
+    check_leaves("vector_to_parameters", parameters)
     values = as_array(plain(vector))
     size = sum(parameter.size for parameter in parameters)
     if values.shape != (size,):
         raise ValueError(f"vector_to_parameters: expected a vector of shape ({size},), got {described(values)}")
     if values.dtype.kind not in "fiu":
         raise TypeError(f"vector_to_parameters: expected a vector of floats, got {described(values)}")
-    for i, parameter in enumerate(parameters):
-        if parameter.node is not None or parameter.dtype.kind != "f" or not parameter.data.flags.writeable:
-            raise ValueError(
-                f"vector_to_parameters: parameter {i}, {described(parameter)}, is no leaf of floats that can be written"
-            )
     start = 0
     for parameter in parameters:
         parameter.assign(values[start : start + parameter.size].reshape(parameter.shape))
         start += parameter.size
 
 
-def _tensors(caller: str, parameters: Iterable[Any]) -> list[Tensor]:
-    tensors = as_list(parameters)
-    for i, tensor in enumerate(tensors):
-        if not isinstance(tensor, Tensor):
-            raise TypeError(f"{caller}: expected Tensors, got {type(tensor).__name__} in place {i}")
-    return tensors
-
-
 def _gradients(caller: str, parameters: Iterable[Tensor]) -> list[Any]:
     """Return the gradients of those that have one, if all can be changed in place."""
-    gradients = []
-    for parameter in _tensors(caller, parameters):
+    parameters, gradients = as_list(parameters), []
+    check_tensors(caller, parameters)
+    for parameter in parameters:
         check_grad(caller, parameter)
         if parameter.grad is not None:
-            if not parameter.grad.flags.writeable:
+            if not is_writable(parameter.grad):
                 raise ValueError(f"{caller}: the grad of {parameter.name or 'a parameter'} is read-only: give a copy")
             gradients.append(parameter.grad)
     return gradients
-
-
-def _check_bound(expected: str, value: float) -> None:
-    if not value >= 0:
-        raise ValueError(f"{expected} of at least 0, got {value}")

@@ -16,27 +16,31 @@ In "From Softmax to Sparsemax" (Martins and Astudillo, 2016) and "Sparse Sequenc
 and Martins, 2019). For all of them a number −∞ is masked: its p is 0. Where all are masked, p and its gradient are 0.
 """
 
+import math
 from collections.abc import Callable
-from numbers import Real
 from typing import Any
 
-from tinygrad_sm.backend import Array, array_module, random_generator
+from numpy import finfo
+from numpy.exceptions import AxisError
+
+from tinygrad_sm.backend import ARRAY_TYPES, Array, array_module, described, random_generator
+from tinygrad_sm.nn.arguments import integer, real
 from tinygrad_sm.ops import softmax as _softmax_ops
 from tinygrad_sm.ops.elementwise import relu, sqrt, where
 from tinygrad_sm.primitive import as_operand
-from tinygrad_sm.tape import plain
+from tinygrad_sm.tape import Traced, plain
 
 
 def softmax(x: Any, dim: int = -1, temperature: Any = 1.0) -> Any:
     """Return exp(x/T) / Σ exp(x/T) along the axis `dim`; the temperature T → 0 gives argmax, T → ∞ the mean.
 
+    T is one number, or, if it is learned, a Tensor of one element; ∞ gives all that is not masked an equal share.
+
     >>> softmax([1.0, 1.5, 2.0], temperature=0.25).round(4)
     array([0.0159, 0.1173, 0.8668], dtype=float32)
     """
-    if isinstance(temperature, Real) and temperature == 1:  # not a Tensor: it may be learned
-        return _softmax_ops.softmax(x, dim)
-    _check_temperature("softmax: expected a temperature", temperature)
-    return as_precise_as(x, _softmax_ops.softmax(shifted(x, dim) / temperature, dim))
+    x = _with_axis("softmax", x, dim)
+    return _softmax(x, dim, _temperature("softmax", "temperature", temperature))
 
 
 def sparsemax(x: Any, dim: int = -1) -> Any:
@@ -47,7 +51,7 @@ def sparsemax(x: Any, dim: int = -1) -> Any:
     >>> sparsemax([1.0, 1.5, 0.5])
     array([0.25, 0.75, 0.  ], dtype=float32)
     """
-    return as_precise_as(x, _sparsemax_of_shifted(shifted(x, dim), dim))
+    return _of_shifted(_sparsemax_of_shifted, _with_axis("sparsemax", x, dim), dim)
 
 
 def entmax15(x: Any, dim: int = -1) -> Any:
@@ -56,8 +60,7 @@ def entmax15(x: Any, dim: int = -1) -> Any:
     >>> entmax15([1.0, 1.5, 0.5, -2.0]).round(4)
     array([0.2917, 0.6242, 0.0841, 0.    ], dtype=float32)
     """
-    root = _entmax15_root(shifted(x, dim), dim)
-    return as_precise_as(x, root * root)
+    return _of_shifted(_entmax15_of_shifted, _with_axis("entmax15", x, dim), dim)
 
 
 def gumbel_softmax(logits: Any, tau: Any = 1.0, hard: bool = False, dim: int = -1) -> Any:
@@ -67,14 +70,13 @@ def gumbel_softmax(logits: Any, tau: Any = 1.0, hard: bool = False, dim: int = -
     and has the gradient of the soft one: straight through, as if nothing had been rounded. "Categorical
     Reparameterization with Gumbel-Softmax" (Jang, Gu and Poole, 2017).
     """
-    _check_temperature("gumbel_softmax: expected tau", tau)
-    logits = as_operand(logits)
+    logits, tau = _with_axis("gumbel_softmax", logits, dim), _temperature("gumbel_softmax", "tau", tau)
     data = plain(logits)
     xp = array_module(data)
     noise = xp.asarray(random_generator().gumbel(size=data.shape))
     noise = noise.astype(data.dtype if data.dtype.kind == "f" else noise.dtype)
-    soft = softmax(logits + noise, dim, tau)
-    if not hard:
+    soft = _softmax(logits + noise, dim, tau)
+    if not hard or soft.ndim == 0 or soft.size == 0:  # a single number is 1 in any case
         return soft
     p = plain(soft)
     is_drawn = (numbered(p, dim) == p.argmax(axis=dim, keepdims=True)) & (p > 0)  # none where all are masked
@@ -98,7 +100,7 @@ def shifted(x: Any, dim: int) -> Any:
     x = wide(as_operand(x))
     data = plain(x)
     xp = array_module(data)
-    largest = data.max(axis=dim, keepdims=True, initial=-xp.inf)
+    largest = data.max(axis=dim, keepdims=True)
     return x - xp.where(xp.isneginf(largest), 0, largest)
 
 
@@ -128,10 +130,48 @@ def times(weights: Any, x: Any) -> Any:
     return weights * where(unweighted, 0, x)
 
 
+def _with_axis(name: str, x: Any, dim: Any) -> Any:
+    """Return x as an operand, once it has the axis `dim`; a single number has one of length 1, as in tg.softmax."""
+    x = as_operand(x)
+    ndim = max(x.ndim, 1)
+    if not -ndim <= integer(name, "dim", dim) < ndim:
+        raise AxisError(dim, x.ndim, f"{name} of {described(x)}")
+    return x
+
+
+def _of_shifted(f: Callable[[Any, int], Any], x: Any, dim: int) -> Any:
+    """Return f(z, dim) of the shifted x, in the precision of x, where f is one of the family."""
+    if x.ndim == 0 or x.size == 0:  # there all of the family are alike
+        return _softmax_ops.softmax(x, dim)
+    return as_precise_as(x, f(shifted(x, dim), dim))
+
+
+def _softmax(x: Any, dim: int, temperature: Any) -> Any:
+    """Return softmax(x/T) along the axis, where the temperature T has been checked."""
+    if isinstance(temperature, float) and temperature == 1:
+        return _softmax_ops.softmax(x, dim)
+    return _of_shifted(lambda z, dim: _softmax_ops.softmax(_quotient(z, temperature), dim), x, dim)
+
+
+def _quotient(z: Any, temperature: Any) -> Any:
+    """Return z/T of the shifted z, where what is masked stays so: −∞/∞ is NaN, and so is the gradient of −∞/T by T."""
+    if isinstance(temperature, float) and temperature < math.inf:
+        limits = finfo(z.dtype)  # where it cannot hold T, the limits of T are long reached
+        temperature = min(max(temperature, float(limits.tiny)), float(limits.max))
+    is_masked = array_module(plain(z)).isneginf(plain(z))
+    return where(is_masked, -math.inf, where(is_masked, 0, z) / temperature)
+
+
 def _sparsemax_of_shifted(z: Any, dim: int) -> Any:
     """Return [z − τ]₊ with τ = (Σ z − 1)/k over the k numbers of the support."""
     support, k = _support(z, dim, lambda sums, squares, k: (sums - 1) / k)
     return relu(z - (where(support, z, 0).sum(axis=dim, keepdims=True) - 1) / k)
+
+
+def _entmax15_of_shifted(z: Any, dim: int) -> Any:
+    """Return [z/2 − τ]₊²."""
+    root = _entmax15_root(z, dim)
+    return root * root
 
 
 def _entmax15_root(z: Any, dim: int) -> Any:
@@ -165,10 +205,21 @@ def _support(z: Any, dim: int, threshold: Callable[[Array, Array, Array], Array]
     k = numbered(data, dim) + 1
     thresholds = threshold(xp.cumsum(descending, axis=dim), xp.cumsum(descending**2, axis=dim), k)
     size = (descending > thresholds).sum(axis=dim, keepdims=True)
-    support = data > xp.take_along_axis(thresholds, size - 1, axis=dim)
+    support = data > xp.where(k == size, thresholds, 0).sum(axis=dim, keepdims=True)
     return support, xp.maximum(support.sum(axis=dim, keepdims=True), 1).astype(data.dtype)
 
 
-def _check_temperature(what: str, temperature: Any) -> None:
+def _temperature(name: str, option: str, given: Any) -> Any:
+    """Return a number greater than 0 as a float, and an array or Tensor of one, which may be learned, as one of ()."""
+    temperature = given
+    if not (isinstance(given, Traced) or type(given) in ARRAY_TYPES):
+        temperature = real(name, option, given)
+    elif given.size != 1 or given.dtype.kind not in "fiu":
+        raise ValueError(
+            f"{name}: expected one number as {option}, got {described(given)}: divide x by an array itself"
+        )
+    else:
+        temperature = given.reshape(())
     if not temperature > 0:
-        raise ValueError(f"{what} greater than 0, got {temperature}: argmax is the limit at 0")
+        raise ValueError(f"{name}: expected {option} greater than 0, got {given}: argmax is the limit at 0")
+    return temperature

@@ -53,6 +53,46 @@ def test_a_module_list_registers_its_modules():
     assert repr(nn.ModuleList([nn.ReLU()])) == "ModuleList(\n  (0): ReLU()\n)"
 
 
+def test_modules_are_put_in_and_taken_out():
+    class Body(nn.Module):
+        def __init__(self, layers):
+            self.layers = nn.ModuleList(layers)
+
+    a, b, c, d = (nn.Linear(i, i, bias=False) for i in (1, 2, 3, 4))
+    body = Body([a, b])
+    layers = body.layers
+
+    def row():
+        assert [name for name, _ in body.named_parameters()] == [f"layers.{i}.weight" for i in range(len(layers))]
+        return [len(weight) for weight in body.state_dict().values()]
+
+    layers.insert(1, c)
+    assert row() == [1, 3, 2]
+    layers.insert(-1, d)
+    assert row() == [1, 3, 4, 2]
+    del layers[0], layers[-1]
+    assert row() == [3, 4]
+    layers.insert(99, a)
+    layers.insert(-99, b)
+    assert row() == [2, 3, 4, 1]
+    del layers[::2]
+    assert row() == [3, 1]
+    body.layers += iter([b, d])
+    assert body.layers is layers
+    assert row() == [3, 1, 2, 4]
+    assert d.weight.name == "layers.3.weight"
+    assert d in layers
+    assert nn.Linear(4, 4, bias=False) not in layers
+    assert list(reversed(layers)) == [d, b, a, c]
+    for action in (lambda: layers.__delitem__(4), lambda: layers.insert(0, np.tanh), lambda: layers.__iadd__([a, 3])):
+        with pytest.raises((IndexError, TypeError)):
+            action()
+        assert row() == [3, 1, 2, 4]
+    for layer in layers:
+        layers.append(layer)  # an iteration is over what the list held when it began
+    assert len(layers) == 8
+
+
 def test_a_module_list_refuses_what_is_no_module_and_stays_as_it_was():
     layers = nn.ModuleList([nn.ReLU()])
     for action, place in (
@@ -279,12 +319,12 @@ GOOD.grad = np.array([8.0])
     [
         (lambda: init.zeros_(np.ones(3)), TypeError, "zeros_: expected a Tensor, such as .*, got float64 (3,)"),
         (lambda: init.zeros_(leaf() * 2), GradientError, "assign: the result of multiply is not a leaf"),
-        (lambda: init.uniform_(MODEL.weight, 1, 0), ValueError, "uniform_: expected finite bounds a ≤ b, got a=1, b=0"),
-        (lambda: init.uniform_(MODEL.weight, 0, np.inf), ValueError, "uniform_: expected finite bounds"),
+        (lambda: init.uniform_(MODEL.weight, 1, 0), ValueError, "uniform_: expected bounds a ≤ b with .* got a=1, b=0"),
+        (lambda: init.uniform_(MODEL.weight, 0, np.inf), ValueError, "uniform_: expected b to be a finite float32"),
         (
             lambda: init.normal_(MODEL.weight, std=-1),
             ValueError,
-            "normal_: expected .* std of at least 0, got mean=0.0",
+            "normal_: expected std to be a finite float32 of at least 0, got -1",
         ),
         (lambda: init.xavier_uniform_(MODEL.bias), ValueError, "xavier_uniform_: expected weights .* got shape (2,)"),
         (lambda: init.xavier_normal_([1.0]), TypeError, "xavier_normal_: expected a Tensor, .* got list [1.0]"),
@@ -301,9 +341,13 @@ GOOD.grad = np.array([8.0])
         (
             lambda: nn.clip_grad_norm([GOOD], -1.0),
             ValueError,
-            "clip_grad_norm: expected max_norm of at least 0, got -1.0",
+            "clip_grad_norm: expected max_norm as a number of at least 0, got -1.0",
         ),
-        (lambda: nn.clip_grad_value([GOOD], np.nan), ValueError, "expected clip_value of at least 0, got nan"),
+        (
+            lambda: nn.clip_grad_value([GOOD], np.nan),
+            ValueError,
+            "expected clip_value as a number of at least 0, got nan",
+        ),
         (lambda: nn.clip_grad_norm([GOOD, UNFIT], 1.0), ValueError, "clip_grad_norm: expected the grad of a parameter"),
         (lambda: nn.clip_grad_value([GOOD, READ_ONLY], 0.1), ValueError, "clip_grad_value: the grad .* is read-only"),
         (
@@ -314,7 +358,7 @@ GOOD.grad = np.array([8.0])
         (
             lambda: nn.vector_to_parameters(np.ones(3), [GOOD, FIXED]),
             ValueError,
-            "vector_to_parameters: parameter 1, float32 (2,), is no leaf of floats that can be written",
+            "vector_to_parameters: parameter 1 has a read-only array, which cannot be changed in place: give it a copy",
         ),
         (
             lambda: nn.vector_to_parameters(np.ones(1, complex), [GOOD]),

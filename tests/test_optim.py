@@ -197,7 +197,7 @@ def test_groups_have_options_of_their_own():
     optimizer.step()
     assert head.tolist() == [0.25]
     for wrong, error in ((-1.0, ValueError), (np.nan, ValueError), (np.inf, ValueError), ("0.1", TypeError)):
-        with pytest.raises(error, match="SGD: expected lr of at least 0, got "):
+        with pytest.raises(error, match="SGD: expected lr as a finite number of at least 0, got "):
             optimizer.lr = wrong
     assert [g["lr"] for g in optimizer.param_groups] == [0.125, 0.5]
     optimizer.zero_grad()
@@ -310,11 +310,14 @@ def test_a_state_that_does_not_fit_changes_nothing_and_lists_all_differences():
                 "param_groups": [{**before["param_groups"][0], "lr": np.nan}],
                 "state": [{**before["state"][0], "step": -1}, {}],
             },
-            ["param_groups[0]: Adam: expected lr of at least 0, got nan", "state[0].step: expected at least 0, got -1"],
+            [
+                "param_groups[0]: Adam: expected lr as a finite number of at least 0, got nan",
+                "state[0].step: expected at least 0, got -1",
+            ],
         ),
         (
             {**before, "param_groups": [{**before["param_groups"][0], "betas": [0.9, 1.0]}]},
-            ["param_groups[0]: Adam: expected betas of at least 0 and below 1, got [0.9, 1.0]"],
+            ["param_groups[0]: Adam: expected betas below 1, got [0.9, 1.0]"],
         ),
     ]
     for wrong, lines in cases:
@@ -348,14 +351,26 @@ W = nn.Parameter([1.0])
             "SGD: expected the options lr, momentum, .* got 'rate'",
         ),
         (lambda: SGD([{"params": [W]}, {"params": [W]}]), ValueError, "a parameter is given twice"),
-        (lambda: SGD([{"params": [W], "lr": -1}]), ValueError, "SGD: expected lr of at least 0, got -1"),
-        (lambda: SGD([W], momentum=np.nan), ValueError, "SGD: expected momentum of at least 0, got nan"),
-        (lambda: SGD([W], weight_decay=None), TypeError, "SGD: expected weight_decay of at least 0, got None"),
-        (lambda: Adam([W], eps=-1e-8), ValueError, "Adam: expected eps of at least 0, got -1e-08"),
-        (lambda: Adam([W], betas=(0.9, 1.0)), ValueError, r"Adam: expected betas .* below 1, got \(0.9, 1.0\)"),
+        (
+            lambda: SGD([{"params": [W], "lr": -1}]),
+            ValueError,
+            "SGD: expected lr as a finite number of at least 0, got -1",
+        ),
+        (
+            lambda: SGD([W], momentum=np.nan),
+            ValueError,
+            "SGD: expected momentum as a finite number of at least 0, got nan",
+        ),
+        (
+            lambda: SGD([W], weight_decay=None),
+            TypeError,
+            "SGD: expected weight_decay as a finite number of at least 0, got None",
+        ),
+        (lambda: Adam([W], eps=-1e-8), ValueError, "Adam: expected eps as a finite number of at least 0, got -1e-08"),
+        (lambda: Adam([W], betas=(0.9, 1.0)), ValueError, r"Adam: expected betas below 1, got \[0.9, 1.0\]"),
         (lambda: AdamW([W], betas=0.9), TypeError, "AdamW: expected betas as two numbers, got 0.9"),
-        (lambda: AdamW([W], betas=("a", "b")), TypeError, "AdamW: expected betas as two numbers"),
-        (lambda: AdamW([W.detach()]), ValueError, "parameter 0, .*, is no leaf that requires a gradient"),
+        (lambda: AdamW([W], betas=("a", "b")), TypeError, "AdamW: expected each of betas as a .* number .* got 'a'"),
+        (lambda: AdamW([W.detach()]), ValueError, "AdamW: parameter 0, .*, requires no gradient: "),
     ],
 )
 def test_errors(make, error, message):

@@ -166,7 +166,8 @@ def test_the_flagship_resumes_with_the_same_settings_only(monkeypatch, tmp_path)
     monkeypatch.undo()
     message = run_flagship(monkeypatch, tmp_path, "--resume", "--lr", "0.1", "--scale", "center")
     assert message == (
-        f"--resume: {checkpoint} was saved with lr 0.4, scale unit: give the same, or begin anew in another --output"
+        f"--resume: {checkpoint} was saved with lr 0.4, scale unit: give the same, or begin anew, "
+        "without --resume or in another --output"
     )
     assert checkpoint.read_bytes() == content
     assert run_flagship(monkeypatch, tmp_path, "--lr", "0.1") == 0  # without --resume it starts anew
@@ -180,13 +181,38 @@ def test_the_flagship_refuses_a_damaged_checkpoint(monkeypatch, tmp_path):
     assert run_flagship(monkeypatch, tmp_path, "--resume").startswith(f"--resume: {checkpoint}: the file is damaged")
 
 
-def test_a_run_that_starts_anew_leaves_no_older_checkpoint(monkeypatch, tmp_path):
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_run_that_starts_anew_replaces_the_checkpoint_when_it_first_saves(damaged, monkeypatch, tmp_path):
     checkpoint = tmp_path / "checkpoint.safetensors"
     assert run_flagship(monkeypatch, tmp_path) == 0
-    monkeypatch.setattr(mnist_softmax, "train", lambda *args, **options: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        run_flagship(monkeypatch, tmp_path)
-    assert not checkpoint.exists()
+    old = checkpoint.read_bytes()
+    if damaged:
+        checkpoint.write_bytes(old[:-1])
+    before = checkpoint.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(mnist_softmax, "evaluate", lambda *args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run_flagship(patch, tmp_path, "--seed", "1")
+    assert checkpoint.read_bytes() == before
+    if not damaged:  # what is resumed is never another run than the one that was killed
+        message = run_flagship(monkeypatch, tmp_path, "--seed", "1", "--resume")
+        assert message.startswith(f"--resume: {checkpoint} was saved with seed 0: give the same, or begin anew")
+    assert run_flagship(monkeypatch, tmp_path, "--seed", "1") == 0
+    assert weights(checkpoint)[1]["settings"]["seed"] == 1
+    (tmp_path / "old").write_bytes(old)
+    assert run_flagship(monkeypatch, tmp_path) == 0
+    assert weights(checkpoint)[0] == weights(tmp_path / "old")[0]  # equal settings make the same run
+
+
+@pytest.mark.parametrize("name", ["checkpoint.safetensors", "model.safetensors"])
+@pytest.mark.parametrize("options", [[], ["--resume"]], ids=["anew", "resume"])
+def test_a_folder_where_a_file_must_stand_is_refused_at_once(name, options, monkeypatch, tmp_path, capsys):
+    (tmp_path / name).mkdir()
+    with pytest.raises(SystemExit) as raised:
+        run_flagship(monkeypatch, tmp_path, *options)
+    assert raised.value.code == 2
+    assert f"argument --output: cannot write there: {tmp_path / name} is no file" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_the_flagship_saves_at_most_once_a_second_and_at_the_end(monkeypatch, tmp_path):

@@ -137,7 +137,8 @@ def test_the_state_sets_options_and_rates():
     for _ in range(5):
         schedule.step()
     state = schedule.state_dict()
-    assert state == {"schedule": "StepLR", "last_epoch": 5, "base_lrs": [1.0], "step_size": 2, "gamma": 0.5}
+    groups = [{"lr": 0.25, "initial_lr": 1.0, "scheduled_lr": 0.25}]
+    assert state == {"schedule": "StepLR", "last_epoch": 5, "step_size": 2, "gamma": 0.5, "param_groups": groups}
     schedule.step()
     assert state["last_epoch"] == 5
     other = StepLR(optimizer_of(0.3), 100)
@@ -163,12 +164,12 @@ def test_a_state_that_does_not_fit_changes_nothing():
     for owner, wrong, lines in (
         (
             schedule,
-            {**state, "schedule": "LinearLR", "last_epoch": "x", "base_lrs": [1.0, 2.0], "gamma": None, "more": 1},
+            {**state, "schedule": "LinearLR", "last_epoch": "x", "param_groups": [{}, {}], "gamma": None, "more": 1},
             [
                 "schedule: expected 'StepLR', got 'LinearLR'",
                 "last_epoch: expected int, got str 'x'",
-                "base_lrs: expected 1 of them, got 2",
                 "gamma: expected float, got NoneType None",
+                "param_groups: expected 1 of them, got 2",
                 "more: unexpected",
             ],
         ),
@@ -176,11 +177,11 @@ def test_a_state_that_does_not_fit_changes_nothing():
             schedule,
             {**state, "last_epoch": -1, "step_size": 0},
             [
-                "last_epoch: expected at least 0, got -1",
-                "StepLR: expected step_size as an integer of at least 1, got 0",
+                "last_epoch: expected an integer from 0 to 2**53, got -1",
+                "StepLR: expected step_size as an integer from 1 to 2**53, got 0",
             ],
         ),
-        (sequence, bad_part, ["CosineAnnealingLR: expected T_max as an integer of at least 1, got 0"]),
+        (sequence, bad_part, ["schedulers[1]: CosineAnnealingLR: expected T_max as an integer from 1 to 2**53, got 0"]),
     ):
         before = owner.state_dict()
         with pytest.raises(CheckpointError) as raised:
@@ -202,35 +203,70 @@ def test_the_order_in_which_schedules_are_made_does_not_matter():
 
 
 OPTIMIZER = optimizer_of(1.0)
+PART = StepLR(OPTIMIZER, 2)
 
 
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
         (lambda: StepLR([], 2), TypeError, "StepLR: expected an optimizer, got list"),
-        (lambda: StepLR(OPTIMIZER, 0), ValueError, "StepLR: expected step_size as an integer of at least 1, got 0"),
-        (lambda: StepLR(OPTIMIZER, 2.5), TypeError, "StepLR: expected step_size as an integer of at least 1, got 2.5"),
-        (lambda: StepLR(OPTIMIZER, 2, -0.1), ValueError, "StepLR: expected gamma of at least 0, got -0.1"),
-        (lambda: CosineAnnealingLR(OPTIMIZER, -1), ValueError, "expected T_max as an integer of at least 1, got -1"),
-        (lambda: CosineAnnealingLR(OPTIMIZER, 5, np.nan), ValueError, "expected eta_min of at least 0, got nan"),
-        (lambda: LinearLR(OPTIMIZER, "0.1"), TypeError, "LinearLR: expected start_factor of at least 0, got '0.1'"),
+        (
+            lambda: StepLR(OPTIMIZER, 0),
+            ValueError,
+            re.escape("StepLR: expected step_size as an integer from 1 to 2**53, got 0"),
+        ),
+        (
+            lambda: StepLR(OPTIMIZER, 2.5),
+            TypeError,
+            re.escape("StepLR: expected step_size as an integer from 1 to 2**53, got 2.5"),
+        ),
+        (
+            lambda: StepLR(OPTIMIZER, 2, -0.1),
+            ValueError,
+            "StepLR: expected gamma as a finite number of at least 0, got -0.1",
+        ),
+        (
+            lambda: CosineAnnealingLR(OPTIMIZER, -1),
+            ValueError,
+            re.escape("expected T_max as an integer from 1 to 2**53, got -1"),
+        ),
+        (
+            lambda: CosineAnnealingLR(OPTIMIZER, 5, np.nan),
+            ValueError,
+            "expected eta_min as a finite number of at least 0, got nan",
+        ),
+        (
+            lambda: LinearLR(OPTIMIZER, "0.1"),
+            TypeError,
+            "LinearLR: expected start_factor as a finite number of at least 0, got '0.1'",
+        ),
         (
             lambda: SequentialLR(OPTIMIZER, [], []),
             ValueError,
             "one milestone less than schedules, of which there are 0",
         ),
         (
-            lambda: SequentialLR(OPTIMIZER, [StepLR(OPTIMIZER, 2)], [1]),
+            lambda: SequentialLR(OPTIMIZER, [PART], [1]),
             ValueError,
             re.escape("SequentialLR: expected one milestone less than schedules, of which there are 1, got [1]"),
         ),
         (
-            lambda: SequentialLR(OPTIMIZER, [StepLR(OPTIMIZER, 2)] * 3, [2, 2]),
+            lambda: SequentialLR(OPTIMIZER, [PART] * 3, [2, 2]),
             ValueError,
             re.escape("SequentialLR: expected milestones that rise from at least 1, got [2, 2]"),
         ),
         (
-            lambda: SequentialLR(OPTIMIZER, [StepLR(OPTIMIZER, 2), StepLR(optimizer_of(1.0), 2)], [2]),
+            lambda: SequentialLR(OPTIMIZER, [PART] * 2, [True]),
+            TypeError,
+            re.escape("SequentialLR: expected milestones as integers, got [True]"),
+        ),
+        (
+            lambda: SequentialLR(OPTIMIZER, [PART] * 2, [10**5000]),
+            ValueError,
+            re.escape("SequentialLR: expected milestones from 1 to 2**53, got one beyond it"),
+        ),
+        (
+            lambda: SequentialLR(OPTIMIZER, [PART, StepLR(optimizer_of(1.0), 2)], [2]),
             ValueError,
             "SequentialLR: expected schedules of the same optimizer, got another in place 1",
         ),

@@ -159,9 +159,12 @@ def test_the_curve_is_its_formula_and_noise() -> None:
         ({"N": 10.0}, TypeError, "N must be an integer, got float 10.0"),
         ({"seed": -1}, ValueError, "seed must be at least 0, got -1"),
         ({"seed": None}, TypeError, "seed must be an integer, got NoneType None"),
-        ({"noise": -0.1}, ValueError, "noise must be finite and at least 0, got -0.1"),
-        ({"noise": float("nan")}, ValueError, "noise must be finite and at least 0, got nan"),
-        ({"noise": float("inf")}, ValueError, "noise must be finite and at least 0, got inf"),
+        ({"noise": -0.1}, ValueError, r"noise must be from 0 to 1e\+30, got float -0.1"),
+        ({"noise": float("nan")}, ValueError, r"noise must be from 0 to 1e\+30, got float nan"),
+        ({"noise": float("inf")}, ValueError, r"noise must be from 0 to 1e\+30, got float inf"),
+        ({"noise": 1e39}, ValueError, r"noise must be from 0 to 1e\+30, got float 1e\+39"),  # float32 does not hold it
+        ({"noise": 10**400}, ValueError, r"noise must be from 0 to 1e\+30, got int 1000.*\.\.\.$"),
+        ({"noise": np.complex64(1)}, TypeError, "noise must be a number, got complex64"),
         ({"noise": "much"}, TypeError, "noise must be a number, got str 'much'"),
         ({"noise": True}, TypeError, "noise must be a number, got bool True"),
     ],
@@ -171,6 +174,12 @@ def test_bad_arguments_are_refused(
 ) -> None:
     with pytest.raises(error, match=message):
         toy(**options)
+
+
+@each
+@pytest.mark.parametrize("noise", [toys.LARGEST_NOISE, np.float32(0.1), np.int8(1)])
+def test_noise_of_any_size_that_is_taken_leaves_numbers(toy: Callable[..., Any], noise: float) -> None:
+    assert all(np.isfinite(array).all() for array in toy(1000, noise=noise)[:2])
 
 
 def test_a_spiral_has_two_arms_at_least() -> None:

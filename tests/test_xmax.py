@@ -288,16 +288,104 @@ def test_draws_follow_the_seed():
 
 @pytest.mark.parametrize("temperature", [0, -1.0, NAN])
 def test_temperatures_are_positive(temperature):
-    with pytest.raises(ValueError, match=r"softmax: expected a temperature greater than 0, got .*argmax is the limit"):
+    with pytest.raises(ValueError, match=r"^softmax: expected temperature greater than 0, got .*argmax is the limit"):
         softmax(np.zeros(3), temperature=temperature)
     with pytest.raises(ValueError, match=r"gumbel_softmax: expected tau greater than 0, got .*argmax is the limit"):
         gumbel_softmax(np.zeros(3), tau=temperature)
 
 
-@pytest.mark.parametrize("f", [sparsemax, entmax15, gumbel_softmax])
+NOT_ONE_NUMBER = {
+    "two": (np.array([1.0, 2.0]), ValueError, r"expected one number as {}, got float64 \(2,\): divide x by an array"),
+    "learned ones": (Tensor([1.0, 2.0]), ValueError, r"expected one number as {}, got float32 \(2,\)"),
+    "a condition": (np.array(True), ValueError, r"expected one number as {}, got bool \(\)"),
+    "a bool": (True, TypeError, "expected {} to be a number, got bool True"),
+    "nothing": (None, TypeError, "expected {} to be a number, got NoneType None"),
+    "a word": ("0.5", TypeError, "expected {} to be a number, got str '0.5'"),
+    "a complex number": (1j, TypeError, "expected {} to be a number, got complex 1j"),
+    "beyond floats": (10**400, ValueError, "expected {} that a float can hold, got a larger number"),
+}
+
+
+@pytest.mark.parametrize("case", NOT_ONE_NUMBER)
+def test_temperatures_are_one_number(case):
+    temperature, error, message = NOT_ONE_NUMBER[case]
+    with pytest.raises(error, match="^softmax: " + message.format("temperature")):
+        softmax(np.zeros(2), temperature=temperature)
+    tg.manual_seed(0)
+    with pytest.raises(error, match="^gumbel_softmax: " + message.format("tau")):
+        gumbel_softmax(np.zeros(2), tau=temperature)
+    after = gumbel_softmax(np.zeros(2))
+    tg.manual_seed(0)
+    np.testing.assert_array_equal(after, gumbel_softmax(np.zeros(2)))  # nothing had been drawn
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_at_infinite_temperature_all_that_is_not_masked_is_alike(dtype):
+    z = np.array([[3.0, -INF, -5.0], [-INF, -INF, 1.0], [-INF, -INF, -INF]], dtype)
+    expected = [[0.5, 0, 0.5], [0, 0, 1], [0, 0, 0]]
+    for infinite in (INF, np.float32(INF), np.array([INF], dtype), Tensor(np.array(INF, dtype))):
+        p = softmax(Tensor(z), temperature=infinite)
+        np.testing.assert_array_equal(p.data, expected)
+        assert p.dtype == dtype
+    np.testing.assert_array_equal(softmax(z, temperature=1e306), expected)  # more than float16 and float32 can hold
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(softmax(z[:, [0, 2]], temperature=1e-306), [[1, 0], [0, 1], [0, 0]])  # and less
+    assert (gumbel_softmax(z, tau=INF)[:, 1] == 0).all()
+    x = leaf(z, dtype)
+    softmax(x, temperature=INF)[0, 0].backward()
+    np.testing.assert_array_equal(x.grad, np.zeros((3, 3)))
+
+
+def test_a_mask_leaves_a_learned_temperature_its_gradient():
+    tau, whole = Tensor(np.array([[2.0]]), requires_grad=True), Tensor(np.array(2.0), requires_grad=True)
+    z = np.array([1.0, -INF, 3.0, 0.5])
+    p = softmax(z, temperature=tau)
+    assert p.shape == (4,)
+    p[0].backward()
+    softmax(z[[0, 2, 3]], temperature=whole)[0].backward()
+    np.testing.assert_allclose(tau.grad, [[whole.grad]], rtol=1e-14)
+
+
+def hard_gumbel_softmax(x, dim=-1):
+    return gumbel_softmax(x, hard=True, dim=dim)
+
+
+def tepid_softmax(x, dim=-1):
+    return softmax(x, dim, temperature=2.0)
+
+
+NAMES = {sparsemax: "sparsemax", entmax15: "entmax15", softmax: "softmax", tepid_softmax: "softmax"}
+every_name = pytest.mark.parametrize("f", [*NAMES, hard_gumbel_softmax])
+
+
+@every_name
 def test_axes_that_are_not_there(f):
-    with pytest.raises(np.exceptions.AxisError):
-        f(np.zeros((2, 3)), dim=2)
+    name = NAMES.get(f, "gumbel_softmax")
+    for dim in (2, -3):
+        message = rf"^{name} of float64 \(2, 3\): axis {dim} is out of bounds for array of dimension 2"
+        with pytest.raises(np.exceptions.AxisError, match=message):
+            f(np.zeros((2, 3)), dim=dim)
+    with pytest.raises(np.exceptions.AxisError, match=rf"^{name} of float64 \(\): axis 1"):
+        f(np.array(1.0), dim=1)
+    for dim in (1.5, True, None, "0", (0, 1)):
+        with pytest.raises(TypeError, match=f"^{name}: expected dim to be an integer, got {type(dim).__name__}"):
+            f(np.zeros((2, 3)), dim=dim)
+    np.testing.assert_array_equal(f(np.zeros((1, 3)), dim=np.int64(0)), np.ones((1, 3)))
+
+
+@every_name
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_single_number_is_1_and_no_numbers_are_none(f, dtype):
+    for dim in (0, -1):
+        x = leaf(-7.0, dtype)
+        p = f(x, dim=dim)
+        p.backward()
+        assert (p.item(), p.shape, p.dtype, x.grad) == (1, (), dtype, 0)
+        assert f(np.array(-INF, dtype), dim=dim) == 0
+    assert f(3) == 1
+    for shape in ((3, 0), (0, 3)):
+        p = f(np.zeros(shape, dtype))
+        assert (p.shape, p.dtype) == (shape, dtype)
 
 
 def test_a_temperature_that_is_learned_has_a_gradient_at_1_too():
