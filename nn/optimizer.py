@@ -17,6 +17,7 @@ from tinygrad_sm.backend import (
     device_of,
     is_writable,
     owned_copy,
+    to_device,
 )
 from tinygrad_sm.memory import mark_changed
 from tinygrad_sm.nn.states import check_state, refuse_state
@@ -35,6 +36,16 @@ class Slot:
         self.group = group
         self.state: dict[str, Any] = {}  # empty until the first step that needs it
         self._scratch: dict[str, Array] = {}
+        self._device = device_of(parameter.data)
+
+    def follow(self) -> None:
+        """Bring what is remembered of the parameter to where it is, if it was moved."""
+        device = device_of(self.parameter.data)
+        if device != self._device:
+            is_array = {name: type(value) in ARRAY_TYPES for name, value in self.state.items()}
+            self.state |= {name: to_device(self.state[name], device) for name in is_array if is_array[name]}
+            self._scratch = {}
+            self._device = device
 
     def scratch(self, name: str, dtype: Any = None) -> Array:
         """Return an array to compute in, the same in every step: only the first allocates.
@@ -104,6 +115,7 @@ class Optimizer:
             group |= options
         for slot in self._slots:
             if slot.parameter.grad is not None:
+                slot.follow()
                 self._update(slot, slot.parameter.data, slot.parameter.grad)
                 mark_changed(slot.parameter)
 

@@ -249,11 +249,6 @@ def is_writable(array: Array) -> bool:
     return type(array) is not HostArray or bool(array.flags.writeable)
 
 
-def is_writable(array: Array) -> bool:
-    """Whether the elements can be changed in place."""
-    return bool(array.flags.writeable)
-
-
 def to_numpy(array: Array) -> np.ndarray[Any, Any]:
     """Return the array on the host, without a copy where it stands there already."""
     return np.asarray(array) if device_of(array) == "cpu" else array.get()

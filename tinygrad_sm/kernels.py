@@ -71,7 +71,32 @@ mean_of_kept = Kernel(
     """,
 )
 
-KERNELS = (cross_entropy_rows, mean_of_kept)
+momentum_step = Kernel(
+    "momentum_step",
+    "T g, T lr, T momentum, T weight_decay, bool nesterov",
+    "T theta, T v",
+    """
+    const T decayed = g + weight_decay * theta;
+    v = momentum * v + decayed;
+    theta -= lr * (nesterov ? decayed + momentum * v : v);
+    """,
+)
+
+adam_step = Kernel(
+    "adam_step",
+    "T g, S shrink, S weight_decay, S beta1, S rest1, S beta2, S rest2, S root, S eps, S rate",
+    "T theta, S m, S v",
+    """
+    S moved = shrink * (S)theta;
+    const S decayed = (S)g + weight_decay * moved;
+    m = beta1 * m + rest1 * decayed;
+    v = beta2 * v + rest2 * decayed * decayed;
+    moved -= rate * m / (sqrt(v) / root + eps);
+    theta = (T)moved;
+    """,
+)
+
+KERNELS = (cross_entropy_rows, mean_of_kept, momentum_step, adam_step)
 
 
 def cross_entropy_of_labels(logits: Array, labels: Array) -> tuple[Array, Array]:

@@ -189,9 +189,9 @@ def primitive(
     return Primitive(forward, analytic, saves)
 
 
-def as_operand(x: Any) -> Any:
-    """Return a Traced value or an array as it is, and lists and numbers as an array."""
-    return x if isinstance(x, Traced) or hasattr(x, "shape") else as_array(x)
+def as_operand(x: Any, beside: Any = None) -> Any:
+    """Return a Traced value or an array as it is, and lists and numbers as an array, on the device of `beside`."""
+    return x if isinstance(x, Traced) or hasattr(x, "shape") else as_array(x, device=device_of(plain(beside)))
 
 
 def zero(g: Any, out: Any, *operands: Any, **static: Any) -> Array:
