@@ -67,9 +67,10 @@ class AnomalyDetector(Observer):
             with _in_place_of(self), np.errstate(all="ignore"):  # we say more than NumPy's warnings do
                 result = forward(*operands, **static)
             out = result if op.saves is None else result[0]
-            if made := _made(out, (*operands, *static.values())):
-                if device_of(out) != "cpu":
-                    forward(*map(_on_host, operands), **static)  # there labels are looked at: one may be out of range
+            made = _made(out, (*operands, *static.values()))
+            if device_of(out) != "cpu" and (made or op.refused):
+                forward(*map(_on_host, operands), **static)  # there labels are looked at: one may be out of range
+            if made:
                 raise _anomaly(op, f"in {op.name}, called at {user_line()}", made, _named(op, operands, static))
             return result
 

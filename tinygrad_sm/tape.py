@@ -206,7 +206,7 @@ def _fitted(part: Any, data: Array, out_shape: tuple[int, ...]) -> Any:
                 f"the operand was broadcast to it; got {type(part).__name__ if shape is None else f'shape {shape}'}"
             )
         part = sum_to_shape(part, data.shape)
-    return part.astype(data.dtype)
+    return part if part.dtype == data.dtype else part.astype(data.dtype)
 
 
 def broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
