@@ -194,7 +194,8 @@ def as_result(out: Any, caller: str, arrays: Sequence[Any]) -> Array:
     """Return what a forward made as an array: NumPy makes scalars of 0-d results. Devices are not to be mixed."""
     if type(out) not in _MODULES:
         return as_array(out)
-    check_same_device(caller, arrays)
+    if len(arrays) > 1:
+        check_same_device(caller, arrays)
     return out
 
 
