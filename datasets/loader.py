@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_sm.backend import Array, as_array, described, device_of, to_device, to_numpy
+from tinygrad_sm.backend import Array, array_module, as_array, described, device_of, to_device, to_numpy
 from tinygrad_sm.checks import check_labels
 from tinygrad_sm.datasets.options import check_integer
 from tinygrad_sm.errors import CheckpointError
@@ -81,6 +81,8 @@ class DataLoader:
                 f"drop_last leaves no batch of batch_size {batch_size} for {len(self.x)} examples: make it smaller"
             )
         self.x, self.y = (as_array(array, device=device, is_new=True) for array in (self.x, self.y))
+        xp = array_module(self.x)
+        self.x, self.y = xp.ascontiguousarray(self.x), xp.ascontiguousarray(self.y)  # of others, each take copies all
         self.transform = transform
         self.batch_size = batch_size
         self.shuffle = shuffle
