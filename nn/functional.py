@@ -12,6 +12,7 @@ from tinygrad_sm.backend import Array, HostArray, array_module, check_same_devic
 from tinygrad_sm.checks import check_labels, check_reduction, check_same_shape, check_targets
 from tinygrad_sm.errors import warn_user
 from tinygrad_sm.kernels import IGNORED
+from tinygrad_sm.nn.arguments import real
 from tinygrad_sm.nn.xmax import (
     as_precise_as,
     entmax15,
@@ -98,7 +99,7 @@ def cross_entropy(
         except IndexError:  # a label out of range, as −100 is: to look for it in every batch would cost more
             if not _has(target, ignore_index):
                 raise
-    if not 0 <= label_smoothing <= 1:
+    if not 0 <= real("cross_entropy", "label_smoothing", label_smoothing) <= 1:
         raise ValueError(f"cross_entropy: expected label_smoothing between 0 and 1, got {label_smoothing}")
     return _log_loss("cross_entropy", logits, target, weight, ignore_index, reduction, label_smoothing)
 
@@ -312,9 +313,9 @@ def _constant(
 
 
 def _reduced(losses: Any, reduction: str, divisor: Any, given: Any) -> Any:
-    """Return the losses as they are, or their sum, or their mean, in half precision if what was given is; 0/0 is 0."""
+    """Return the losses, or their sum, or their mean, in half precision if what was given is; the mean of none is 0."""
     if reduction == "sum":
         losses = losses.sum()
     elif reduction == "mean":
-        losses = losses.sum() / (divisor + (divisor == 0))
+        losses = where(divisor == 0, 0, losses.sum() / (divisor + (divisor == 0)))
     return as_precise_as(given, losses)

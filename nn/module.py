@@ -99,6 +99,8 @@ class Module(metaclass=_ModuleType):
             raise TypeError(
                 f"{name} is a {kind}: expected a leaf Tensor or None in its place, got {described(value)}{hint}"
             )
+        if "." in name and (isinstance(value, Module) or self._is_state(name, value)):
+            raise ValueError(f"expected a name without dots, as they part the names of a path, got {name!r}")
         object.__setattr__(self, name, value)
         if isinstance(value, Module) or self._is_state(name, value):
             if self._state_names is not None and isinstance(value, Tensor):

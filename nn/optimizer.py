@@ -65,9 +65,9 @@ class Optimizer:
         options in which a group differs: SGD([{"params": body, "lr": 0.01}, {"params": head}], lr=0.1).
 
     `param_groups` is the list of the groups, each with all of its options, which may be set there between steps: the
-    next step checks them before it changes anything. Of `lr` the optimizer has a short form, checked at once. A step
-    leaves a parameter whose `.grad` is None alone, and what is remembered of it too. After the first step, steps
-    allocate no arrays.
+    next step checks them before it changes anything; groups and parameters can neither be added nor replaced. Of `lr`
+    the optimizer has a short form, checked at once. A step leaves a parameter whose `.grad` is None alone, and what is
+    remembered of it too. After the first step, steps allocate no arrays.
 
     A kind of optimizer says what it remembers (`_new_state`), how one parameter changes (`_update`), and which values
     its options may have (`_checked`).
@@ -108,6 +108,7 @@ class Optimizer:
 
     def step(self) -> None:
         """Change every parameter that has a gradient by the formulas of the class."""
+        self._check_groups()
         for slot in self._slots:
             check_grad("step", slot.parameter)
         checked = [self._checked(group) for group in self.param_groups]
@@ -118,6 +119,15 @@ class Optimizer:
                 slot.follow()
                 self._update(slot, slot.parameter.data, slot.parameter.grad)
                 mark_changed(slot.parameter)
+
+    def _check_groups(self) -> None:
+        """Raise unless groups and parameters are those of the slots: a step would do nothing to others."""
+        places = [(id(group), id(parameter)) for group in self.param_groups for parameter in group["params"]]
+        if places != [(id(slot.group), id(slot.parameter)) for slot in self._slots]:
+            raise ValueError(
+                f"{type(self).__name__}: expected in param_groups the groups and parameters that it was made with: set "
+                "their options one by one, or make a new optimizer"
+            )
 
     def _update(self, slot: Slot, data: Array, g: Array) -> None:
         """Change the data of one parameter in place; g is its gradient, which must stay as it is.
@@ -184,6 +194,7 @@ class Optimizer:
 
     def _skeleton(self) -> dict[str, Any]:
         """Return the state dict without what is remembered of the parameters."""
+        self._check_groups()
         places = iter(range(len(self._slots)))
         groups = [
             {**self._options(group), "params": [next(places) for _ in group["params"]]} for group in self.param_groups

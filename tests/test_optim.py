@@ -205,6 +205,27 @@ def test_groups_have_options_of_their_own():
     assert head.grad is None
 
 
+def replaced(groups):
+    groups[0] = {**groups[0], "lr": 1.0}
+
+
+def test_groups_cannot_be_added_or_replaced():
+    """What a step would not follow is no silent mistake."""
+    for change in (
+        replaced,
+        lambda groups: groups.append(
+            {"params": [W], "lr": 1.0, "momentum": 0.0, "nesterov": False, "weight_decay": 0.0}
+        ),
+        lambda groups: groups[0]["params"].append(W),
+    ):
+        w = nn.Parameter([1.0])
+        optimizer = copy.deepcopy(SGD([w], lr=0.5))
+        change(optimizer.param_groups)
+        for action in (optimizer.step, optimizer.state_dict):
+            with pytest.raises(ValueError, match="SGD: expected in param_groups the groups and parameters that it was"):
+                action()
+
+
 def train(model, optimizer, gradients):
     for g in gradients:
         for p, values in zip(model.parameters(), np.split(g, [6]), strict=True):
