@@ -317,5 +317,7 @@ def _reduced(losses: Any, reduction: str, divisor: Any, given: Any) -> Any:
     if reduction == "sum":
         losses = losses.sum()
     elif reduction == "mean":
-        losses = where(divisor == 0, 0, losses.sum() / (divisor + (divisor == 0)))
+        losses = losses.sum() / (divisor + (divisor == 0))
+        if not isinstance(divisor, int):  # a sum of weights may be 0
+            losses = where(divisor == 0, 0, losses)
     return as_precise_as(given, losses)
