@@ -11,7 +11,7 @@ from typing import Any
 from tinygrad_sm.backend import Array, HostArray, array_module, check_same_device, described, scatter_add, to_numpy
 from tinygrad_sm.checks import check_labels, check_reduction, check_same_shape, check_targets
 from tinygrad_sm.errors import warn_user
-from tinygrad_sm.kernels import IGNORED
+from tinygrad_sm.kernels import IGNORED, signed
 from tinygrad_sm.nn.arguments import real
 from tinygrad_sm.nn.xmax import (
     as_precise_as,
@@ -265,8 +265,9 @@ def _as_rows(
         check_targets(loss, x, target)
         z = _matrix(wide(x))
         return z, _matrix(target), array_module(plain(z)).ones(len(z), bool)
-    is_kept = plain(target) != ignore_index
-    labels = plain(target) * is_kept  # of class 0 where they are ignored
+    labels = signed(plain(target))
+    is_kept = labels != ignore_index
+    labels = labels * is_kept  # of class 0 where they are ignored
     check_targets(loss, x, labels, probabilities_fit)
     z, is_kept = _matrix(wide(x)), is_kept.reshape(-1)
     y = one_hot(labels.reshape(-1), z.shape[1], z.dtype)

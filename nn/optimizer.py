@@ -259,7 +259,8 @@ def check_grad(caller: str, parameter: Tensor) -> None:
     ):
         name = parameter.name or "a parameter"
         raise ValueError(
-            f"{caller}: expected the grad of {name} to be an array of {parameter.shape}, got {described(grad)}"
+            f"{caller}: expected the grad of {name} to be an array like {described(parameter.data)}, "
+            f"got {described(grad)}"
         )
 
 

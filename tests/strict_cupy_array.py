@@ -293,6 +293,7 @@ def new(host: Any) -> ndarray:
     """Return what a kernel computed as an array of the current device; NumPy's scalars become 0-d arrays."""
     array = object.__new__(ndarray)
     array._host = host if type(host) is np.ndarray else np.asarray(host)
+    check_dtype(array._host.dtype)
     array._device = STATE.device
     array.base = None
     return array

@@ -6,6 +6,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 TABLE: dict[str, Any] = json.loads(Path(__file__).with_name("cupy_names.json").read_text())
 
 _MODELLED = {
@@ -36,6 +38,7 @@ _MODELLED = {
 }
 
 MODELLED = {kind: names.split() for kind, names in _MODELLED.items()}
+MODELLED["launches"] = [name for name in MODELLED["launches"] if hasattr(np, name)]  # NumPy 2.0 lacks the youngest
 """The functions that the double makes of NumPy's, by what they cost."""
 
 

@@ -78,7 +78,7 @@ momentum_step = Kernel(
     """
     const T decayed = g + weight_decay * theta;
     v = momentum * v + decayed;
-    theta -= lr * (nesterov ? decayed + momentum * v : v);
+    theta -= lr * (nesterov ? (T)(decayed + momentum * v) : v);  // the sum of halves is a float
     """,
 )
 
@@ -105,7 +105,7 @@ def cross_entropy_of_labels(logits: Array, labels: Array) -> tuple[Array, Array]
     Nobody has looked at the labels, because the host would have to wait for them. The loss of a label that is out of
     range is NaN, and the gradient of its row 0; examples with the label `IGNORED` count for nothing.
     """
-    xp = array_module(logits)
+    xp, labels = array_module(logits), signed(labels)
     wide = xp.float32 if logits.dtype == xp.float16 else logits.dtype
     z = xp.ascontiguousarray(logits, wide)
     by_row = xp.empty((2, len(labels)), wide)
@@ -123,7 +123,12 @@ def number_kept(target: Array) -> Any:
     """Return how many examples the mean of a cross-entropy is over; of labels on a GPU, those that are not ignored."""
     if type(target) is HostArray or target.ndim != 1:
         return len(target)
-    return array_module(target).maximum((target != IGNORED).sum(), 1)
+    return array_module(target).maximum((signed(target) != IGNORED).sum(), 1)
+
+
+def signed(labels: Array) -> Array:
+    """Return labels of a dtype that holds −100 and −1 too: to compare others with them may be refused on a GPU."""
+    return labels.astype("int64") if labels.dtype.kind == "u" else labels
 
 
 def plain_cross_entropy_rows(logits: Array, labels: Array) -> tuple[Array, Array, Array]:
