@@ -92,7 +92,7 @@ def _cuda() -> StrictModule:
         "driverGetVersion": lambda: _CUDA_VERSION,
         "getDevice": lambda: STATE.device,
         "getDeviceCount": lambda: DEVICES,
-        "getDeviceProperties": lambda device: {"name": b"Strict double of a GPU", "major": 9, "minor": 0},
+        "getDeviceProperties": lambda device: {"name": b"Strict double of a GPU", "totalGlobalMem": 2**34},
         "runtimeGetVersion": lambda: _CUDA_VERSION,
         "setDevice": set_device,
     }

@@ -152,9 +152,7 @@ def test_a_step_with_an_unfit_gradient_changes_nothing(kind):
     optimizer = kind([v, w], lr=0.1)
     for wrong in (np.ones(3), tg.ones(2, 3), 1.0, np.ones((2, 3), complex)):
         v.grad, w.grad = np.ones(2, np.float32), wrong
-        with pytest.raises(
-            ValueError, match=r"step: expected the grad of a parameter to be an array like float\d\d \(2, 3\), got"
-        ):
+        with pytest.raises(ValueError, match=r"step: expected the grad of a parameter .* like float\d\d \(2, 3\), got"):
             optimizer.step()
         assert v.tolist() == [1, 2]
 
