@@ -2,16 +2,18 @@
 # make examples  runs all examples that draw, and puts their pictures into runs/
 # make test      runs the tests
 # make stress    kills, flips bits and mutates files, in full; the tests do a sample of it
+# make gpu       runs the tests on the NVIDIA GPU, then the benchmark there; CUDA=cuda12 for a driver of CUDA 12
 # make lint      checks style, types and the floors of the house
 # The virtual environment .venv makes itself, and is renewed when pyproject.toml changes.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+CUDA ?= cuda13
 
 EXAMPLES := $(filter-out %/pictures.py %/micro.py %/choose_defaults.py,$(sort $(wildcard examples/*.py)))
 
-.PHONY: mnist examples test stress lint bench
+.PHONY: mnist examples test stress lint bench gpu
 
 mnist: $(VENV)/test
 	$(BIN)/python examples/mnist_softmax.py $(ARGS)
@@ -37,6 +39,19 @@ lint: $(VENV)/dev
 
 bench: $(VENV)/test
 	$(BIN)/python -m benchmarks $(ARGS)
+
+gpu: $(VENV)/test $(VENV)/$(CUDA)
+	$(BIN)/python -m tinygrad_sm
+	$(BIN)/python -c 'import tinygrad_sm as tg; raise SystemExit(not tg.is_available("cuda"))'
+	$(BIN)/python -m pytest
+	$(BIN)/python -m benchmarks.gpu $(ARGS)
+
+# The extra brings CUDA's libraries too: a driver is all that must be there. Two wheels of CuPy break each other.
+$(VENV)/cuda%: pyproject.toml
+	$(if $(filter-out $@,$(wildcard $(VENV)/cuda*)),$(error $(VENV) has the CuPy of another CUDA: remove $(VENV) first))
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable '.[cuda$*]'
+	touch $@
 
 $(VENV)/%: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -5,6 +5,6 @@ from tinygrad_sm.datasets.download import IdxFile, idx_images
 from tinygrad_sm.datasets.fashion import fashion_mnist
 from tinygrad_sm.datasets.images import LabelledImages
 from tinygrad_sm.datasets.loader import DataLoader
-from tinygrad_sm.datasets.mnist import mnist
+from tinygrad_sm.datasets.mnist import mnist, scaled_mnist
 
-__all__ = ["DataLoader", "IdxFile", "LabelledImages", "fashion_mnist", "idx_images", "mnist", "toys"]
+__all__ = ["DataLoader", "IdxFile", "LabelledImages", "fashion_mnist", "idx_images", "mnist", "scaled_mnist", "toys"]

@@ -81,7 +81,8 @@ def fashion_mnist(split: str = "train", scale: str | None = "unit") -> LabelledI
     no network is needed.
 
     Raises ValueError for an unknown split or scale, and DatasetError, which says what was tried and where a file can be
-    put by hand, if a file can be had nowhere.
+    put by hand, if a file can be had nowhere. Those of Debian's package dataset-fashion-mnist are refused: they hold
+    the same data, but packed anew, and the hashes are those of the originals.
 
     Source: Xiao, Rasul and Vollgraf, Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning
     Algorithms, 2017 (arXiv:1708.07747); MIT licence.

@@ -17,19 +17,24 @@ class LabelledImages(NamedTuple):
     classes: tuple[str, ...]
 
 
+def scaled(pixels: Array, scale: str | None, mean: float, std: float) -> Array:
+    """Return pixels 0 to 255, uint8, on a scale, as float32, or as a copy; `mnist` says what the scales are."""
+    if scale is None:
+        return pixels.copy()
+    result: Array = pixels / np.float32(255)
+    if scale == "center":
+        result -= 0.5
+    elif scale == "standard":
+        result -= mean
+        result /= std
+    return result
+
+
 def labelled_images(
     pixels: Array, labels: Array, classes: tuple[str, ...], scale: str | None, mean: float, std: float
 ) -> LabelledImages:
     """Return pixels 0 to 255, uint8 of shape (N, H, W), on a scale, with the labels: arrays that the caller owns.
 
-    The docstring of `mnist` says what the scales are; mean and std are those of the training set, for "standard".
+    mean and std are those of the training set, for the scale "standard".
     """
-    images: Array = pixels[:, np.newaxis].astype(np.uint8 if scale is None else np.float32)
-    if scale is not None:
-        images /= 255
-    if scale == "center":
-        images -= 0.5
-    elif scale == "standard":
-        images -= mean
-        images /= std
-    return LabelledImages(images, labels.astype(np.int64), tuple(classes))
+    return LabelledImages(scaled(pixels[:, np.newaxis], scale, mean, std), labels.astype(np.int64), tuple(classes))

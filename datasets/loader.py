@@ -12,12 +12,12 @@ on where it was interrupted is three numbers, for the order is a function of see
     loader.load_state_dict(state)               # epoch 3 goes on with its 121st batch
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from tinygrad_sm.backend import Array, as_array, described
+from tinygrad_sm.backend import Array, array_module, as_array, described, device_of, to_device, to_numpy
 from tinygrad_sm.checks import check_labels
 from tinygrad_sm.datasets.options import check_integer
 from tinygrad_sm.errors import CheckpointError
@@ -39,7 +39,9 @@ class DataLoader:
         numbers from 0 to 1 in the shape (N, len(classes))
     shuffle : whether to draw a new order for each epoch, `numpy.random.default_rng([seed, epoch]).permutation(N)`
     drop_last : whether to leave out the last batch where it would be smaller than `batch_size`
-    device : where the batches should be, None for the default device
+    device : where the data set and its batches shall be, None for the default device
+    transform : what is made of the x of a batch, such as lambda pixels: pixels * np.float32(1 / 255): so the set stays
+        small, as uint8, and is scaled batch by batch, where it is
 
     `epoch` is the number of epochs that came to their end. An iteration advances it when it finishes, not when it is
     begun: one that was broken off does not count, and the next repeats its order. Two iterations of one epoch that both
@@ -61,21 +63,27 @@ class DataLoader:
         seed: int = 0,
         drop_last: bool = False,
         device: str | None = None,
+        transform: Callable[[Array], Array] | None = None,
     ) -> None:
         is_pair = isinstance(dataset, tuple) and (len(dataset) == 2 or len(dataset) > 2 and hasattr(dataset, "_fields"))
         if not is_pair:
             raise TypeError(f"dataset must be a tuple (x, y) or a named tuple that begins so, got {described(dataset)}")
         check_integer("batch_size", batch_size, smallest=1)
         check_integer("seed", seed, smallest=0)
-        self.x = as_array(dataset[0], device=device)
-        self.y = as_array(dataset[1], device=device)
+        if not (transform is None or callable(transform)):
+            raise TypeError(f"transform must be a function of a batch of x, got {described(transform)}")
+        self.x, self.y = as_array(dataset[0]), as_array(dataset[1])
         _check_lengths(self.x, self.y)
         if hasattr(dataset, "classes"):
-            _check_classes(self.y, len(dataset.classes))
+            _check_classes(to_numpy(self.y), len(dataset.classes))  # once, on the host: losses on a GPU look at none
         if drop_last and len(self.x) < batch_size:
             raise ValueError(
                 f"drop_last leaves no batch of batch_size {batch_size} for {len(self.x)} examples: make it smaller"
             )
+        self.x, self.y = (as_array(array, device=device, is_new=True) for array in (self.x, self.y))
+        xp = array_module(self.x)
+        self.x, self.y = xp.ascontiguousarray(self.x), xp.ascontiguousarray(self.y)  # of others, each take copies all
+        self.transform = transform
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.seed = seed
@@ -95,14 +103,15 @@ class DataLoader:
         order = np.arange(len(self.x))
         if self.shuffle:
             order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.x))
-        return self._batches(order, self._latest)
+        return self._batches(to_device(order, device_of(self.x)), self._latest)
 
     def _batches(self, order: Array, iteration: Iteration) -> Iterator[tuple[Array, Array]]:
         while iteration.position < len(self):
             start = iteration.position * self.batch_size
             rows = order[start : start + self.batch_size]
             iteration.position += 1
-            yield self.x.take(rows, axis=0), self.y.take(rows, axis=0)
+            x, y = self.x.take(rows, axis=0), self.y.take(rows, axis=0)
+            yield x if self.transform is None else self.transform(x), y
         iteration.position = 0  # what is finished leaves nothing to go on with
         if self._restored.epoch == iteration.epoch:
             self._restored.position = 0

@@ -8,6 +8,7 @@ command line and shows the result.
 """
 
 import argparse
+import functools
 import math
 import pathlib
 import sys
@@ -16,12 +17,13 @@ import time
 from typing import NamedTuple
 
 try:
+    import numpy as np
     import pictures
     from tqdm import tqdm
 
     import tinygrad_sm as tg
     from tinygrad_sm import nn
-    from tinygrad_sm.datasets import DataLoader, mnist
+    from tinygrad_sm.datasets import DataLoader, mnist, scaled_mnist
 except ModuleNotFoundError as error:
     sys.exit(f'{error.name} is missing: install what the examples need with  pip install "tinygrad_sm[examples]"')
 
@@ -48,6 +50,7 @@ def train(
     momentum,
     weight_decay,
     seed,
+    transform=None,
     device="cpu",
     quiet=False,
     checkpoint=None,
@@ -56,15 +59,19 @@ def train(
 ):
     """Train a new model, test it after each epoch, and return it with the list of Epochs.
 
+    The `transform` is what becomes of the images of a training batch. Nothing in the loop over the batches makes the
+    host wait for a GPU: the losses stay there until the epoch is over.
+
     With a `checkpoint`, the path of a file, the training saves itself there at the end of epochs, at most once a
     second. To `resume` is to go on from what stands there, if anything does. It must have been saved with the same
     `settings`: until a training first saves itself, what an older one saved stays in the file.
     """
     tg.manual_seed(seed)
-    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10)).to(device)
     loss_function = nn.CrossEntropyLoss()
     optimizer = nn.optim.SGD(model.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay)
-    loader = DataLoader(training, batch_size, shuffle=True, seed=seed, device=device)
+    loader = DataLoader(training, batch_size, shuffle=True, seed=seed, device=device, transform=transform)
+    test = tg.Tensor(test.images, device=device), test.labels
 
     history = []
     if resume and checkpoint.exists():
@@ -75,19 +82,20 @@ def train(
     bar.update(len(history) * len(loader))
     for epoch in range(len(history) + 1, epochs + 1):
         start = time.perf_counter()
-        loss_sum = 0.0
+        losses, sizes = [], []
         optimizer.lr = lr * (1 - (epoch - 1) / epochs)  # the smaller the last steps, the less their noise shows
         for images, labels in loader:
             loss = loss_function(model(images), labels)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            loss_sum += loss.item() * len(labels)
+            losses.append(loss.detach())
+            sizes.append(len(labels))
             bar.update()
+        train_loss = np.average(tg.stack(losses).numpy(), weights=sizes).item()
         seconds = time.perf_counter() - start
 
-        train_loss = loss_sum / len(training.labels)
-        test_loss, test_accuracy = evaluate(model, test, device)
+        test_loss, test_accuracy = evaluate(model, *test)
         if not math.isfinite(train_loss + test_loss):
             raise FloatingPointError(
                 f"the training diverged in epoch {epoch}: loss {train_loss}, on the test {test_loss}"
@@ -118,17 +126,16 @@ def load_checkpoint(path, model, optimizer, settings):
     return [Epoch(*row) for row in extra["history"]]
 
 
-def evaluate(model, dataset, device):
-    """Return the mean loss on a data set, and the percentage of its images that are given the right label."""
-    logits = predict(model, dataset, device)
-    correct = (logits.argmax(axis=1) == dataset.labels).sum()
-    return nn.functional.cross_entropy(logits, dataset.labels).item(), 100 * correct.item() / len(dataset.labels)
+def evaluate(model, images, labels):
+    """Return the mean loss on images, and the percentage of them that are given the right label."""
+    logits = predict(model, images)
+    return nn.functional.cross_entropy(logits, labels).item(), 100 * nn.functional.accuracy(logits, labels)
 
 
-def predict(model, dataset, device):
-    """Return the logits of all images of a data set, a NumPy array of shape (N, 10)."""
+def predict(model, images):
+    """Return the logits of images, a NumPy array of shape (N, 10)."""
     with tg.no_grad():
-        return model(tg.Tensor(dataset.images, device=device)).numpy()
+        return model(images).numpy()
 
 
 def write_results(folder, model, history, test, device):
@@ -136,7 +143,7 @@ def write_results(folder, model, history, test, device):
     losses = {"training": [epoch.train_loss for epoch in history], "test": [epoch.test_loss for epoch in history]}
     accuracies = {"test": [epoch.test_accuracy for epoch in history]}
     weights = model[1].weight.numpy().reshape(10, 28, 28)
-    logits = predict(model, test, device)
+    logits = predict(model, tg.Tensor(test.images, device=device))
     probabilities = nn.functional.softmax(logits, dim=1)
     images, labels, classes = test
 
@@ -218,7 +225,7 @@ def parse_arguments():
 def main():
     """Train, test, show; return the exit status."""
     args = parse_arguments()
-    training, test = mnist("train", args.scale), mnist("test", args.scale)
+    training, test = mnist("train", scale=None), mnist("test", args.scale)
     n = args.train_size
     training = training._replace(images=training.images[:n], labels=training.labels[:n])
     names = ("epochs", "batch_size", "lr", "momentum", "weight_decay", "seed")
@@ -228,6 +235,7 @@ def main():
             training,
             test,
             **settings,
+            transform=functools.partial(scaled_mnist, scale=args.scale),
             device=args.device,
             checkpoint=args.output / CHECKPOINT,
             resume=args.resume,

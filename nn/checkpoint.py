@@ -71,7 +71,7 @@ def save(path: str | os.PathLike[str], model: Module, optimizer: Stateful | None
         contents["random"] = _packed(random_generator().bit_generator.state, "random", arrays)
         contents["blas_threads"] = blas_threads()
     state = model.state_dict()
-    if both := arrays.keys() & state.keys():
+    if both := (arrays.keys() | {"__metadata__"}) & state.keys():
         raise ValueError(f"the model has parameters or buffers with the names of other things to save: {sorted(both)}")
     tensors = {name: _savable(name, array) for name, array in {**state, **arrays}.items()}
     text = json.dumps(contents)

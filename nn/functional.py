@@ -4,12 +4,15 @@ Every loss has a `reduction`: "none" gives the loss of each example, "sum" their
 broadcasts its target.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
-from tinygrad_sm.backend import Array, array_module, as_array, described, scatter_add
-from tinygrad_sm.checks import check_reduction, check_same_shape, check_targets
+from tinygrad_sm.backend import Array, HostArray, array_module, check_same_device, described, scatter_add, to_numpy
+from tinygrad_sm.checks import check_labels, check_reduction, check_same_shape, check_targets
 from tinygrad_sm.errors import warn_user
+from tinygrad_sm.kernels import IGNORED, signed
+from tinygrad_sm.nn.arguments import real
 from tinygrad_sm.nn.xmax import (
     as_precise_as,
     entmax15,
@@ -88,15 +91,15 @@ def cross_entropy(
             "cross_entropy was given the output of a softmax, and takes the softmax itself: pass it what the softmax "
             "was given (leave out the nn.Softmax that ends the model), or use nll_loss on the output of log_softmax"
         )
-    logits, target = as_operand(logits), as_operand(target)
+    logits, target = _operands(logits, target)
     is_default = weight is None and reduction == "mean" and label_smoothing == 0
-    if is_default and logits.ndim == 2 and not (ignore_index in range(logits.shape[1]) and _has(target, ignore_index)):
+    if is_default and logits.ndim == 2 and not _may_ignore(target, ignore_index, logits.shape[1]):
         try:
             return _softmax_ops.cross_entropy(logits, target)
         except IndexError:  # a label out of range, as −100 is: to look for it in every batch would cost more
             if not _has(target, ignore_index):
                 raise
-    if not 0 <= label_smoothing <= 1:
+    if not 0 <= real("cross_entropy", "label_smoothing", label_smoothing) <= 1:
         raise ValueError(f"cross_entropy: expected label_smoothing between 0 and 1, got {label_smoothing}")
     return _log_loss("cross_entropy", logits, target, weight, ignore_index, reduction, label_smoothing)
 
@@ -109,12 +112,19 @@ def nll_loss(
     log_probabilities : shape (N, C) or (N, C, d1, ...), what log_softmax gives along the axis 1. The rest is as in
     cross_entropy: nll_loss(log_softmax(logits, 1), labels) is cross_entropy(logits, labels), with these options too.
     """
-    log_probabilities, labels = as_operand(log_probabilities), as_operand(plain(labels))
+    log_probabilities, labels = _operands(log_probabilities, plain(labels))
     is_default = weight is None and reduction == "mean" and log_probabilities.ndim == 2
-    if is_default and not _has(labels, ignore_index):
+    if is_default and type(labels) is HostArray and not _has(labels, ignore_index):
         check_targets("nll_loss", log_probabilities, labels, probabilities_fit=False)
         return -log_probabilities[array_module(labels).arange(len(labels)), labels].mean()
     return _log_loss("nll_loss", log_probabilities, labels, weight, ignore_index, reduction)
+
+
+def _may_ignore(target: Any, ignore_index: int, C: int) -> bool:
+    """Whether the operation would count labels that are to be ignored; on a GPU it knows but one ignore_index."""
+    if type(plain(target)) is HostArray:
+        return ignore_index in range(C) and _has(target, ignore_index)
+    return ignore_index != IGNORED and target.ndim == 1
 
 
 def _has(labels: Any, ignore_index: int) -> bool:
@@ -130,7 +140,7 @@ def _log_loss(
     z, y, is_kept = _as_rows(loss, x, target, ignore_index, probabilities_fit=of_logits)
     log_p = _softmax_ops.log_softmax(z) if of_logits else z
     C = z.shape[1]
-    w = 1.0 if weight is None else _constant(loss, "weight", weight, z.dtype, (C,))
+    w = 1.0 if weight is None else _constant(loss, "weight", weight, z, (C,))
     divisor = len(z) if target.ndim == x.ndim else (w * y).sum()
     if label_smoothing:
         y = ((1 - label_smoothing) * y + label_smoothing / C) * is_kept[:, None]
@@ -175,7 +185,7 @@ def _fenchel_young_loss(
     reduction: str,
 ) -> Any:
     check_reduction(loss, reduction)
-    logits, target = as_operand(logits), as_operand(target)
+    logits, target = _operands(logits, target)
     z, y, is_kept = _as_rows(loss, logits, target, ignore_index)
     z = shifted(z, 1)  # changes nothing, as the p and the y have sum 1, and loses no digits far from 0
     losses = (conjugate(z, 1) - times(y, z).sum(axis=1) - entropy(y)) * is_kept
@@ -202,10 +212,10 @@ def binary_cross_entropy_with_logits(
     """
     loss = "binary_cross_entropy_with_logits"
     z, y = _alike(loss, logits, target, reduction)
-    q = 1.0 if pos_weight is None else _constant(loss, "pos_weight", pos_weight, z.dtype, z.shape, may_broadcast=True)
+    q = 1.0 if pos_weight is None else _constant(loss, "pos_weight", pos_weight, z, z.shape, may_broadcast=True)
     losses = times(q * y, softplus(-z)) + times(1 - y, softplus(z))
     if weight is not None:
-        losses = times(_constant(loss, "weight", weight, z.dtype, z.shape, may_broadcast=True), losses)
+        losses = times(_constant(loss, "weight", weight, z, z.shape, may_broadcast=True), losses)
     return _reduced(losses, reduction, z.size, logits)
 
 
@@ -232,12 +242,14 @@ def confusion_matrix(logits: Any, labels: Any) -> Array:
     """
     predictions, labels = _predictions("confusion_matrix", logits, labels)
     classes = as_operand(logits).shape[1]
+    check_labels(to_numpy(labels), classes)  # on a GPU nobody has looked at them yet
     return scatter_add(array_module(labels).ones_like(labels, "int64"), (classes, classes), (labels, predictions))
 
 
 def _predictions(name: str, logits: Any, labels: Any) -> tuple[Array, Array]:
     """Return the classes of the largest logits and the labels, each in one row."""
-    logits, labels = as_operand(plain(logits)), as_operand(plain(labels))
+    logits, labels = _operands(plain(logits), plain(labels))
+    check_same_device(name, [logits, labels])
     check_targets(name, logits, labels, probabilities_fit=False)
     return logits.argmax(axis=1).reshape(-1), labels.reshape(-1)
 
@@ -253,12 +265,21 @@ def _as_rows(
         check_targets(loss, x, target)
         z = _matrix(wide(x))
         return z, _matrix(target), array_module(plain(z)).ones(len(z), bool)
-    is_kept = plain(target) != ignore_index
-    labels = plain(target) * is_kept  # of class 0 where they are ignored
+    labels = signed(plain(target))
+    is_kept = labels != ignore_index
+    labels = labels * is_kept  # of class 0 where they are ignored
     check_targets(loss, x, labels, probabilities_fit)
     z, is_kept = _matrix(wide(x)), is_kept.reshape(-1)
     y = one_hot(labels.reshape(-1), z.shape[1], z.dtype)
-    return where(is_kept[:, None], z, 0), y * is_kept[:, None], is_kept
+    z = where(is_kept[:, None], z, 0)
+    if type(y) is not HostArray:  # there nobody looks at labels, and one that is out of range is nowhere hot
+        z = where(is_kept[:, None] & (y.sum(axis=1, keepdims=True) == 0), math.nan, z)
+    return z, y * is_kept[:, None], is_kept
+
+
+def _operands(x: Any, target: Any) -> tuple[Any, Any]:
+    x = as_operand(x)
+    return x, as_operand(target, beside=x)
 
 
 def _matrix(x: Any) -> Any:
@@ -273,29 +294,31 @@ def _without_classes(x: Any) -> tuple[int, ...]:
 def _alike(loss: str, x: Any, target: Any, reduction: str) -> tuple[Any, Any]:
     """Return x and the target as floats; a target of integers or bools takes the dtype of x, and does not widen it."""
     check_reduction(loss, reduction)
-    x, target = as_operand(x), as_operand(target)
+    x, target = _operands(x, target)
     check_same_shape(loss, x, target)
     x = wide(x)
     return x, target if target.dtype.kind == "f" else target.astype(x.dtype)
 
 
 def _constant(
-    loss: str, name: str, value: Any, dtype: Any, shape: tuple[int, ...], may_broadcast: bool = False
+    loss: str, name: str, value: Any, beside: Any, shape: tuple[int, ...], may_broadcast: bool = False
 ) -> Array:
-    """Return weights as an array of the dtype, once they have the shape, or one that broadcasts to it."""
+    """Return weights as an array of the dtype of what they are beside, once their shape fits, or may broadcast."""
     if isinstance(value, Traced) and value.needs_grad:
         raise TypeError(f"{loss} has no gradient with respect to {name}: pass {name}.detach()")
-    value = as_array(plain(value))
+    value = as_operand(plain(value), beside=beside)
     if not (value.shape == shape or (may_broadcast and broadcasts(value.shape, shape))):
         expected = f"{shape}, or one that broadcasts to it" if may_broadcast else f"{shape}, a number for each class"
         raise ValueError(f"{loss}: expected {name} of shape {expected}; got {described(value)}")
-    return value.astype(dtype)
+    return value.astype(beside.dtype)
 
 
 def _reduced(losses: Any, reduction: str, divisor: Any, given: Any) -> Any:
-    """Return the losses as they are, or their sum, or their mean, in half precision if what was given is; 0/0 is 0."""
+    """Return the losses, or their sum, or their mean, in half precision if what was given is; the mean of none is 0."""
     if reduction == "sum":
         losses = losses.sum()
     elif reduction == "mean":
         losses = losses.sum() / (divisor + (divisor == 0))
+        if not isinstance(divisor, int):  # a sum of weights may be 0
+            losses = where(divisor == 0, 0, losses)
     return as_precise_as(given, losses)

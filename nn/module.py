@@ -20,7 +20,8 @@ from abc import ABCMeta
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from tinygrad_sm.backend import Array, as_array, described, is_writable, owned_copy
+from tinygrad_sm.backend import Array, as_array, described, device_name, is_writable, owned_copy, to_device
+from tinygrad_sm.memory import mark_changed
 from tinygrad_sm.nn.states import refuse_state
 from tinygrad_sm.tape import plain
 from tinygrad_sm.tensor import Tensor
@@ -98,6 +99,8 @@ class Module(metaclass=_ModuleType):
             raise TypeError(
                 f"{name} is a {kind}: expected a leaf Tensor or None in its place, got {described(value)}{hint}"
             )
+        if "." in name and (isinstance(value, Module) or self._is_state(name, value)):
+            raise ValueError(f"expected a name without dots, as they part the names of a path, got {name!r}")
         object.__setattr__(self, name, value)
         if isinstance(value, Module) or self._is_state(name, value):
             if self._state_names is not None and isinstance(value, Tensor):
@@ -165,6 +168,19 @@ class Module(metaclass=_ModuleType):
     def eval(self) -> "Module":
         """Set this Module and all inside it to evaluation."""
         return self.train(False)
+
+    def to(self, device: str) -> "Module":
+        """Move all parameters and buffers to the device, with their gradients, in place; return this Module.
+
+        What an optimizer remembers of them follows at its next step.
+        """
+        device = device_name(device)
+        for _, tensor in self._named_tensors():
+            if tensor.device != device:
+                tensor.data = to_device(tensor.data, device)
+                tensor.grad = None if tensor.grad is None else to_device(tensor.grad, device)
+                mark_changed(tensor)
+        return self
 
     def state_dict(self) -> dict[str, Any]:
         """Return copies of the arrays of all parameters and buffers by path; later training does not change them."""

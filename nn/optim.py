@@ -14,7 +14,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tinygrad_sm.backend import Array, array_module
+from tinygrad_sm.backend import Array, HostArray, array_module
+from tinygrad_sm.kernels import adam_step, momentum_step
 from tinygrad_sm.nn.optimizer import Optimizer, Slot, number_at_least_0, numbers_at_least_0
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer"]
@@ -63,11 +64,15 @@ class SGD(Optimizer):
     def _update(self, slot: Slot, data: Array, g: Array) -> None:
         options = slot.group
         lr, momentum, weight_decay = options["lr"], options["momentum"], options["weight_decay"]
+        if momentum:
+            slot.state = slot.state or self._new_state(data)
+            if type(data) is not HostArray:
+                momentum_step(g, lr, momentum, weight_decay, options["nesterov"], data, slot.state["velocity"])
+                return
         xp, scratch = array_module(data), slot.scratch("change")
         if weight_decay:
             g = xp.add(xp.multiply(data, weight_decay, out=scratch), g, out=scratch)
         if momentum:
-            slot.state = slot.state or self._new_state(data)
             v = slot.state["velocity"]
             v *= momentum
             v += g
@@ -130,30 +135,34 @@ class Adam(Optimizer):
         return {"step": 0, "mean": zeros_like(data, dtype=dtype), "mean_square": zeros_like(data, dtype=dtype)}
 
     def _update(self, slot: Slot, data: Array, g: Array) -> None:
-        weight_decay, dtype = slot.group["weight_decay"], _precise(data)
-        if weight_decay:
-            scratch = slot.scratch("decayed", dtype)
-            decayed = array_module(data).multiply(data, weight_decay, out=scratch, dtype=dtype)
-            decayed += g
-            g = decayed
-        self._follow(slot, data, g)
+        self._follow(slot, data, g, weight_decay=slot.group["weight_decay"])
 
-    def _follow(self, slot: Slot, data: Array, g: Array) -> None:
-        """Compute all but the first of the formulas."""
+    def _follow(self, slot: Slot, data: Array, g: Array, shrink: float = 1.0, weight_decay: float = 0.0) -> None:
+        """Compute the formulas, after θ ← shrink · θ."""
         slot.state = state = slot.state or self._new_state(data)
         state["step"] += 1
         m, v, t = state["mean"], state["mean_square"], state["step"]
         lr, eps, (beta1, beta2) = slot.group["lr"], slot.group["eps"], slot.group["betas"]
-        xp, scratch = array_module(data), slot.scratch("change", m.dtype)
+        root, rate = math.sqrt(1 - beta2**t), lr / (1 - beta1**t)
+        if type(data) is not HostArray:
+            adam_step(g, shrink, weight_decay, beta1, 1 - beta1, beta2, 1 - beta2, root, eps, rate, data, m, v)
+            return
+        xp, scratch, dtype = array_module(data), slot.scratch("change", m.dtype), m.dtype
+        if shrink != 1:
+            xp.multiply(data, shrink, out=data, dtype=dtype)
+        if weight_decay:
+            decayed = xp.multiply(data, weight_decay, out=slot.scratch("decayed", dtype), dtype=dtype)
+            decayed += g
+            g = decayed
         m *= beta1
-        m += xp.multiply(g, 1 - beta1, out=scratch, dtype=m.dtype)
+        m += xp.multiply(g, 1 - beta1, out=scratch, dtype=dtype)
         v *= beta2
-        v += xp.multiply(xp.multiply(g, g, out=scratch, dtype=m.dtype), 1 - beta2, out=scratch)
+        v += xp.multiply(xp.multiply(g, g, out=scratch, dtype=dtype), 1 - beta2, out=scratch)
         denominator = xp.sqrt(v, out=scratch)
-        denominator /= math.sqrt(1 - beta2**t)
+        denominator /= root
         denominator += eps
         change = xp.divide(m, denominator, out=scratch)
-        change *= lr / (1 - beta1**t)
+        change *= rate
         data -= change
 
 
@@ -184,9 +193,7 @@ class AdamW(Adam):
         super().__init__(params, lr, betas, eps, weight_decay)
 
     def _update(self, slot: Slot, data: Array, g: Array) -> None:
-        factor = 1 - slot.group["lr"] * slot.group["weight_decay"]
-        array_module(data).multiply(data, factor, out=data, dtype=_precise(data))
-        self._follow(slot, data, g)
+        self._follow(slot, data, g, shrink=1 - slot.group["lr"] * slot.group["weight_decay"])
 
 
 def _precise(data: Array) -> Any:

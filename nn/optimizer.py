@@ -17,6 +17,7 @@ from tinygrad_sm.backend import (
     device_of,
     is_writable,
     owned_copy,
+    to_device,
 )
 from tinygrad_sm.memory import mark_changed
 from tinygrad_sm.nn.states import check_state, refuse_state
@@ -35,6 +36,16 @@ class Slot:
         self.group = group
         self.state: dict[str, Any] = {}  # empty until the first step that needs it
         self._scratch: dict[str, Array] = {}
+        self._device = device_of(parameter.data)
+
+    def follow(self) -> None:
+        """Bring what is remembered of the parameter to where it is, if it was moved."""
+        device = device_of(self.parameter.data)
+        if device != self._device:
+            is_array = {name: type(value) in ARRAY_TYPES for name, value in self.state.items()}
+            self.state |= {name: to_device(self.state[name], device) for name in is_array if is_array[name]}
+            self._scratch = {}
+            self._device = device
 
     def scratch(self, name: str, dtype: Any = None) -> Array:
         """Return an array to compute in, the same in every step: only the first allocates.
@@ -54,9 +65,9 @@ class Optimizer:
         options in which a group differs: SGD([{"params": body, "lr": 0.01}, {"params": head}], lr=0.1).
 
     `param_groups` is the list of the groups, each with all of its options, which may be set there between steps: the
-    next step checks them before it changes anything. Of `lr` the optimizer has a short form, checked at once. A step
-    leaves a parameter whose `.grad` is None alone, and what is remembered of it too. After the first step, steps
-    allocate no arrays.
+    next step checks them before it changes anything; groups and parameters can neither be added nor replaced. Of `lr`
+    the optimizer has a short form, checked at once. A step leaves a parameter whose `.grad` is None alone, and what is
+    remembered of it too. After the first step, steps allocate no arrays.
 
     A kind of optimizer says what it remembers (`_new_state`), how one parameter changes (`_update`), and which values
     its options may have (`_checked`).
@@ -97,6 +108,7 @@ class Optimizer:
 
     def step(self) -> None:
         """Change every parameter that has a gradient by the formulas of the class."""
+        self._check_groups()
         for slot in self._slots:
             check_grad("step", slot.parameter)
         checked = [self._checked(group) for group in self.param_groups]
@@ -104,8 +116,18 @@ class Optimizer:
             group |= options
         for slot in self._slots:
             if slot.parameter.grad is not None:
+                slot.follow()
                 self._update(slot, slot.parameter.data, slot.parameter.grad)
                 mark_changed(slot.parameter)
+
+    def _check_groups(self) -> None:
+        """Raise unless groups and parameters are those of the slots: a step would do nothing to others."""
+        places = [(id(group), id(parameter)) for group in self.param_groups for parameter in group["params"]]
+        if places != [(id(slot.group), id(slot.parameter)) for slot in self._slots]:
+            raise ValueError(
+                f"{type(self).__name__}: expected in param_groups the groups and parameters that it was made with: set "
+                "their options one by one, or make a new optimizer"
+            )
 
     def _update(self, slot: Slot, data: Array, g: Array) -> None:
         """Change the data of one parameter in place; g is its gradient, which must stay as it is.
@@ -172,6 +194,7 @@ class Optimizer:
 
     def _skeleton(self) -> dict[str, Any]:
         """Return the state dict without what is remembered of the parameters."""
+        self._check_groups()
         places = iter(range(len(self._slots)))
         groups = [
             {**self._options(group), "params": [next(places) for _ in group["params"]]} for group in self.param_groups
@@ -236,7 +259,8 @@ def check_grad(caller: str, parameter: Tensor) -> None:
     ):
         name = parameter.name or "a parameter"
         raise ValueError(
-            f"{caller}: expected the grad of {name} to be an array of {parameter.shape}, got {described(grad)}"
+            f"{caller}: expected the grad of {name} to be an array like {described(parameter.data)}, "
+            f"got {described(grad)}"
         )
 
 

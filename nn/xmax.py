@@ -23,7 +23,7 @@ from typing import Any
 from numpy import finfo
 from numpy.exceptions import AxisError
 
-from tinygrad_sm.backend import ARRAY_TYPES, Array, array_module, described, random_generator
+from tinygrad_sm.backend import ARRAY_TYPES, Array, array_module, as_array, described, device_of, random_generator
 from tinygrad_sm.nn.arguments import integer, real
 from tinygrad_sm.ops import softmax as _softmax_ops
 from tinygrad_sm.ops.elementwise import relu, sqrt, where
@@ -72,8 +72,7 @@ def gumbel_softmax(logits: Any, tau: Any = 1.0, hard: bool = False, dim: int = -
     """
     logits, tau = _with_axis("gumbel_softmax", logits, dim), _temperature("gumbel_softmax", "tau", tau)
     data = plain(logits)
-    xp = array_module(data)
-    noise = xp.asarray(random_generator().gumbel(size=data.shape))
+    noise = as_array(random_generator().gumbel(size=data.shape), device=device_of(data))
     noise = noise.astype(data.dtype if data.dtype.kind == "f" else noise.dtype)
     soft = _softmax(logits + noise, dim, tau)
     if not hard or soft.ndim == 0 or soft.size == 0:  # a single number is 1 in any case

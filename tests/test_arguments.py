@@ -105,6 +105,12 @@ def test_layers_take_numbers_of_numpy():
     assert repr(nn.LogSoftmax(np.int32(1))) == "LogSoftmax(dim=1)"
 
 
+@pytest.mark.parametrize("label_smoothing", ["0.1", None, True])
+def test_label_smoothing_is_a_number(label_smoothing):
+    with pytest.raises(TypeError, match="^cross_entropy: expected label_smoothing to be a number, got "):
+        nn.functional.cross_entropy(np.zeros((1, 2)), [0], label_smoothing=label_smoothing)
+
+
 ignoring = {"ignore_index": 1}
 
 

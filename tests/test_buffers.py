@@ -102,6 +102,15 @@ def test_a_buffer_gives_way_to_leaves_only():
     model.hidden = 0
 
 
+@pytest.mark.parametrize("value", [nn.Parameter([1.0]), nn.ReLU()], ids=["parameter", "Module"])
+def test_names_that_would_be_paths_of_other_tensors_are_refused(value):
+    model = nn.Sequential(nn.Linear(2, 2))
+    with pytest.raises(ValueError, match=r"expected a name without dots, .* got '0\.weight'"):
+        setattr(model, "0.weight", value)
+    assert list(model.state_dict()) == ["0.weight", "0.bias"]
+    assert model[0].weight.shape == (2, 2)
+
+
 def test_a_slice_and_a_list_keep_no_more_state_than_others():
     model = nn.Sequential(nn.ReLU(), nn.Linear(3, 3))
     for row in (model, model[:1], nn.ModuleList()):

@@ -122,10 +122,11 @@ def test_what_cannot_come_back_is_not_saved(value, message, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_name_that_stands_for_two_arrays_is_refused(tmp_path):
-    model = Holder(**{"extra['order']": np.zeros(2)})
-    with pytest.raises(ValueError, match=r"names of other things to save: \[\"extra\['order'\]\"\]"):
-        nn.save(tmp_path / "x.safetensors", model, order=np.arange(3))
+@pytest.mark.parametrize("name", ["extra['order']", "__metadata__"])
+def test_a_name_that_stands_for_two_things_is_refused(name, tmp_path):
+    with pytest.raises(ValueError, match=re.escape(f"names of other things to save: {[name]}")):
+        nn.save(tmp_path / "x.safetensors", Holder(**{name: np.zeros(2)}), order=np.arange(3))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_training_goes_on_from_a_checkpoint(tmp_path):

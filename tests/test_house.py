@@ -32,7 +32,7 @@ def test_budgets():
     assert lines("examples/micro.py") <= 120
     assert lines("tinygrad_sm/tape.py") <= 300
     assert sum(map(lines, ["tinygrad_sm/tape.py", "tinygrad_sm/tensor.py", *operations])) <= 1500
-    assert sum(map(lines, beside_the_tape)) <= 350
+    assert sum(map(lines, beside_the_tape)) <= 370
     for folder in FOLDERS:
         for path in (ROOT / folder).rglob("*.py"):
             assert lines(path) <= 400, path

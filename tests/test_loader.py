@@ -201,7 +201,7 @@ ERRORS: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
     ),
     "seed -1": ((x, y), {"seed": -1}, ValueError, "seed must be at least 0, got -1"),
     "seed None": ((x, y), {"seed": None}, TypeError, "seed must be an integer"),
-    "device": ((x, y), {"device": "cuda"}, DeviceError, "got 'cuda'"),
+    "device": ((x, y), {"device": "tpu"}, DeviceError, "got 'tpu'"),
     "label 3 of 3": (Example(three, np.array([0, 2, 3, -1])), {}, IndexError, r"0\.\.2 for 3 classes, got 3 in row 2"),
     "label -1": (Example(three, np.array([0, -1, 2, 9])), {}, IndexError, r"0\.\.2 for 3 classes, got -1 in row 1"),
     "float labels": (Example(three, np.zeros(4)), {}, TypeError, r"integers, got float64: .*astype"),

@@ -67,8 +67,8 @@ def by_loops(logits, target, weight, ignore_index, reduction, label_smoothing, i
             gradient[n, c, *place] = p * sum(mass) - mass[c]
     if reduction == "none":
         return losses, gradient
-    divisor = (divisor or 1.0) if reduction == "mean" else 1.0
-    return losses.sum() / divisor, gradient / divisor
+    divisor = divisor if reduction == "mean" else 1.0
+    return (losses.sum() / divisor, gradient / divisor) if divisor else (0.0, 0 * gradient)
 
 
 def value_and_gradient(loss, x, *arguments, **options):
@@ -144,8 +144,11 @@ def test_ignored_examples_have_loss_0_and_gradient_0_whatever_stands_there(loss,
         np.testing.assert_array_equal(result, np.zeros(result.shape))
 
 
-def test_classes_of_weight_0_leave_a_mean_of_0():
-    found = value_and_gradient(functional.cross_entropy, np.ones((2, 2)), [1, 1], weight=[1.0, 0.0])
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.5])
+@pytest.mark.parametrize("z", [1.0, -INF])
+def test_classes_of_weight_0_leave_a_mean_of_0(label_smoothing, z):
+    options = {"weight": [1.0, 0.0], "label_smoothing": label_smoothing}  # smoothed, the losses themselves are not 0
+    found = value_and_gradient(functional.cross_entropy, np.array([[z, 1.0], [1.0, 1.0]]), [1, 1], **options)
     np.testing.assert_array_equal(found[0], 0)
     np.testing.assert_array_equal(found[1], 0)
 

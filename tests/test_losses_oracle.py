@@ -103,6 +103,11 @@ DIFFERENCES = {  # on purpose: the point, and of ours and PyTorch's the value, a
         (0, [[0, 0]]),
         (NAN, [[NAN, NAN]]),
     ),
+    "the same, smoothed": (
+        ("cross_entropy", [[0.0, 0.0]], np.array([1]), {"weight": np.array([1.0, 0.0]), "label_smoothing": 0.5}),
+        (0, [[0, 0]]),
+        (NAN, [[NAN, NAN]]),
+    ),
     "a masked class without weight, smoothed": (
         (
             "cross_entropy",

@@ -152,7 +152,7 @@ def test_a_step_with_an_unfit_gradient_changes_nothing(kind):
     optimizer = kind([v, w], lr=0.1)
     for wrong in (np.ones(3), tg.ones(2, 3), 1.0, np.ones((2, 3), complex)):
         v.grad, w.grad = np.ones(2, np.float32), wrong
-        with pytest.raises(ValueError, match=r"step: expected the grad of a parameter to be an array of \(2, 3\), got"):
+        with pytest.raises(ValueError, match=r"step: expected the grad of a parameter .* like float\d\d \(2, 3\), got"):
             optimizer.step()
         assert v.tolist() == [1, 2]
 
@@ -203,6 +203,27 @@ def test_groups_have_options_of_their_own():
     optimizer.zero_grad()
     assert body.weight.grad is None
     assert head.grad is None
+
+
+def replaced(groups):
+    groups[0] = {**groups[0], "lr": 1.0}
+
+
+def test_groups_cannot_be_added_or_replaced():
+    """What a step would not follow is no silent mistake."""
+    for change in (
+        replaced,
+        lambda groups: groups.append(
+            {"params": [W], "lr": 1.0, "momentum": 0.0, "nesterov": False, "weight_decay": 0.0}
+        ),
+        lambda groups: groups[0]["params"].append(W),
+    ):
+        w = nn.Parameter([1.0])
+        optimizer = copy.deepcopy(SGD([w], lr=0.5))
+        change(optimizer.param_groups)
+        for action in (optimizer.step, optimizer.state_dict):
+            with pytest.raises(ValueError, match="SGD: expected in param_groups the groups and parameters that it was"):
+                action()
 
 
 def train(model, optimizer, gradients):

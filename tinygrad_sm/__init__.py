@@ -10,7 +10,7 @@ array([2., 4.], dtype=float32)
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_sm.backend import is_available, manual_seed
+from tinygrad_sm.backend import is_available, manual_seed, set_default_device
 from tinygrad_sm.creation import arange, eye, full, ones, ones_like, rand, randn, zeros, zeros_like
 from tinygrad_sm.errors import CheckpointError, DatasetError, DeviceError, GradcheckError, GradientError
 from tinygrad_sm.gradcheck import gradcheck
@@ -166,6 +166,7 @@ __all__ = [
     "relu",
     "reshape",
     "roll",
+    "set_default_device",
     "sigmoid",
     "sign",
     "sin",

@@ -1,10 +1,15 @@
 """Arrays: which module computes with them, where they live, and the few matters in which array modules differ.
 
+    x = as_array([1.0, 2.0], device="cuda")     # a CuPy array, on the GPU
+    xp = array_module(x)                        # the module cupy
+    xp.exp(x)                                   # computed there
+
 Every other file computes with whatever arrays it is given and asks `array_module` which module they belong to, so that
-no operation exists twice. Only this file may know that there is an array module besides NumPy: a second one joins by
-its entry in `_MODULES` and by a branch in the functions that place, move or scatter data.
+no operation exists twice. Only this file knows that there is an array module besides NumPy: CuPy, which is imported
+when the first array is to be on a GPU. Where the two really differ, one function here has a branch for each.
 """
 
+import sys
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
@@ -16,13 +21,18 @@ from tinygrad_sm.errors import DeviceError
 Array = Any
 """An array of any module, in annotations: array modules share no base class."""
 
-_MODULES: dict[type, ModuleType] = {np.ndarray: np}
+HostArray = np.ndarray
+"""The type of arrays on the host."""
+
+_MODULES: dict[type, ModuleType] = {HostArray: np}
 
 ARRAY_TYPES = _MODULES.keys()
 """The types of arrays of known modules."""
 
-PLAIN_OPERANDS = {np.ndarray, float, int, bool, complex, type(None), *np.sctypeDict.values()}
+PLAIN_OPERANDS = {HostArray, float, int, bool, complex, type(None), *np.sctypeDict.values()}
 """The types that an operation takes as they are: Python scalars stay Python scalars, so that they never promote."""
+
+_default_device = "cpu"
 
 
 def array_module(*arrays: Any) -> ModuleType:
@@ -38,35 +48,155 @@ def array_module(*arrays: Any) -> ModuleType:
     return np
 
 
+def _cupy() -> Any:
+    """Return CuPy, its arrays made known; raise DeviceError, saying what is missing, where it cannot compute."""
+    try:
+        import cupy  # not before it is needed: it takes half a second
+    except ImportError as error:
+        raise DeviceError(
+            f'a GPU needs CuPy, which cannot be imported ({error}): pip install "tinygrad_sm[cuda13]" for a driver of '
+            'CUDA 13, "tinygrad_sm[cuda12]" for one of CUDA 12; nvidia-smi shows which it is'
+        ) from error
+    if cupy.ndarray not in _MODULES:
+        try:
+            count = cupy.cuda.runtime.getDeviceCount()
+        except cupy.cuda.runtime.CUDARuntimeError as error:
+            raise DeviceError(
+                f"CuPy {cupy.__version__} is installed, but it finds no NVIDIA driver that it can use, or no GPU: "
+                f"{error}; nvidia-smi shows the driver and its GPUs"
+            ) from error
+        if count == 0:
+            raise DeviceError(f"CuPy {cupy.__version__} and a driver are installed, but there is no NVIDIA GPU")
+        _MODULES[cupy.ndarray] = cupy
+        PLAIN_OPERANDS.add(cupy.ndarray)
+    return cupy
+
+
+def _cuda_index(device: str) -> int:
+    """Return the number of a GPU from its name, "cuda:1"; "cuda" is the current one. DeviceError if it is not there."""
+    kind, _, number = device.partition(":")
+    if kind != "cuda" or not (number.isdecimal() or device == "cuda"):
+        raise DeviceError(f"expected device 'cpu', 'cuda', or 'cuda:1' and so on, got {device!r}")
+    cupy = _cupy()
+    if device == "cuda":
+        return int(cupy.cuda.Device().id)
+    index, count = int(number), cupy.cuda.runtime.getDeviceCount()
+    if index >= count:
+        raise DeviceError(f"{device!r} is not there: the GPUs are cuda:0 to cuda:{count - 1}")
+    return index
+
+
 def device_of(array: Array) -> str:
-    """Return the name of the device that holds the array: "cpu"."""
-    return "cpu"
+    """Return the name of the device that holds the array, "cpu" or "cuda:0" and so on; numbers are on the host."""
+    if type(array) is HostArray or type(array) not in _MODULES:
+        return "cpu"
+    return f"cuda:{array.device.id}"
+
+
+def device_name(device: str | None) -> str:
+    """Return the full name of a device, "cuda:0" for "cuda"; None stands for the default device.
+
+    Raises DeviceError unless arrays can be placed there.
+    """
+    device = _default_device if device is None else device
+    return "cpu" if device == "cpu" else f"cuda:{_cuda_index(str(device))}"
 
 
 def is_available(device: str) -> bool:
-    """Whether arrays can be placed on the device: "cpu" always, any other not yet."""
-    return device == "cpu"
+    """Whether arrays can be placed on the device: "cpu" always, "cuda" and "cuda:0" where CuPy, driver and GPU are."""
+    try:
+        device_name(device)
+    except DeviceError:
+        return False
+    return True
 
 
-def check_device(device: str | None) -> None:
-    """Raise DeviceError unless arrays can be placed there; None stands for the default device."""
-    if device is not None and not is_available(device):
-        raise DeviceError(f"expected device 'cpu', got {device!r}: this version computes with NumPy, on the CPU alone")
+def set_default_device(device: str) -> None:
+    """Make new Tensors on this device where none is named; of several GPUs, make it the current one.
+
+    Operations run on the current GPU, cuda:0 at first, and refuse arrays that are on another.
+    """
+    global _default_device
+    if device_name(device) != "cpu":
+        _cupy().cuda.Device(_cuda_index(device)).use()
+    _default_device = device_name(device)
 
 
-def as_array(data: Any, dtype: Any = None, device: str | None = None) -> Array:
+def array_report() -> list[str]:
+    """Return lines that say which array modules, drivers and GPUs there are, or what is missing of them."""
+    lines = [f"NumPy {np.__version__}"]
+    try:
+        cupy = _cupy()
+    except DeviceError as error:
+        return [*lines, f"no GPU: {error}"]
+    runtime = cupy.cuda.runtime
+    driver, toolkit = (
+        f"{v // 1000}.{v % 1000 // 10}" for v in (runtime.driverGetVersion(), runtime.runtimeGetVersion())
+    )
+    lines.append(f"CuPy {cupy.__version__}, CUDA {toolkit}, driver for CUDA {driver}")
+    for i in range(runtime.getDeviceCount()):
+        about = runtime.getDeviceProperties(i)
+        lines.append(f"cuda:{i}: {about['name'].decode()}, {about['totalGlobalMem'] / 2**30:.0f} GiB")
+    return lines
+
+
+def check_same_device(caller: str, arrays: Sequence[Any]) -> None:
+    """Raise DeviceError unless all arrays are on the device that computes; numbers are on any."""
+    devices = list(dict.fromkeys(device_of(array) for array in arrays if type(array) in _MODULES))
+    if len(devices) > 1:
+        raise DeviceError(
+            f"{caller}: expected arrays on one device, got some on {' and some on '.join(devices)}: move them with "
+            f".to({devices[0]!r}) or .to({devices[1]!r})"
+        )
+    if devices and devices != ["cpu"] and devices[0] != f"cuda:{_cupy().cuda.Device().id}":
+        raise DeviceError(
+            f"{caller}: the arrays are on {devices[0]}, but the current GPU is cuda:{_cupy().cuda.Device().id}: change "
+            f"it with tg.set_default_device({devices[0]!r})"
+        )
+
+
+def to_device(array: Array, device: str | None) -> Array:
+    """Return the array on the device, itself if it is there already or None is asked for."""
+    if device is None or (device := device_name(device)) == device_of(array):
+        return array
+    if device == "cpu":
+        return to_numpy(array)
+    with _cupy().cuda.Device(_cuda_index(device)):
+        return _cupy().asarray(array)
+
+
+def as_array(data: Any, dtype: Any = None, device: str | None = None, is_new: bool = False) -> Array:
     """Return the data as an array: an array as it is, without a copy; Python floats as float32, ints as int64.
+
+    device : where it shall be. None leaves arrays where they are and numbers on the host; but what is new to the
+        framework, other than an array on a GPU, goes to the default device then.
 
     >>> as_array([1.5, 2]).dtype, as_array(3).dtype, as_array(np.float64(1.5)).dtype
     (dtype('float32'), dtype('int64'), dtype('float64'))
     """
-    check_device(device)
-    array = np.asarray(data)
+    array = data if type(data) in _MODULES or _is_cupy_array(data) else np.asarray(data)
     if array.dtype.kind not in "biufc":
         raise TypeError(f"expected numbers, got {described(data)}")
     if dtype is None and array.dtype.kind in "fc" and _is_pure_python(data):
         dtype = np.float32 if array.dtype.kind == "f" else np.complex64
-    return array if dtype is None else array.astype(dtype, copy=False)
+    if device is None and is_new and type(array) is HostArray:
+        device = _default_device
+    return to_device(array if dtype is None else array.astype(dtype, copy=False), device)
+
+
+def _is_cupy_array(data: Any) -> bool:
+    """Whether this is a CuPy array, which a program may have made by itself; if so, they are known from here on."""
+    cupy = sys.modules.get("cupy")
+    return cupy is not None and isinstance(data, cupy.ndarray) and _cupy() is cupy
+
+
+def as_result(out: Any, caller: str, arrays: Sequence[Any]) -> Array:
+    """Return what a forward made as an array: NumPy makes scalars of 0-d results. Devices are not to be mixed."""
+    if type(out) not in _MODULES:
+        return as_array(out)
+    if len(arrays) > 1:
+        check_same_device(caller, arrays)
+    return out
 
 
 def _is_pure_python(data: Any) -> bool:
@@ -79,7 +209,8 @@ def _is_pure_python(data: Any) -> bool:
 def described(x: Any) -> str:
     """Return what messages say of a value: dtype and shape of an array, type and value of anything else."""
     if hasattr(x, "shape") and hasattr(x, "dtype"):
-        return f"{x.dtype} {x.shape}"
+        device = device_of(x)
+        return f"{x.dtype} {x.shape}" + ("" if device == "cpu" else f" on {device}")
     text = repr(x)
     return f"{type(x).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
 
@@ -94,33 +225,66 @@ def unpacked(arguments: tuple[Any, ...]) -> Any:
     return arguments[0] if len(arguments) == 1 and isinstance(arguments[0], tuple | list) else arguments
 
 
+def ones_like(array: Array) -> Array:
+    """Return ones of the shape and dtype of the array, on its device; they must not be written to."""
+    if array.ndim:
+        return array_module(array).ones_like(array)
+    key = device_of(array), array.dtype
+    if key not in _ones:
+        _ones[key] = array_module(array).ones_like(array)
+        if type(array) is HostArray:
+            _ones[key].flags.writeable = False
+    return _ones[key]
+
+
+_ones: dict[tuple[str, Any], Array] = {}  # 0-d ones by device and dtype: every backward() begins with one
+
+
 def owned_copy(array: Array) -> Array:
     """Return a writable array that shares memory with nothing; a NumPy scalar becomes a 0-d array."""
-    return np.array(array)
+    return array_module(array).array(array)
 
 
 def is_writable(array: Array) -> bool:
-    """Whether the elements can be changed in place."""
-    return bool(array.flags.writeable)
+    """Whether the elements can be changed in place; on a GPU they always can."""
+    return type(array) is not HostArray or bool(array.flags.writeable)
 
 
 def to_numpy(array: Array) -> np.ndarray[Any, Any]:
     """Return the array on the host, without a copy where it stands there already."""
-    return np.asarray(array)
+    return np.asarray(array) if device_of(array) == "cpu" else array.get()
+
+
+def item(array: Array, index: Any) -> Array:
+    """Return array[index]; an index that is out of range is an IndexError on a GPU too, where CuPy wraps it around.
+
+    There, to look at indices that are on the GPU themselves makes the host wait for them.
+
+    >>> item(np.array([5.0, 6.0, 7.0]), np.array([2, 0, 2]))
+    array([7., 5., 7.])
+    """
+    if type(array) is not HostArray:
+        parts = index if isinstance(index, tuple) else (index,)
+        on_host = tuple(to_numpy(part) if type(part) in _MODULES else part for part in parts)
+        np.broadcast_to(np.False_, array.shape)[on_host]  # NumPy itself checks them, on an array of the shape
+    return array[index]
 
 
 def scatter_add(values: Array, shape: tuple[int, ...], index: Any) -> Array:
     """Return zeros of the shape to which `values` are added at `index`, as often as each place is named there.
 
+    On a GPU the order in which several values are added to one place is not determined, so their sum's last bits.
+
     >>> scatter_add(np.array([1.0, 2.0, 4.0]), (3,), np.array([0, 2, 0]))
     array([5., 0., 2.])
     """
-    out = array_module(values).zeros(shape, values.dtype)
+    xp = array_module(values)
+    out = xp.zeros(shape, values.dtype)
     parts = index if isinstance(index, tuple) else (index,)
     if all(isinstance(part, int | np.integer | slice | type(None) | type(...)) for part in parts):
         out[index] = values
-    else:
-        np.add.at(out, index, values)  # places may repeat
+    elif values.size:  # CuPy must not be asked to add nothing: its kernel divides by the size
+        xp.add.at(out, index, values)  # places may repeat
     return out
 
 

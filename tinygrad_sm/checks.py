@@ -4,11 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_sm.backend import Array, described
+from tinygrad_sm.backend import Array, HostArray, described
 
 
 def check_labels(labels: Array, classes: int) -> None:
-    """Raise unless the labels are integers 0..classes−1 of shape (N,): IndexError names the first that is not."""
+    """Raise unless the labels are integers 0..classes−1 of shape (N,): IndexError names the first that is not.
+
+    On a GPU their range is not looked at, because the host would have to wait for them in every step.
+    """
     if getattr(labels, "ndim", 0) != 1:
         raise ValueError(f"labels: expected shape (N,), got {described(labels)}: reshape them with .reshape(-1)")
     _check_range(labels, classes)
@@ -17,6 +20,8 @@ def check_labels(labels: Array, classes: int) -> None:
 def _check_range(labels: Array, classes: int) -> None:
     if labels.dtype.kind not in "iu":
         raise TypeError(f"labels: expected integers, got {labels.dtype}: convert them with .astype('int64')")
+    if type(labels) is not HostArray:
+        return
     # Read as unsigned, a negative label is larger than any class, so that one pass finds both kinds of bad label.
     if labels.size and labels.view(labels.dtype.str.replace("i", "u")).max() >= classes:
         first = np.unravel_index(int(((labels < 0) | (labels >= classes)).argmax()), labels.shape)

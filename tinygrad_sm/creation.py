@@ -1,10 +1,15 @@
-"""Tensors from nothing but a shape: zeros, ones, ranges and random draws; float32 unless another dtype is asked for."""
+"""Tensors from nothing but a shape: zeros, ones, ranges and random draws; float32 unless another dtype is asked for.
+
+They are made on the host, so that draws are the same for every device, and then moved to `device`, or to the default
+one of `set_default_device`.
+"""
 
 from typing import Any
 
 import numpy as np
 
-from tinygrad_sm.backend import as_array, random_generator, unpacked
+from tinygrad_sm.backend import as_array, device_of, random_generator, unpacked
+from tinygrad_sm.tape import plain
 from tinygrad_sm.tensor import Tensor
 
 
@@ -30,13 +35,13 @@ def full(
 
 
 def zeros_like(x: Any, requires_grad: bool = False, device: str | None = None) -> Tensor:
-    """Return zeros of the shape and dtype of x, a Tensor or an array."""
-    return Tensor(np.zeros(x.shape, x.dtype), requires_grad, device=device)
+    """Return zeros of the shape and dtype of x, a Tensor or an array, by default on its device."""
+    return Tensor(np.zeros(x.shape, x.dtype), requires_grad, device=device_of(plain(x)) if device is None else device)
 
 
 def ones_like(x: Any, requires_grad: bool = False, device: str | None = None) -> Tensor:
-    """Return ones of the shape and dtype of x, a Tensor or an array."""
-    return Tensor(np.ones(x.shape, x.dtype), requires_grad, device=device)
+    """Return ones of the shape and dtype of x, a Tensor or an array, by default on its device."""
+    return Tensor(np.ones(x.shape, x.dtype), requires_grad, device=device_of(plain(x)) if device is None else device)
 
 
 def arange(*bounds: Any, dtype: Any = None, requires_grad: bool = False, device: str | None = None) -> Tensor:

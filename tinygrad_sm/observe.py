@@ -21,7 +21,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from tinygrad_sm.backend import PLAIN_OPERANDS, array_module, described
+from tinygrad_sm.backend import ARRAY_TYPES, PLAIN_OPERANDS, array_module, described, device_of, to_numpy
 from tinygrad_sm.errors import user_line
 from tinygrad_sm.mode import Mode, ModeScope, Observer, observe
 from tinygrad_sm.tape import Node, operand_name, plain
@@ -67,7 +67,11 @@ class AnomalyDetector(Observer):
             with _in_place_of(self), np.errstate(all="ignore"):  # we say more than NumPy's warnings do
                 result = forward(*operands, **static)
             out = result if op.saves is None else result[0]
-            if made := _made(out, (*operands, *static.values())):
+            made = _made(out, (*operands, *static.values()))
+            if device_of(out) != "cpu" and (made or op.refused):
+                with np.errstate(all="ignore"):
+                    forward(*map(_on_host, operands), **static)  # there labels are looked at: one may be out of range
+            if made:
                 raise _anomaly(op, f"in {op.name}, called at {user_line()}", made, _named(op, operands, static))
             return result
 
@@ -105,6 +109,10 @@ class _Recorded(Observer):
 
     def recorded(self, node: Node) -> None:
         self.lines[node] = self.line
+
+
+def _on_host(x: Any) -> Any:
+    return to_numpy(x) if type(x) in ARRAY_TYPES else x
 
 
 def _non_finite(x: Any) -> tuple[int, int]:

@@ -22,7 +22,18 @@ from collections.abc import Callable
 from types import MethodType
 from typing import Any
 
-from tinygrad_sm.backend import ARRAY_TYPES, PLAIN_OPERANDS, Array, array_module, as_array, described, is_view
+from tinygrad_sm.backend import (
+    PLAIN_OPERANDS,
+    Array,
+    HostArray,
+    array_module,
+    as_array,
+    as_result,
+    check_same_device,
+    described,
+    device_of,
+    is_view,
+)
 from tinygrad_sm.memory import share_memory
 from tinygrad_sm.mode import current_mode
 from tinygrad_sm.tape import Node, Traced, plain
@@ -109,12 +120,13 @@ class Primitive:
             if self.saves is not None:
                 out, saved = out
         except Exception as error:
+            check_same_device(self.name, arrays)
             error.add_note(f"in {self.name}({', '.join(map(described, arrays))})")
             raise
         if result_type is None:
             return out
-        if type(out) not in ARRAY_TYPES:  # NumPy makes scalars of 0-d results
-            out = as_array(out)
+        if type(out) is not HostArray:
+            out = as_result(out, self.name, arrays)
         node = None
         if record and differentiate:
             if out.dtype.kind != "f":
@@ -135,9 +147,14 @@ class Primitive:
         return result
 
     def _as_operands(self, given: tuple[Any, ...]) -> list[Any]:
-        """Return the operands with lists of numbers, and whatever else NumPy can read, made arrays."""
+        """Return the operands with lists of numbers, and whatever else NumPy can read, made arrays where others are."""
+        device = next((device_of(plain(x)) for x in given if hasattr(x, "shape")), None)
+        is_ready = [isinstance(x, Traced) or type(x) in PLAIN_OPERANDS for x in given]
         try:
-            return [x if isinstance(x, Traced) or type(x) in PLAIN_OPERANDS else as_array(x) for x in given]
+            return [
+                x if ready else as_array(x, device=None if hasattr(x, "shape") else device)
+                for x, ready in zip(given, is_ready, strict=True)
+            ]
         except (TypeError, ValueError) as error:
             error.add_note(f"as an operand of {self.name}")
             raise
@@ -172,9 +189,9 @@ def primitive(
     return Primitive(forward, analytic, saves)
 
 
-def as_operand(x: Any) -> Any:
-    """Return a Traced value or an array as it is, and lists and numbers as an array."""
-    return x if isinstance(x, Traced) or hasattr(x, "shape") else as_array(x)
+def as_operand(x: Any, beside: Any = None) -> Any:
+    """Return a Traced value or an array as it is, and lists and numbers as an array, on the device of `beside`."""
+    return x if isinstance(x, Traced) or hasattr(x, "shape") else as_array(x, device=device_of(plain(beside)))
 
 
 def zero(g: Any, out: Any, *operands: Any, **static: Any) -> Array:

@@ -21,7 +21,7 @@ import functools
 from collections.abc import Callable, Iterable, Set
 from typing import Any, ClassVar
 
-from tinygrad_sm.backend import Array, array_module, as_array, described, owned_copy
+from tinygrad_sm.backend import Array, as_array, check_same_device, described, ones_like, owned_copy
 from tinygrad_sm.errors import GradientError
 from tinygrad_sm.memory import CLOCK, LEAVES_LOCK, NEVER_CHANGED
 from tinygrad_sm.mode import current_mode
@@ -206,7 +206,7 @@ def _fitted(part: Any, data: Array, out_shape: tuple[int, ...]) -> Any:
                 f"the operand was broadcast to it; got {type(part).__name__ if shape is None else f'shape {shape}'}"
             )
         part = sum_to_shape(part, data.shape)
-    return part.astype(data.dtype)
+    return part if part.dtype == data.dtype else part.astype(data.dtype)
 
 
 def broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
@@ -248,10 +248,11 @@ def check_gradient(root: Traced, g: Any, caller: str = "backward()") -> Array:
                 f"{caller} needs a scalar, got shape {shape}: reduce it with .sum() or .mean(), or pass the gradient "
                 "of the loss with respect to it, of that shape"
             )
-        return array_module(root.data).ones_like(root.data)
+        return ones_like(root.data)
     g = as_array(plain(g), root.data.dtype)
     if g.shape != shape:
         raise ValueError(f"{caller} needs a gradient of the Tensor's own shape {shape}, got shape {g.shape}")
+    check_same_device(caller, [root.data, g])
     return g
 
 

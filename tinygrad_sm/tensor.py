@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_sm import protocols
-from tinygrad_sm.backend import Array, as_array, check_device, device_of, owned_copy, to_numpy, unpacked
+from tinygrad_sm.backend import Array, as_array, device_name, device_of, is_writable, owned_copy, to_numpy, unpacked
 from tinygrad_sm.errors import GradientError
+from tinygrad_sm.hooks import HookHandle
 from tinygrad_sm.memory import mark_changed, share_memory
 from tinygrad_sm.ops import composed, elementwise, indexing, linalg, reductions, shaping
 from tinygrad_sm.ops import softmax as softmax_ops
@@ -30,7 +31,7 @@ class Tensor(Traced):
     data : array, number, or nested lists of numbers. An array keeps its dtype and is not copied; Python floats become
         float32, ints int64, bools bool. A Tensor gives its array: the new one shares it but not its history.
     requires_grad : whether backward() shall leave the gradient with respect to this Tensor in `.grad`; only for floats.
-    dtype, device : convert to these.
+    dtype, device : convert to these; numbers, and arrays of NumPy, go to the default device where none is named.
 
     `.data` is the array and `.grad` an array like it, or None. Tensors have no operations in place: `t += u` makes a
     new Tensor. Only optimizers, `load_state_dict` and `assign` change data, and backward() refuses a graph that was
@@ -48,7 +49,7 @@ class Tensor(Traced):
     __hash__ = Traced.__hash__
 
     def __init__(self, data: Any, requires_grad: bool = False, dtype: Any = None, device: str | None = None):
-        super().__init__(as_array(plain(data), dtype, device))
+        super().__init__(as_array(plain(data), dtype, device, is_new=not isinstance(data, Traced)))
         if isinstance(data, Traced) and self.data is data.data:
             share_memory(data, self)
         if requires_grad:
@@ -58,7 +59,7 @@ class Tensor(Traced):
     ndim = property(lambda self: self.data.ndim, doc="The number of axes.")
     size = property(lambda self: self.data.size, doc="The number of elements.")
     dtype = property(lambda self: self.data.dtype, doc="The type of the elements.")
-    device = property(lambda self: device_of(self.data), doc='Where the array lives: "cpu".')
+    device = property(lambda self: device_of(self.data), doc='Where the array lives: "cpu", "cuda:0", ...')
     T = property(lambda self: shaping.transpose(self), doc="The Tensor with its axes reversed.")
 
     def requires_grad_(self, value: bool = True) -> "Tensor":
@@ -106,7 +107,7 @@ class Tensor(Traced):
             return "its graph was freed by a grad(), or by a backward() before .retain_grad(): compute it again"
         return "no backward() has come to it, or none since .grad was cleared: does the loss depend on it?"
 
-    def register_hook(self, hook: Callable[[Any], Any]) -> "HookHandle":
+    def register_hook(self, hook: Callable[[Any], Any]) -> HookHandle:
         """Call the hook with the complete gradient of this Tensor whenever a backward walk has it.
 
         What the hook returns takes the place of the gradient, unless it is None. It must not change the gradient in
@@ -121,14 +122,14 @@ class Tensor(Traced):
 
     def assign(self, array: Any) -> "Tensor":
         """Set the data of a leaf in place to an array of the same shape; graphs recorded before become stale."""
-        new = as_array(plain(array))
+        new = as_array(plain(array), device=self.device)
         if self.node is not None:
             raise GradientError(
                 f"assign: the result of {self.node.op.name} is not a leaf; assign to what it is made of"
             )
         if new.shape != self.shape:
             raise ValueError(f"assign: expected shape {self.shape}, got shape {new.shape}")
-        if not self.data.flags.writeable:
+        if not is_writable(self.data):
             raise ValueError("assign: the array of this Tensor is read-only, as a broadcast view is: make it of a copy")
         if not np.can_cast(new.dtype, self.dtype, "same_kind"):
             raise TypeError(f"assign: expected {self.dtype}, got {new.dtype}: convert with .astype first")
@@ -141,7 +142,7 @@ class Tensor(Traced):
         return to_numpy(self.data)
 
     def item(self) -> Any:
-        """Return the one element as a Python number."""
+        """Return the one element as a Python number; like all ways to the host, it waits until it is computed."""
         return self.data.item()
 
     def tolist(self) -> Any:
@@ -149,9 +150,8 @@ class Tensor(Traced):
         return self.data.tolist()
 
     def to(self, device: str) -> "Tensor":
-        """Return this Tensor on the device: itself, if it is there already."""
-        check_device(device)
-        return self
+        """Return this Tensor on the device, itself if it is there already; the gradient comes back to here."""
+        return self if device_name(device) == self.device else shaping.move(self, device)
 
     def astype(self, dtype: Any) -> "Tensor":
         """Return this Tensor with another dtype. No gradient passes through one that is not floating."""
@@ -272,16 +272,3 @@ class Tensor(Traced):
 
 
 Tensor.result_type = Tensor
-
-
-class HookHandle:
-    """A registered hook; `remove()` takes it off its Tensor."""
-
-    def __init__(self, tensor: Tensor, hook: Callable[[Any], Any]):
-        self.tensor = tensor
-        self.registered = lambda g: hook(g)  # an object of its own, as the same hook may be registered twice
-        tensor.hooks += (self.registered,)
-
-    def remove(self) -> None:
-        """Take the hook off; a second time does nothing."""
-        self.tensor.hooks = tuple(other for other in self.tensor.hooks if other is not self.registered)

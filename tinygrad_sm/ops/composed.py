@@ -67,7 +67,7 @@ def norm(x, ord=None, axis=None, keepdims=False):
         raise ValueError(f"norm: expected ord=None, the Euclidean length, got {ord!r}: tg.abs, sum and max give others")
     x = as_operand(x)
     xp = array_module(plain(x))
-    scale = xp.max(xp.abs(plain(x)), axis=axis, keepdims=True, initial=0)
+    scale = xp.max(xp.abs(plain(x)), axis=axis, keepdims=True) if x.size else xp.ones((), x.dtype)
     scale = xp.where((scale > 0) & xp.isfinite(scale), scale, 1).astype(scale.dtype)
     length = scale * _root(square(x / scale).sum(axis=axis, keepdims=True))
     return length if keepdims else squeeze(length, axis)
@@ -176,7 +176,8 @@ def take_along_axis(x, indices, axis):
     indices = as_operand(plain(indices))
     if indices.ndim != x.ndim:
         raise ValueError(f"take_along_axis: expected indices of {x.ndim} axes, got shape {indices.shape}")
-    places = list(array_module(indices).indices(x.shape, sparse=True))
+    along = array_module(indices).arange
+    places = [along(n).reshape((-1,) + (1,) * (x.ndim - 1 - i)) for i, n in enumerate(x.shape)]
     places[axis or 0] = indices
     return x[tuple(places)]
 

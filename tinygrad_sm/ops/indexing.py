@@ -8,14 +8,14 @@ array([7., 5., 7.])
 array([1., 0., 2.])
 """
 
-from tinygrad_sm.backend import scatter_add
+from tinygrad_sm.backend import item, scatter_add
 from tinygrad_sm.primitive import primitive
 
 
 @primitive(analytic=True)
 def getitem(x, /, index):
     """Return x[index]: slices, integers, integer arrays with repeats, boolean masks, None, ..., and tuples of these."""
-    return x[index]
+    return item(x, index)
 
 
 getitem.vjp(lambda g, out, x, index: put(g, x.shape, index))

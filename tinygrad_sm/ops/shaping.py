@@ -1,9 +1,10 @@
-"""Operations that give the same values another shape; they compute nothing, and may return a view of their operand."""
+"""Operations that give the same values another shape, or place; they compute nothing, and may return a view."""
 
 from itertools import accumulate, pairwise
 
-from tinygrad_sm.backend import array_module
+from tinygrad_sm.backend import array_module, device_of, to_device
 from tinygrad_sm.primitive import primitive
+from tinygrad_sm.tape import plain
 
 
 @primitive(analytic=True)
@@ -41,6 +42,15 @@ def broadcast_to(x, /, shape):
 
 
 broadcast_to.vjp(lambda g, out, x, shape: g)
+
+
+@primitive
+def move(x, /, device):
+    """Return x on another device; the gradient comes back to x's own."""
+    return to_device(x, device)
+
+
+move.vjp(lambda g, out, x, device: move(g, device_of(plain(x))))
 
 
 def _places(*xs, axis):

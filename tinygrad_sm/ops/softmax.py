@@ -13,10 +13,12 @@ is 0.
 
 from numpy import finfo
 
-from tinygrad_sm.backend import array_module
+from tinygrad_sm.backend import HostArray, array_module
 from tinygrad_sm.checks import check_labels, check_target
+from tinygrad_sm.kernels import cross_entropy_of_labels, number_kept
 from tinygrad_sm.ops.reductions import with_reduced_axes
 from tinygrad_sm.primitive import primitive
+from tinygrad_sm.tape import plain
 
 
 def _shifted(x, axis):
@@ -27,7 +29,7 @@ def _shifted(x, axis):
     xp = array_module(x)
     if x.dtype.kind in "biu":
         x = x.astype(xp.float64)
-    maxima = xp.max(x, axis=axis, keepdims=True, initial=-xp.inf)
+    maxima = xp.max(x, axis=axis, keepdims=True) if x.size else xp.sum(x, axis=axis, keepdims=True) - xp.inf
     limits = finfo(x.dtype)
     shifted = x - xp.minimum(xp.maximum(maxima, limits.min), limits.max)  # ∞ − ∞ would be NaN
     exponentials = xp.exp(shifted)
@@ -96,21 +98,18 @@ def one_hot(labels, /, classes, dtype="float32"):
     array([1., 0., 0., 0.], dtype=float32)
     """
     check_labels(labels, classes)
-    xp = array_module(labels)
-    out = xp.zeros((len(labels), classes), dtype)
-    out[xp.arange(len(labels)), labels] = 1
-    return out
+    return (labels[:, None] == array_module(labels).arange(classes)).astype(dtype)
 
 
 one_hot.vjp(None)
 
 
 def _residual(logits, target):
-    """Return p − y in the framework's operations: N times the gradient of cross_entropy with respect to the logits."""
+    """Return (p − y)/N, the gradient of cross_entropy by the logits, in the framework's operations."""
     p = softmax(logits)
     y = one_hot(target, logits.shape[1], logits.dtype) if target.ndim == 1 else target
     is_unmasked = p.sum(axis=1, keepdims=True) > 0
-    return p * y.sum(axis=1, keepdims=True) - y * is_unmasked
+    return (p * y.sum(axis=1, keepdims=True) - y * is_unmasked) / number_kept(plain(target))
 
 
 @primitive(analytic=True, saves=_residual)
@@ -128,6 +127,8 @@ def cross_entropy(logits, target, /):
     np.float64(1.7789)
     """
     check_target("cross_entropy", logits, target)
+    if target.ndim == 1 and type(logits) is not HostArray:
+        return cross_entropy_of_labels(logits, target)
     xp = array_module(logits)
     N = len(logits)
     # Class-major: NumPy is slow at reducing over a last axis that is short, as C usually is. Sums of many float16
@@ -135,21 +136,21 @@ def cross_entropy(logits, target, /):
     wide = xp.float32 if logits.dtype == xp.float16 else logits.dtype
     maxima, z, p, sums = _shifted(xp.ascontiguousarray(logits.T, wide), axis=0)
     is_unmasked = maxima[0] > -xp.inf  # False for a fully masked row
-    p /= sums
+    p /= sums * N
     if target.ndim == 1:
         place = target, xp.arange(N)
         loss = xp.log(sums[0]) - z[place]
-        p[place] -= is_unmasked
+        p[place] -= is_unmasked / N
     else:
         y = target.T
         mass = y.sum(axis=0)
         loss = mass * xp.log(sums[0]) - xp.sum(y * xp.where(y == 0, 0, z), axis=0)
-        p = p * mass - y * is_unmasked
+        p = p * mass - y * (is_unmasked / N)
     loss = loss.sum() / N
     return (loss if wide == logits.dtype else loss.astype(logits.dtype)), p.T
 
 
 cross_entropy.vjp(
-    lambda g, out, logits, target, saved: g * (1 / len(logits)) * saved,
+    lambda g, out, logits, target, saved: g * saved,
     lambda g, out, logits, target, saved: g * log_softmax(logits) / -len(logits),
 )

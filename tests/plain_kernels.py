@@ -1,0 +1,32 @@
+"""What each kernel computes, in NumPy: the oracle of its CUDA code, and what stands for it on the strict double."""
+
+import numpy as np
+
+from tinygrad_sm import kernels
+
+
+def cross_entropy_rows(logits, labels, C, ignored, loss, kept, residual):
+    assert (logits.shape[1], ignored) == (C, kernels.IGNORED)
+    loss[...], kept[...], residual[...] = kernels.plain_cross_entropy_rows(logits, labels)
+
+
+def mean_of_kept(total, kept):
+    share = 1 / np.where(kept > 0, kept, np.ones_like(kept))
+    return total * share, share
+
+
+def momentum_step(g, lr, momentum, weight_decay, nesterov, theta, v):
+    g = g + theta * weight_decay
+    v[...] = momentum * v + g
+    theta -= lr * (g + momentum * v if nesterov else v)
+
+
+def adam_step(g, shrink, weight_decay, beta1, rest1, beta2, rest2, root, eps, rate, theta, m, v):
+    moved = theta.astype(m.dtype) * shrink
+    g = g + weight_decay * moved
+    m[...] = beta1 * m + rest1 * g
+    v[...] = beta2 * v + rest2 * g**2
+    theta[...] = moved - rate * m / (np.sqrt(v) / root + eps)
+
+
+BY_NAME = {name: globals()[name] for name in (kernel.name for kernel in kernels.KERNELS)}
