@@ -1,6 +1,7 @@
 # make mnist   trains softmax regression on MNIST and draws what it learned; ARGS="--epochs 3" passes options on
 # make test    runs the tests
 # make stress  kills, flips bits and mutates files, in full; the tests do a sample of it
+# make bench   compares the speed with plain NumPy and other libraries; ARGS="--quick" for a look
 # make lint    checks style, types and the floors of the house
 # The virtual environment .venv makes itself, and is renewed when pyproject.toml changes.
 
@@ -28,7 +29,7 @@ lint: $(VENV)/dev
 	MYPYPATH=build/lint $(BIN)/mypy -p tinygrad_sm
 	cd build/lint && ../../$(BIN)/lint-imports --config ../../pyproject.toml
 
-bench: $(VENV)/test
+bench: $(VENV)/bench
 	$(BIN)/python -m benchmarks $(ARGS)
 
 $(VENV)/%: pyproject.toml
