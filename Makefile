@@ -3,6 +3,7 @@
 # make test      runs the tests
 # make stress    kills, flips bits and mutates files, in full; the tests do a sample of it
 # make gpu       runs the tests on the NVIDIA GPU, then the benchmark there; CUDA=cuda12 for a driver of CUDA 12
+# make bench     compares the speed with plain NumPy and other libraries; ARGS="--quick" for a look
 # make lint      checks style, types and the floors of the house
 # The virtual environment .venv makes itself, and is renewed when pyproject.toml changes.
 
@@ -37,7 +38,7 @@ lint: $(VENV)/dev
 	MYPYPATH=build/lint $(BIN)/mypy -p tinygrad_sm
 	cd build/lint && ../../$(BIN)/lint-imports --config ../../pyproject.toml
 
-bench: $(VENV)/test
+bench: $(VENV)/bench
 	$(BIN)/python -m benchmarks $(ARGS)
 
 gpu: $(VENV)/test $(VENV)/$(CUDA)

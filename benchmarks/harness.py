@@ -12,21 +12,36 @@ import os
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 SPAWN = multiprocessing.get_context("spawn")  # fresh interpreters, which have imported nothing
 
-MODULES = {"PyTorch": "torch"}
+MODULES = {"PyTorch": "torch", "JAX jit": "jax", "MyGrad": "mygrad", "HIPS autograd": "autograd"}
 """What must be importable for an alternative that may be left out."""
 
-THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-"""Libraries read these when they are loaded; PyTorch takes the number of its own threads from the third."""
+THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NPROC")
+"""Libraries read these when they are loaded; PyTorch takes its own threads from the third, JAX from the last."""
 
 PAUSE = 0.3
 """Seconds before each run: the threads of a BLAS wait for more work in a busy loop, and would disturb the next one."""
+
+
+class Table(NamedTuple):
+    """A comparison as it was printed: of each alternative but the reference the quartiles of its ratios."""
+
+    title: str
+    reference: str
+    ratios: dict[str, tuple[float, float, float]]
+
+
+PRINTED: list[str] = []
+"""All that was printed, for a file of it."""
+
+TABLES: list[Table] = []
+"""All comparisons by ratios that were printed, for a plot of them."""
 
 
 class Reply(NamedTuple):
@@ -88,18 +103,28 @@ def installed(alternatives: Mapping[str, Any]) -> dict[str, Any]:
     """Return the alternatives that this interpreter can run, and print which it cannot."""
     missing = [name for name in alternatives if name in MODULES and not find_spec(MODULES[name])]
     for name in missing:
-        print(f"\n{name} is not installed: left out")
+        say(f"\n{name} is not installed: left out")
     return {name: alternative for name, alternative in alternatives.items() if name not in missing}
 
 
 def time_rounds(
-    alternatives: Mapping[str, Callable[..., Any]], threads: int, rounds: int, tolerance: float, **setting: Any
+    alternatives: Mapping[str, Callable[..., Any]],
+    threads: int,
+    rounds: int,
+    tolerance: float,
+    beside: Mapping[str, Callable[..., Any]] | None = None,
+    **setting: Any,
 ) -> dict[str, list[float]]:
-    """Return the milliseconds of each run, after a first round that warms up and checks that the values agree."""
+    """Return the milliseconds of each run, after a first round that warms up and checks that the values agree.
+
+    What stands `beside` the alternatives is timed like them and computes something else, such as a limit to them.
+    """
     order = random.Random(0)
     with ExitStack() as stack:
-        workers = {n: stack.enter_context(Worker(a, threads, **setting)) for n, a in alternatives.items()}
-        check_agreement([worker.run() for worker in workers.values()], tolerance)
+        started = {**alternatives, **(beside or {})}
+        workers = {n: stack.enter_context(Worker(a, threads, **setting)) for n, a in started.items()}
+        replies = {name: worker.run() for name, worker in workers.items()}
+        check_agreement({name: replies[name] for name in alternatives}, tolerance)
         milliseconds: dict[str, list[float]] = {name: [] for name in workers}
         for _ in range(rounds):
             for name in order.sample(list(workers), len(workers)):
@@ -108,11 +133,18 @@ def time_rounds(
     return milliseconds
 
 
-def check_agreement(replies: Iterable[Reply], tolerance: float) -> None:
+def check_agreement(replies: Mapping[str, Reply], tolerance: float) -> None:
     """Raise unless all values are equal within the relative tolerance: only equal work may be compared."""
-    values = [reply.value for reply in replies]
-    if not all(math.isclose(value, values[0], rel_tol=tolerance) for value in values):
+    values = {name: reply.value for name, reply in replies.items()}
+    first = next(iter(values.values()))
+    if not all(math.isclose(value, first, rel_tol=tolerance) for value in values.values()):
         raise RuntimeError(f"the alternatives do not compute the same: {values}")
+
+
+def say(text: str) -> None:
+    """Print, and keep what was printed."""
+    print(text, flush=True)
+    PRINTED.append(text)
 
 
 def report(
@@ -123,22 +155,38 @@ def report(
     compare: Callable[[float, float], float] = operator.truediv,
 ) -> dict[str, float]:
     """Print a table of the medians, with those of the comparisons with the reference; return the latter."""
-    words = "ratio to" if compare is operator.truediv else f"{unit} over"
-    print(f"\n| {title} | median {unit} | {words} {reference} [quartiles] |\n| --- | ---: | ---: |")
-    medians = {}
+    is_ratio = compare is operator.truediv
+    words = "ratio to" if is_ratio else f"{unit} over"
+    say(f"\n| {title} | median {unit} | {words} {reference} [quartiles] |\n| --- | ---: | ---: |")
+    spreads = {}
     for name, figures in measured.items():
-        shown = "1" if compare is operator.truediv else "0"
+        shown = "1" if is_ratio else "0"
         if reference not in measured:
             shown = "—"
         elif name != reference:
-            compared = [compare(*pair) for pair in zip(figures, measured[reference], strict=True)]
-            low, medians[name], high = statistics.quantiles(compared * 2 if len(compared) == 1 else compared, n=4)
-            shown = f"{medians[name]:.2f} [{low:.2f}, {high:.2f}]"
-        print(f"| {name} | {statistics.median(figures):.1f} | {shown} |")
-    return medians
+            spreads[name] = quartiles([compare(*pair) for pair in zip(figures, measured[reference], strict=True)])
+            low, median, high = spreads[name]
+            shown = f"{median:.2f} [{low:.2f}, {high:.2f}]"
+        say(f"| {name} | {statistics.median(figures):.1f} | {shown} |")
+    if is_ratio:
+        TABLES.append(Table(title, reference, spreads))
+    return {name: median for name, (_, median, _) in spreads.items()}
+
+
+def quartiles(figures: list[float]) -> tuple[float, float, float]:
+    """Return the three quartiles; of one figure, three times that."""
+    low, median, high = statistics.quantiles(figures * 2 if len(figures) == 1 else figures, n=4, method="inclusive")
+    return low, median, high
+
+
+def median_ratio(measured: Mapping[str, list[float]], name: str, reference: str) -> float | None:
+    """Return the median of the ratios of two alternatives, None if one of them was left out."""
+    if not {name, reference} <= measured.keys():
+        return None
+    return statistics.median(a / b for a, b in zip(measured[name], measured[reference], strict=True))
 
 
 def verdict(target: str, limit: float, measured: float | None) -> None:
     """Print whether the target, of which `limit` is the number, was reached."""
     result = "not measured" if measured is None else f"{measured:.2f}, {'reached' if measured <= limit else 'missed'}"
-    print(f"\ntarget: {target}: {result}")
+    say(f"\ntarget: {target}: {result}")

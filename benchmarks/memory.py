@@ -7,8 +7,9 @@ second table shows by how much the peak rose in the epoch itself, above that of 
 
 import operator
 
-from benchmarks.epoch import ALTERNATIVES, data_files
-from benchmarks.harness import Worker, check_agreement, installed, report, verdict
+from benchmarks.data import data_files
+from benchmarks.epoch import ALTERNATIVES
+from benchmarks.harness import Worker, check_agreement, installed, report, say, verdict
 
 ROUNDS = 5  # of fresh processes, which differ by less than 1 MiB
 LIMIT = 1.1
@@ -20,14 +21,14 @@ def benchmark(threads: list[int], rounds: int) -> None:
     peaks: dict[str, list[float]] = {name: [] for name in alternatives}
     rises: dict[str, list[float]] = {name: [] for name in alternatives}
     with data_files() as folder:
-        for _ in range(ROUNDS):
-            replies = []
+        for _ in range(min(rounds, ROUNDS)):
+            replies = {}
             for name, alternative in alternatives.items():
                 with Worker(alternative, 1, folder=folder, batch_size=128) as worker:
-                    replies.append(worker.run())
-                before, after = worker.ready.peak, replies[-1].peak
+                    replies[name] = worker.run()
+                before, after = worker.ready.peak, replies[name].peak
                 if before is None or after is None:
-                    print("\nmemory: this system does not tell the peak memory of a process: left out")
+                    say("\nmemory: this system does not tell the peak memory of a process: left out")
                     return
                 peaks[name].append(after)
                 rises[name].append(after - before)

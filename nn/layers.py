@@ -17,7 +17,6 @@ from tinygrad_sm.nn.arguments import integer, real
 from tinygrad_sm.nn.module import Module, ModuleList
 from tinygrad_sm.ops import composed, elementwise
 from tinygrad_sm.ops.linalg import linear
-from tinygrad_sm.ops.shaping import reshape
 from tinygrad_sm.ops.softmax import log_softmax, softmax
 from tinygrad_sm.tape import plain
 from tinygrad_sm.tensor import Tensor
@@ -89,7 +88,7 @@ class Flatten(Module):
 
     def forward(self, x: Any) -> Any:
         """Return x of shape (N, ...) in the shape (N, D)."""
-        return reshape(x, (x.shape[0], math.prod(x.shape[1:])))
+        return x.reshape((x.shape[0], math.prod(x.shape[1:])))
 
 
 class ReLU(Module):

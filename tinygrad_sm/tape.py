@@ -107,7 +107,7 @@ def gradients(
             static = {**static, "saved": op.saves(*operands, **static) if create_graph else node.saved}
         passed = False
         for i, operand in enumerate(operands):
-            if not (isinstance(operand, Traced) and operand in uses):
+            if not isinstance(operand, Traced) or (still_to_come := uses.get(operand)) is None:
                 continue
             passed = True
             rule = op.rules[i] if op.rules else functools.partial(op.rule_for_each, i)
@@ -122,13 +122,12 @@ def gradients(
             except Exception as error:
                 error.add_note(f"in the gradient rule of {op.name} for its operand {operand_name(op, i, operand)}")
                 raise
-            so_far = arrived.pop(operand, None)
-            if so_far is not None:
-                part = so_far + part
-            still_to_come = uses.pop(operand) - 1
-            if still_to_come:
-                uses[operand], arrived[operand] = still_to_come, part
+            if operand in arrived:
+                part = arrived.pop(operand) + part
+            if still_to_come > 1:
+                uses[operand], arrived[operand] = still_to_come - 1, part
             else:
+                del uses[operand]
                 ready.append((operand, part))
         if passed and not (retain_graph or create_graph):
             node.operands = node.saved = None

@@ -54,7 +54,7 @@ def _rows(x):
 linear.vjp(
     lambda g, out, x, weight, bias: g @ weight,
     lambda g, out, x, weight, bias: (_rows(x).T @ _rows(g)).T,  # gᵀx, in the layout that is quicker where H is small
-    lambda g, out, x, weight, bias: g,  # summed over the examples by the tape: b was broadcast
+    lambda g, out, x, weight, bias: _rows(g).sum(axis=0),
 )
 
 

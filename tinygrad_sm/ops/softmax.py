@@ -22,19 +22,20 @@ from tinygrad_sm.tape import plain
 
 
 def _shifted(x, axis):
-    """Return the row maxima, the shifted x, its exponentials and their sums, reduced axes kept.
+    """Return the row maxima, the shifted x, its exponentials, their sums, and whether it is known that all is finite.
 
-    A sum is never 0 but 1 for a fully masked row, whose exponentials are 0.
+    Reduced axes are kept. A sum is never 0 but 1 for a fully masked row, whose exponentials are 0.
     """
     xp = array_module(x)
     if x.dtype.kind in "biu":
         x = x.astype(xp.float64)
-    maxima = xp.max(x, axis=axis, keepdims=True) if x.size else xp.sum(x, axis=axis, keepdims=True) - xp.inf
-    limits = finfo(x.dtype)
-    shifted = x - xp.minimum(xp.maximum(maxima, limits.min), limits.max)  # ∞ − ∞ would be NaN
+    maxima = x.max(axis=axis, keepdims=True) if x.size else x.sum(axis=axis, keepdims=True) - xp.inf
+    is_usual = type(x) is HostArray and xp.isfinite(maxima).all()  # on a GPU the answer would have to be waited for
+    shift = maxima if is_usual else maxima.clip(finfo(x.dtype).min, finfo(x.dtype).max)  # ∞ − ∞ would be NaN
+    shifted = x - shift
     exponentials = xp.exp(shifted)
-    sums = xp.sum(exponentials, axis=axis, keepdims=True)
-    return maxima, shifted, exponentials, sums + (sums == 0)
+    sums = exponentials.sum(axis=axis, keepdims=True)
+    return maxima, shifted, exponentials, sums if is_usual else sums + (sums == 0), is_usual
 
 
 @primitive(analytic=True)
@@ -46,7 +47,7 @@ def logsumexp(x, /, axis=None, keepdims=False):
     array([6.93147181e-01, 1.00069315e+03])
     """
     xp = array_module(x)
-    maxima, _, _, sums = _shifted(x, axis)
+    maxima, _, _, sums, _ = _shifted(x, axis)
     out = maxima + xp.log(sums)
     return out if keepdims else xp.squeeze(out, axis=axis)
 
@@ -64,7 +65,7 @@ def softmax(x, /, axis=-1):
     >>> softmax(np.log([1.0, 2.0, 7.0])).round(6)
     array([0.1, 0.2, 0.7])
     """
-    _, _, exponentials, sums = _shifted(x, axis)
+    _, _, exponentials, sums, _ = _shifted(x, axis)
     return exponentials / sums
 
 
@@ -74,7 +75,7 @@ softmax.vjp(lambda g, out, x, axis: out * (g - (g * out).sum(axis=axis, keepdims
 @primitive(analytic=True)
 def log_softmax(x, /, axis=-1):
     """Return ln softmax(x) = x − logsumexp(x) along the axis, right also where the softmax rounds to 0."""
-    _, shifted, _, sums = _shifted(x, axis)
+    _, shifted, _, sums, _ = _shifted(x, axis)
     return shifted - array_module(x).log(sums)
 
 
@@ -134,8 +135,8 @@ def cross_entropy(logits, target, /):
     # Class-major: NumPy is slow at reducing over a last axis that is short, as C usually is. Sums of many float16
     # numbers overflow or stall in float16.
     wide = xp.float32 if logits.dtype == xp.float16 else logits.dtype
-    maxima, z, p, sums = _shifted(xp.ascontiguousarray(logits.T, wide), axis=0)
-    is_unmasked = maxima[0] > -xp.inf  # False for a fully masked row
+    maxima, z, p, sums, is_usual = _shifted(xp.ascontiguousarray(logits.T, wide), axis=0)
+    is_unmasked = 1 if is_usual else maxima[0] > -xp.inf  # False for a fully masked row
     p /= sums * N
     if target.ndim == 1:
         place = target, xp.arange(N)

@@ -1,0 +1,81 @@
+"""What the trainings learn from: MNIST in files that all processes load, and its batches in one order.
+
+The libraries' own loops are the same twice: `train` is the loop of tinygrad_sm and of PyTorch, and `batches` feeds all
+that take NumPy arrays.
+"""
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.random import default_rng
+
+from benchmarks.harness import SPAWN
+
+SEED = 0
+ARRAYS = ("images", "labels", "weight", "bias")
+
+
+@contextmanager
+def data_files() -> Iterator[str]:
+    """Make files of the arrays that all processes load, and remove them at the end; the value is their folder.
+
+    Unpacking MNIST takes more memory than training on it. A process of its own does that, so that neither the
+    processes whose peak is measured nor this one, whose peak they would inherit on Linux, ever hold so much.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        process = SPAWN.Process(target=save_mnist, args=(folder,))
+        process.start()
+        process.join()
+        yield folder
+
+
+def save_mnist(folder: str) -> None:
+    """Write what `load` reads."""
+    from tinygrad_sm.datasets import mnist
+
+    images, labels, _ = mnist("train", scale="unit")
+    save(folder, images, labels)
+
+
+def save(folder: str, images: np.ndarray, labels: np.ndarray) -> None:
+    """Write images and labels, and with them the parameters that all begin with."""
+    weight, bias = np.split(default_rng(SEED).uniform(-1 / 28, 1 / 28, (785, 10)).astype(np.float32), [784])
+    for name, array in zip(ARRAYS, (images, labels, weight.T, bias[0]), strict=True):
+        np.save(Path(folder, name), array)
+
+
+def load(folder: str) -> list[np.ndarray]:
+    """Return images (60000, 1, 28, 28), labels (60000,) and the first weight (10, 784) and bias (10,)."""
+    return [np.load(Path(folder, f"{name}.npy")) for name in ARRAYS]
+
+
+def batches(x: np.ndarray, y: np.ndarray, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the batches of the epoch, in the order that all take."""
+    order = default_rng([SEED, 0]).permutation(len(x))
+    for start in range(0, len(order), batch_size):
+        rows = order[start : start + batch_size]
+        yield x[rows], y[rows]
+
+
+def torch_batches(x: Any, y: Any, batch_size: int) -> Iterator[tuple[Any, Any]]:
+    """Yield the same of PyTorch's tensors, indexed in memory, which is quicker than its loader."""
+    import torch
+
+    order = torch.from_numpy(default_rng([SEED, 0]).permutation(len(x)))
+    return ((x[rows], y[rows]) for rows in order.split(batch_size))
+
+
+def train(model: Any, loss_function: Any, optimizer: Any, batches: Iterable[tuple[Any, Any]]) -> float:
+    """Go once over the batches, as the documentation of both libraries does; return the sum of the examples' losses."""
+    losses = 0.0
+    for x, y in batches:
+        loss = loss_function(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses += loss.item() * len(y)
+    return losses

@@ -1,0 +1,116 @@
+"""The benchmarks compare equal work: alternatives agree on small settings, wrong ones are refused, results written."""
+
+import math
+
+import numpy as np
+import pytest
+
+from benchmarks import cross_entropy, data, epoch, harness, hvp, mlp, optimizers, results, small_ops
+
+JOBS = {
+    "epoch": (epoch.ALTERNATIVES, {"batch_size": 20}),
+    "mlp": (mlp.ALTERNATIVES, {"steps": 2}),
+    "scalars": (small_ops.ALTERNATIVES, {"kind": "scalars", "steps": 50}),
+    "arrays": (small_ops.ALTERNATIVES, {"kind": "arrays", "steps": 50}),
+    "cross_entropy": (cross_entropy.ALTERNATIVES, {"N": 70, "C": 3000}),
+    "SGD": (optimizers.alternatives("SGD"), {"size": 140_000}),
+    "Adam": (optimizers.alternatives("Adam"), {"size": 140_000}),
+    "hvp": (hvp.ALTERNATIVES, {"repeats": 1}),
+}
+
+
+@pytest.fixture
+def printed(monkeypatch):
+    """Begin with nothing printed, and leave nothing."""
+    monkeypatch.setattr(harness, "PRINTED", [])
+    monkeypatch.setattr(harness, "TABLES", [])
+    monkeypatch.setattr(results, "PRINTED", harness.PRINTED)
+    monkeypatch.setattr(results, "TABLES", harness.TABLES)
+    return harness.PRINTED
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Return a folder of few random images, so many that the last batch of 20 is smaller."""
+    path = tmp_path_factory.mktemp("images")
+    random = np.random.default_rng(1)
+    images = random.random((256, 1, 28, 28), dtype=np.float32)
+    data.save(path, images, random.integers(0, 10, len(images)))
+    return str(path)
+
+
+@pytest.mark.filterwarnings("default")  # those of other libraries are not ours
+@pytest.mark.parametrize("job", JOBS)
+def test_all_that_are_installed_compute_the_same(job, folder, printed):
+    alternatives, setting = JOBS[job]
+    if job in ("epoch", "mlp"):
+        setting = {"folder": folder, **setting}
+    runs = {name: alternative(**setting) for name, alternative in harness.installed(alternatives).items()}
+    for _ in range(2):  # a run leaves nothing behind that changes the next; optimizers go on, all alike
+        replies = {name: harness.Reply(None, run()) for name, run in runs.items()}
+        harness.check_agreement(replies, tolerance=1e-5)
+        assert all(math.isfinite(reply.value) for reply in replies.values())
+    assert {"plain NumPy", "tinygrad_sm"} <= replies.keys()
+
+
+def test_what_is_timed_has_computed_the_same_in_its_own_process():
+    alternatives = {"a": StandIn(1.0), "b": StandIn(1.0)}
+    times = harness.time_rounds(alternatives, 1, 1, tolerance=1e-6, beside={"other": StandIn(7.0)})
+    assert times.keys() == {"a", "b", "other"}
+    with pytest.raises(RuntimeError, match="do not compute the same: {'a': 1.0, 'b': 1.00001}"):
+        harness.time_rounds({**alternatives, "b": StandIn(1.00001)}, 1, 1, tolerance=1e-6)
+    nan = {"a": harness.Reply(None, math.nan)}
+    with pytest.raises(RuntimeError, match="do not compute the same"):
+        harness.check_agreement(nan, tolerance=1)
+
+
+class StandIn:
+    """An alternative that can be sent to another process."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __call__(self):
+        return self.run
+
+    def run(self):
+        return self.value
+
+
+def test_a_wrong_gradient_of_the_large_cross_entropy_shows_in_its_value():
+    gradient = np.random.default_rng(0).standard_normal((128, 5)) / 128
+    right = cross_entropy.value(1.0, gradient)
+    assert not math.isclose(cross_entropy.value(1.0, gradient * 1.01), right, rel_tol=1e-3)
+
+
+def test_medians_and_quartiles_of_ratios_round_by_round(printed, capsys):
+    measured = {"us": [1.0, 4.0, 9.0], "them": [1.0, 2.0, 3.0]}
+    assert harness.report("work", "ms", measured, "them") == {"us": 2.0}
+    assert harness.median_ratio(measured, "them", "us") == 0.5
+    assert harness.median_ratio(measured, "us", "absent") is None
+    harness.verdict("half", 0.5, 0.4)
+    harness.verdict("quarter", 0.25, 0.4)
+    harness.verdict("none", 0.25, None)
+    out = capsys.readouterr().out
+    assert out.strip() == "\n".join(printed).strip()
+    for line in (
+        "| us | 4.0 | 2.00 [1.50, 2.50] |",
+        "half: 0.40, reached",
+        "quarter: 0.40, missed",
+        "none: not measured",
+    ):
+        assert line in out
+
+
+def test_results_are_written(printed, tmp_path):
+    harness.report("work", "ms", {"tinygrad_sm": [1.0, 4.0], "them": [1.0, 2.0]}, "them")
+    harness.report("alone", "ms", {"them": [1.0]}, "them")
+    results.write(tmp_path / "new")
+    text = (tmp_path / "new/measured.md").read_text()
+    assert text.startswith("# Measured\n\n| work |")
+    assert "| them | 1.5 | 1 |" in text
+    assert "(measured.svg)" in text
+    picture = (tmp_path / "new/measured.svg").read_text()
+    assert "<svg" in picture
+    assert "work: ratio to them" in picture
+    assert "alone: ratio to them" not in picture
