@@ -92,13 +92,16 @@ def worked_cross_entropy(Z, labels, in_the_notes):
     """Show the losses of logits Z (N, h) with each reduction, which must be those in the notes to four digits."""
     print(f"\nThe cross-entropy −Σ_j y_j ln a_j of {len(Z)} samples, labels {labels}: the notes add them up,")
     print("libraries take the mean, so that the gradient does not grow with the number of samples")
-    losses = -(np.eye(Z.shape[1])[labels] * np.log(tg.softmax(Z))).sum(axis=1)
+    A, Y = tg.softmax(Z), np.eye(Z.shape[1])[labels]
+    losses = -(Y * np.log(A)).sum(axis=1)
     by_hand = {"none": losses, "sum": losses.sum(), "mean": losses.mean()}
     for reduction, expected in in_the_notes.items():
         came = nn.functional.cross_entropy(Z, labels, reduction=reduction)
         show(f'reduction="{reduction}"', by_hand[reduction], came)
         if not np.allclose(came, expected, rtol=0, atol=5e-5):
             raise ArithmeticError(f'reduction="{reduction}": expected {expected}, as in the notes, got {came}')
+    for z, a, y, loss in zip(Z, A, Y, losses, strict=True):
+        print(f"  z = {z}, a = softmax(z) = {a.round(4)}, y = {y}: L = {loss:.4f}")
 
 
 def bias_gradient(Z, labels):

@@ -135,8 +135,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=pathlib.Path, default="runs/deep_network", help="folder for the pictures")
     args = parser.parse_args()
+    z = np.linspace(-4, 4, 161)
+    functions = {name: (z, h()(z)) for name, h in ACTIVATIONS.items()}
+    pictures.lines(args.output / "activations.png", {"h(z)": functions}, "Activation functions", "z, one element")
     problem = spirals(args.output) or moons(args.output) or curve(args.output)
-    print("\n".join(f"{path.stem:8} {path}" for path in sorted(args.output.glob("*.png"))))
+    print("\n".join(f"{path.stem:11} {path}" for path in sorted(args.output.glob("*.png"))))
     return problem or 0
 
 

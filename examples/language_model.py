@@ -7,8 +7,9 @@ A language model gives every text a probability, as a chain: p(x₁ ... x_n) = �
 are the V characters, its features the k previous ones, each one-hot, one after the other. The labels cost nothing: they
 are the text itself, shifted by one. So it is softmax regression, and with a hidden layer a small network. To write, it
 draws the next character from its own probabilities, appends it, and goes on from there. What comes out is fluent by the
-statistics of the text, not true: the model knows which letters follow which, and nothing of what they say. It
-hallucinates by construction. By default the text is what Python's help() says about the language.
+statistics of the text, the more so the larger the model, and not true: the model knows which letters follow which, and
+nothing of what they say. It hallucinates by construction. By default the text is what Python's help() says about the
+language.
 
 Responsible use: the same loop with larger models drives writing assistants, dialogue systems, translation and speech
 recognition, and just as well fake news, impersonation, spam and phishing without end. It writes whatever is likely, in
@@ -36,8 +37,11 @@ LENGTH = 300  # how many to write
 
 
 def clean(text):
-    """Return the text in small letters, with every run of what is no letter and none of . , ' - made one space."""
-    return re.sub(r"(\s|[^\w.,'-]|[\d_])+", " ", text.lower())
+    """Return the text in small letters, with every run of what is no letter and none of . , ' - made one space.
+
+    Several hyphens are a ruled line, and made a space too.
+    """
+    return re.sub(r"(\s|[^\w.,'-]|[\d_]|--+)+", " ", text.lower())
 
 
 class OneHot(nn.Module):
@@ -135,7 +139,7 @@ def main():
     add("--output", type=pathlib.Path, default="runs/language_model", help="folder for the pictures")
     args = parser.parse_args()
     text = clean(args.text.read_text("utf-8") if args.text else "\n".join(topics.values()))[:200_000]
-    alphabet, prompt = sorted(set(text)), clean(args.prompt).rjust(K)
+    alphabet, prompt = np.array(sorted(set(text))), clean(args.prompt).rjust(K)
     if len(text) < 10_000:
         return f"--text: expected at least 10,000 characters, got {len(text):,}"
     if strange := set(prompt) - set(alphabet):
@@ -143,7 +147,12 @@ def main():
 
     V, encode = len(alphabet), lambda characters: np.searchsorted(alphabet, list(characters))
     codes, held_out = np.split(encode(text), [9 * len(text) // 10])
-    print(f"{len(text):,} characters of {V} kinds, the last tenth held out\n")
+    print(f"{len(text):,} characters of {V} kinds, the last tenth held out")
+    contexts, following = pairs(codes)
+    shown = ", ".join(f"“{''.join(alphabet[contexts[t]])}” → “{alphabet[following[t]]}”" for t in range(3))
+    print(f"the text and the same shifted by one: {shown}, ...\n")
+    if not np.array_equal(contexts[1:, -1], following[:-1]):
+        return f"expected each context to end with the label of the one before, got {shown}"
     counts = count_pairs(codes, V)
     counts = counts[counts.any(axis=1)]
     difference = np.abs(fit_pairs(counts) - counts / counts.sum(axis=1, keepdims=True)).max()
@@ -173,10 +182,16 @@ def main():
     if not likely > unlikely:
         return f"expected the text to be likelier than its characters shuffled, got ln p {likely} and {unlikely}"
 
-    written = "".join(alphabet[c] for c in write_on(network, encode(prompt), args.temperature, random))
+    codes = write_on(network, encode(prompt), args.temperature, random)
+    surprise = -log_probability(network, codes) / (len(codes) - K)
+    if args.temperature <= 1 and not surprise < of_characters:
+        return f"expected the model to write what it finds likelier than {of_characters:.2f} nats, got {surprise:.2f}"
+    written = "".join(alphabet[codes])
     words, known = written[:-1].split()[:-1], set(text.split())
     share = sum(word in known for word in words) / max(len(words), 1)
-    print(f"\n{textwrap.fill(written, 100)}\n\n{share:.0%} of these words are in the text: fluent, not true")
+    print(
+        f"\n{textwrap.fill(written, 100)}\n\n{share:.0%} of these words are in the text. What they say, nobody has said"
+    )
 
     pictures.curves(args.output / "loss.png", {"nats per character": losses}, "Predicting the next character")
     panels = {}

@@ -98,6 +98,10 @@ def main():
     if not difference < 1e-5:
         return f"expected the model to equal its formulas to 1e-5, got a difference of {difference}"
 
+    layers = [[f"{name}{i}" for i in ("₁", "₂")] + ["⋮", last] for name, last in (("x", "x₇₈₄"), ("q", "q_U"))]
+    layers += [[f"{name}{i}" for i in ("₀", "₁")] + ["⋮", f"{name}₉"] for name in "zy"]
+    title = f"Two layers: U = {args.hidden} hidden units between pixels and digits"
+    pictures.network(args.output / "network.png", layers, title)
     predicted, title = probabilities.argmax(axis=1), "A hidden layer on MNIST"
     pictures.curves(args.output / "curves.png", curves, title)
     title = "Confusion matrix of the test images"
@@ -106,7 +110,7 @@ def main():
     mistakes = args.output / "mistakes.png"
     pictures.confident_mistakes(mistakes, images, test.labels, probabilities, test.classes, title)
     print(f"loss and accuracy:   {args.output / 'curves.png'}\nconfusion matrix:    {args.output / 'confusion.png'}")
-    print(f"confident mistakes:  {mistakes}")
+    print(f"confident mistakes:  {mistakes}\nthe network:         {args.output / 'network.png'}")
 
     accuracy = curves["accuracy in %"]["test"][-1]
     if accuracy < wanted:

@@ -107,7 +107,10 @@ def main():
     answers = {"stack": tg.sigmoid(W @ car + b), "softmax": tg.softmax(V @ car + c)}
     panels = {title: dict(zip(classes, a.tolist(), strict=True)) for title, a in answers.items()}
     pictures.bars(output / "car.png", panels, "A car with a visible brand: all three are true", "probability")
+    title = "A stack: aⱼ = σ(wⱼᵀx + bⱼ), each class with a row of W for itself, and no box joins them"
+    pictures.network(output / "stack.png", [["x₁", "x₂", "x₃"], ["a₁", "a₂", "a₃"]], title, softmax=False)
     print(f"the worked numbers:  {output / 'percentages.png'}\na car with a brand:  {output / 'car.png'}")
+    print(f"the stack:           {output / 'stack.png'}")
     return 0
 
 

@@ -63,19 +63,22 @@ def lines(path, panels, title, xlabel):
 def _lines(panels, title, xlabel):
     names = [name for series in panels.values() for name in series]
     styles = _styles(sorted(names, key=lambda name: name.endswith(POINTS)))  # lines first: they get the plain styles
-    figure, grid = _figure(len(panels), title, width=5, height=3.8)
+    figure, grid = _figure(len(panels), title, width=5, height=4)
+    handles = {}
     for axes, (ylabel, series) in zip(grid, panels.items(), strict=True):
         for name, (xs, ys) in series.items():
             color, style = styles[name]
+            label = name.removesuffix(POINTS)
             if name.endswith(POINTS):
-                label = name.removesuffix(POINTS)
-                axes.plot(xs, ys, style[0], color=color, markersize=3, alpha=0.6, label=label)
+                [handles[label]] = axes.plot(xs, ys, style[0], color=color, markersize=3, alpha=0.6, label=label)
             else:
-                every = -(-len(ys) // 20)
-                axes.plot(xs, ys, style, color=color, markersize=4, markevery=every, linewidth=1.2, label=name)
+                options = {"markersize": 4, "markevery": -(-len(ys) // 20), "linewidth": 1.2}
+                [handles[label]] = axes.plot(xs, ys, style, color=color, label=label, **options)
         axes.set(xlabel=xlabel, ylabel=ylabel)
         axes.grid(alpha=0.3)
-        axes.legend()
+    # Below the panels it lies over no line. An entry takes 0.7 inches, and 0.08 for each letter of its name.
+    ncols = max(1, int(figure.get_figwidth() / (0.7 + 0.08 * max(map(len, handles)))))
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=ncols)
     return figure
 
 

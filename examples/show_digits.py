@@ -85,7 +85,7 @@ def main():
     if x.shape != (784,) or not np.array_equal(x, row_by_row(three[0])):
         return f"expected 784 features, row after row, got {x.shape}"
     drawn = {name: (np.arange(28 * r, 28 * r + 28), x[28 * r : 28 * r + 28]) for name, r in ROWS.items()}
-    title = "Three rows of the 3, as they stand in the vector"
+    title = "Three rows of the 3, joined to one vector"
     pictures.lines(output / "rows.png", {"ink": drawn}, title, "feature 28 · row + column")
 
     model = train(training)

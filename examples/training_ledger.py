@@ -45,9 +45,8 @@ def train_with_ledger(x, labels, *, epochs, batch_size, lr, momentum, seed):
     b = nn.Parameter(random.uniform(-bound, bound, 10))
     start = W.numpy().copy(), b.numpy().copy()
     optimizer = nn.optim.SGD([W, b], lr=lr, momentum=momentum)
-    loader = DataLoader(
-        (np.arange(len(x)), labels), batch_size, shuffle=True, seed=seed
-    )  # which images, not the images
+    which = np.arange(len(x))  # images the loader gives: their places, not themselves
+    loader = DataLoader((which, labels), batch_size, shuffle=True, seed=seed)
     rates = np.repeat(lr * (1 - np.arange(epochs) / epochs), len(loader))
     weights, ledger, step = step_weights(rates, momentum), np.zeros((len(x), 10)), 0
     for _ in range(epochs):
@@ -123,7 +122,7 @@ def main():
 
     shown = [("for_1.png", "for reading it as a 1", speaking), ("for_7.png", "for reading it as a 7", against)]
     for file, title, few in shown:
-        captions = ["the misread 7", *(f"a {labels[i]}: {share[i]:+.4f}" for i in few)]
+        captions = ["the misread 7", *(f"a {labels[i]}: {share[i]:+.4f}".replace("-", "−") for i in few)]
         both = np.concatenate([test.images[[this], 0], images[few, 0]])
         pictures.image_grid(args.output / file, both, captions, f"The training images that speak most {title}")
     pictures.bars(args.output / "shares.png", {"shares in z₁ − z₇": by_digit}, "Why this 7 is read as a 1", "share")

@@ -261,7 +261,9 @@ def test_the_curves_are_those_given(axes, tmp_path):
         lines = {line.get_label(): line for line in panel.get_lines()}
         assert {name: list(line.get_ydata()) for name, line in lines.items()} == series
         assert all(list(line.get_xdata()) == [1, 2] for line in lines.values())
-        assert [text.get_text() for text in panel.get_legend().get_texts()] == list(series)
+        assert panel.get_legend() is None  # it stands below all panels, and over no line
+    [legend] = axes[0].figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["training", "test"]
     training, test, test_accuracy = (line for panel in axes for line in panel.get_lines())
     assert training.get_color() != test.get_color() == test_accuracy.get_color()
 

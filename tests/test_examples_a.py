@@ -25,7 +25,7 @@ PICTURES = {
     "cat_chicken_dog": ["images", "labels", "network", "weights"],
     "two_perceptrons": ["network", "regions", "temperatures"],
     "xmax_family": ["simplex", "steps"],
-    "deep_network": ["curve", "loss", "moons", "spirals"],
+    "deep_network": ["activations", "curve", "loss", "moons", "spirals"],
 }
 # One BLAS thread: two of them wait for each other where other tests keep the cores busy.
 ENVIRONMENT = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}

@@ -51,8 +51,8 @@ def check_run(status, text, errors, folder, pictures):
 RUNS = {
     linear_regression: ([], ["fit.png", "loss.png"]),
     logistic_regression: ([], ["regions.png", "sigmoid.png", "threshold.png"]),
-    one_vs_rest: ([], ["percentages.png", "car.png"]),
-    mnist_mlp: (["--quick"], ["curves.png", "confusion.png", "mistakes.png"]),
+    one_vs_rest: ([], ["percentages.png", "car.png", "stack.png"]),
+    mnist_mlp: (["--quick"], ["curves.png", "confusion.png", "mistakes.png", "network.png"]),
     language_model: (["--epochs", "1"], ["loss.png", "next.png"]),
 }
 
@@ -214,6 +214,7 @@ def small_model():
 
 def test_text_is_cleaned():
     assert language_model.clean("It's  A\ntest_of 12 (things).\n\n>>> x, y") == "it's a test of things . x, y"
+    assert language_model.clean("a well-known\n-------- line") == "a well-known line"
 
 
 def test_what_is_learned_is_the_text_shifted_by_one():
@@ -263,6 +264,16 @@ def test_what_was_written_is_read_again(small_model, monkeypatch):
 def test_a_text_that_teaches_nothing_is_refused(text, options, message, run, tmp_path):
     (tmp_path / "text").write_text(text)
     assert re.match(message, run(language_model, "--text", tmp_path / "text", "--epochs", 1, *options)[0])
+
+
+def test_the_language_model_checks_what_it_learns_and_what_it_writes(run, monkeypatch):
+    pairs = language_model.pairs
+    with monkeypatch.context() as patch:
+        patch.setattr(language_model, "pairs", lambda codes: (pairs(codes)[0], np.roll(pairs(codes)[1], 7)))
+        assert re.match("expected each context to end with the label of the one before", run(language_model)[0])
+    with monkeypatch.context() as patch:
+        patch.setattr(language_model, "next_probabilities", lambda *_: np.full(31, 1 / 31))
+        assert re.match("expected the model to write what it finds likelier", run(language_model, "--epochs", 1)[0])
 
 
 def test_the_language_model_checks_the_table_of_counts(run, monkeypatch):
