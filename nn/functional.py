@@ -91,7 +91,7 @@ def cross_entropy(
             "cross_entropy was given the output of a softmax, and takes the softmax itself: pass it what the softmax "
             "was given (leave out the nn.Softmax that ends the model), or use nll_loss on the output of log_softmax"
         )
-    logits, target = _operands(logits, target)
+    logits, target = _operands("cross_entropy", logits, target)
     is_default = weight is None and reduction == "mean" and label_smoothing == 0
     if is_default and logits.ndim == 2 and not _may_ignore(target, ignore_index, logits.shape[1]):
         try:
@@ -112,7 +112,7 @@ def nll_loss(
     log_probabilities : shape (N, C) or (N, C, d1, ...), what log_softmax gives along the axis 1. The rest is as in
     cross_entropy: nll_loss(log_softmax(logits, 1), labels) is cross_entropy(logits, labels), with these options too.
     """
-    log_probabilities, labels = _operands(log_probabilities, plain(labels))
+    log_probabilities, labels = _operands("nll_loss", log_probabilities, plain(labels))
     is_default = weight is None and reduction == "mean" and log_probabilities.ndim == 2
     if is_default and type(labels) is HostArray and not _has(labels, ignore_index):
         check_targets("nll_loss", log_probabilities, labels, probabilities_fit=False)
@@ -185,7 +185,7 @@ def _fenchel_young_loss(
     reduction: str,
 ) -> Any:
     check_reduction(loss, reduction)
-    logits, target = _operands(logits, target)
+    logits, target = _operands(loss, logits, target)
     z, y, is_kept = _as_rows(loss, logits, target, ignore_index)
     z = shifted(z, 1)  # changes nothing, as the p and the y have sum 1, and loses no digits far from 0
     losses = (conjugate(z, 1) - times(y, z).sum(axis=1) - entropy(y)) * is_kept
@@ -242,16 +242,17 @@ def confusion_matrix(logits: Any, labels: Any) -> Array:
     """
     predictions, labels = _predictions("confusion_matrix", logits, labels)
     classes = as_operand(logits).shape[1]
-    check_labels(to_numpy(labels), classes)  # on a GPU nobody has looked at them yet
     return scatter_add(array_module(labels).ones_like(labels, "int64"), (classes, classes), (labels, predictions))
 
 
 def _predictions(name: str, logits: Any, labels: Any) -> tuple[Array, Array]:
     """Return the classes of the largest logits and the labels, each in one row."""
-    logits, labels = _operands(plain(logits), plain(labels))
+    logits, labels = _operands(name, plain(logits), plain(labels))
     check_same_device(name, [logits, labels])
     check_targets(name, logits, labels, probabilities_fit=False)
-    return logits.argmax(axis=1).reshape(-1), labels.reshape(-1)
+    labels = labels.reshape(-1)
+    check_labels(to_numpy(labels), logits.shape[1])  # on a GPU nobody has looked at them yet
+    return logits.argmax(axis=1).reshape(-1), labels
 
 
 def _as_rows(
@@ -277,9 +278,17 @@ def _as_rows(
     return z, y * is_kept[:, None], is_kept
 
 
-def _operands(x: Any, target: Any) -> tuple[Any, Any]:
+def _operands(name: str, x: Any, target: Any) -> tuple[Any, Any]:
     x = as_operand(x)
-    return x, as_operand(target, beside=x)
+    target = as_operand(target, beside=x)
+    _check_beside(name, x, target)
+    return x, target
+
+
+def _check_beside(name: str, x: Any, other: Any) -> None:
+    """Raise unless both are on the host or both on a GPU; of which one, the operations see to."""
+    if type(plain(x)) is not type(plain(other)):
+        check_same_device(name, [plain(x), plain(other)])
 
 
 def _matrix(x: Any) -> Any:
@@ -294,7 +303,7 @@ def _without_classes(x: Any) -> tuple[int, ...]:
 def _alike(loss: str, x: Any, target: Any, reduction: str) -> tuple[Any, Any]:
     """Return x and the target as floats; a target of integers or bools takes the dtype of x, and does not widen it."""
     check_reduction(loss, reduction)
-    x, target = _operands(x, target)
+    x, target = _operands(loss, x, target)
     check_same_shape(loss, x, target)
     x = wide(x)
     return x, target if target.dtype.kind == "f" else target.astype(x.dtype)
@@ -307,6 +316,7 @@ def _constant(
     if isinstance(value, Traced) and value.needs_grad:
         raise TypeError(f"{loss} has no gradient with respect to {name}: pass {name}.detach()")
     value = as_operand(plain(value), beside=beside)
+    _check_beside(loss, beside, value)
     if not (value.shape == shape or (may_broadcast and broadcasts(value.shape, shape))):
         expected = f"{shape}, or one that broadcasts to it" if may_broadcast else f"{shape}, a number for each class"
         raise ValueError(f"{loss}: expected {name} of shape {expected}; got {described(value)}")

@@ -1,5 +1,6 @@
 """Devices: named, chosen, reported, never mixed; and a step of the flagship waits for nothing and copies nothing."""
 
+import pickle
 import subprocess
 import sys
 import types
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinygrad_sm as tg
-from tinygrad_sm import DeviceError, Tensor, nn
+from tinygrad_sm import DeviceError, Tensor, backend, nn
 from tinygrad_sm.backend import array_report
 from tinygrad_sm.datasets import DataLoader, mnist, scaled_mnist
 
@@ -75,6 +76,13 @@ def test_devices_are_never_mixed(strict):
         lambda: nn.functional.cross_entropy(there.reshape(1, 2), np.array([1])),
         lambda: nn.functional.mse_loss(there, here),
         lambda: nn.functional.accuracy(there.reshape(1, 2), np.array([1])),
+        lambda: nn.functional.nll_loss(there.reshape(1, 2), np.array([1])),
+        lambda: nn.functional.binary_cross_entropy_with_logits(there, here),
+        lambda: nn.functional.cross_entropy(there.reshape(1, 2), there.data[:1].astype(int), weight=np.ones(2)),
+        lambda: there > here,
+        lambda: tg.clip(there, np.zeros(2), 1.0),
+        lambda: here[there.data.astype(int)],
+        lambda: tg.take_along_axis(here, there.data.astype(int), 0),
         lambda: (there * 2).backward(np.ones(2, np.float32)),
         lambda: (here * 2).backward(there.data),
     ):
@@ -95,6 +103,65 @@ def test_arrays_of_the_device_on_the_left_of_a_tensor(strict):
     assert x.grad.tolist() == [6.0, 8.0]
     assert isinstance(array @ x, Tensor)
     assert (array < x).tolist() == [False, False]
+
+
+def test_what_a_hook_returns_is_where_the_gradient_was(strict):
+    x = Tensor([1.0, 2.0], requires_grad=True, device="cuda")
+    x.register_hook(lambda g: g.get())
+    with pytest.raises(DeviceError, match="a hook: expected arrays on one device"):
+        (x * 2).sum().backward()
+    assert x.grad is None
+
+
+def test_the_current_gpu_changes_between_forward_and_backward(strict):
+    def loss():
+        x = Tensor([1.0, 2.0], requires_grad=True)
+        return x, (x * 2).sum()
+
+    tg.set_default_device("cuda:1")
+    (_, first), (x, second) = loss(), loss()
+    tg.set_default_device("cuda:0")
+    with pytest.raises(DeviceError, match="on cuda:1, but the current GPU is cuda:0"):
+        first.backward()
+    tg.set_default_device("cuda:1")
+    second.backward()
+    assert (x.grad.tolist(), x.grad.device.id) == ([2.0, 2.0], 1)
+
+
+@pytest.mark.parametrize("use", ["unpickled", "given"])
+def test_arrays_that_came_by_themselves_are_known(use, strict, monkeypatch, request):
+    cupy = strict.namespace()
+    file = pickle.dumps(Tensor([1.0, 2.0], device="cuda"))
+    array = cupy.array([1.0, 2.0], "float32")
+    monkeypatch.delitem(backend._MODULES, cupy.ndarray)  # as in a process that has not asked for a GPU
+    backend.PLAIN_OPERANDS.remove(cupy.ndarray)
+    request.addfinalizer(lambda: backend.PLAIN_OPERANDS.add(cupy.ndarray))
+    if use == "unpickled":
+        x = pickle.loads(file)
+        assert (x.device, x.tolist(), (x * 2).tolist()) == ("cuda:0", [1.0, 2.0], [2.0, 4.0])
+    else:
+        assert nn.functional.sparsemax(array).tolist() == [0.0, 1.0]
+
+
+def test_logits_of_integers(device):
+    logits, labels = np.array([[1, 2, 0], [3, 0, 1]]), np.array([1, 1])
+    loss = nn.functional.cross_entropy(Tensor(logits, device=device), Tensor(labels, device=device))
+    assert loss.dtype == np.float64
+    expected = (np.log(np.exp(logits).sum(axis=1)) - [2, 0]).mean()
+    assert loss.item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_residual_of_probabilities_is_as_precise_as_the_logits(device):
+    logits = Tensor(np.eye(3, dtype=np.float32), requires_grad=True, device=device)
+    target = Tensor(np.full((3, 3), 1 / 3, np.float32), device=device)
+    assert nn.functional.cross_entropy(logits, target).node.saved.dtype == np.float32
+
+
+def test_measures_look_at_labels(device):
+    logits, labels = Tensor(np.eye(3), device=device), Tensor([0, 5, 2], device=device)
+    for measure in (nn.functional.accuracy, nn.functional.confusion_matrix):
+        with pytest.raises(IndexError, match="got 5 in row 1"):
+            measure(logits, labels)
 
 
 @pytest.mark.parametrize("index", [5, -6, [0, 5], np.array([0, -6]), (slice(None), 7), 1.0, np.array([0.5])])
@@ -144,7 +211,13 @@ def test_what_is_missing_for_a_gpu(monkeypatch):
     cupy = types.SimpleNamespace(ndarray=type("ndarray", (), {}), __version__="14", cuda=types.SimpleNamespace())
     cupy.cuda.runtime = runtime
     monkeypatch.setitem(sys.modules, "cupy", cupy)
-    assert "finds no NVIDIA driver that it can use, or no GPU: cudaErrorInsufficientDriver" in ask()
+    assert "finds no NVIDIA driver that it can use: cudaErrorInsufficientDriver" in ask()
+
+    def no_device():
+        raise CUDARuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected")
+
+    runtime.getDeviceCount = no_device
+    assert "finds no NVIDIA GPU: cudaErrorNoDevice" in ask()
     runtime.getDeviceCount = lambda: 0
     assert "there is no NVIDIA GPU" in ask()
 

@@ -45,7 +45,7 @@ def array_module(*arrays: Any) -> ModuleType:
         module = _MODULES.get(type(array))
         if module is not None:
             return module
-    return np
+    return _MODULES[next((type(array) for array in arrays if _is_cupy_array(array)), HostArray)]
 
 
 def _cupy() -> Any:
@@ -61,9 +61,10 @@ def _cupy() -> Any:
         try:
             count = cupy.cuda.runtime.getDeviceCount()
         except cupy.cuda.runtime.CUDARuntimeError as error:
+            missing = "GPU" if "cudaErrorNoDevice" in str(error) else "driver that it can use"
             raise DeviceError(
-                f"CuPy {cupy.__version__} is installed, but it finds no NVIDIA driver that it can use, or no GPU: "
-                f"{error}; nvidia-smi shows the driver and its GPUs"
+                f"CuPy {cupy.__version__} is installed, but it finds no NVIDIA {missing}: {error}; nvidia-smi shows "
+                "the driver and its GPUs"
             ) from error
         if count == 0:
             raise DeviceError(f"CuPy {cupy.__version__} and a driver are installed, but there is no NVIDIA GPU")
@@ -88,7 +89,7 @@ def _cuda_index(device: str) -> int:
 
 def device_of(array: Array) -> str:
     """Return the name of the device that holds the array, "cpu" or "cuda:0" and so on; numbers are on the host."""
-    if type(array) is HostArray or type(array) not in _MODULES:
+    if type(array) is HostArray or not (type(array) in _MODULES or _is_cupy_array(array)):
         return "cpu"
     return f"cuda:{array.device.id}"
 
@@ -185,7 +186,7 @@ def as_array(data: Any, dtype: Any = None, device: str | None = None, is_new: bo
 
 
 def _is_cupy_array(data: Any) -> bool:
-    """Whether this is a CuPy array, which a program may have made by itself; if so, they are known from here on."""
+    """Whether this is a CuPy array, which a program may have made or unpickled; if so, they are known from here on."""
     cupy = sys.modules.get("cupy")
     return cupy is not None and isinstance(data, cupy.ndarray) and _cupy() is cupy
 
@@ -232,6 +233,8 @@ def ones_like(array: Array) -> Array:
     if array.ndim:
         return array_module(array).ones_like(array)
     key = device_of(array), array.dtype
+    if type(array) is not HostArray:
+        check_same_device("backward()", [array])  # else the ones were made, and kept, on the current GPU
     if key not in _ones:
         _ones[key] = array_module(array).ones_like(array)
         if type(array) is HostArray:
@@ -265,11 +268,15 @@ def item(array: Array, index: Any) -> Array:
     >>> item(np.array([5.0, 6.0, 7.0]), np.array([2, 0, 2]))
     array([7., 5., 7.])
     """
+    parts = index if isinstance(index, tuple) else (index,)
     if type(array) is not HostArray:
-        parts = index if isinstance(index, tuple) else (index,)
         on_host = tuple(to_numpy(part) if type(part) in _MODULES else part for part in parts)
         np.broadcast_to(np.False_, array.shape)[on_host]  # NumPy itself checks them, on an array of the shape
-    return array[index]
+    try:
+        return array[index]
+    except TypeError:
+        check_same_device("indexing", [array, *parts])  # of these only indices on a GPU, of an array on the host, fail
+        raise
 
 
 def scatter_add(values: Array, shape: tuple[int, ...], index: Any) -> Array:

@@ -106,6 +106,8 @@ def cross_entropy_of_labels(logits: Array, labels: Array) -> tuple[Array, Array]
     range is NaN, and the gradient of its row 0; examples with the label `IGNORED` count for nothing.
     """
     xp, labels = array_module(logits), signed(labels)
+    if logits.dtype.kind != "f":
+        logits = logits.astype("float64")
     wide = xp.float32 if logits.dtype == xp.float16 else logits.dtype
     z = xp.ascontiguousarray(logits, wide)
     by_row = xp.empty((2, len(labels)), wide)

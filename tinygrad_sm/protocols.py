@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_sm.backend import Array
+from tinygrad_sm.backend import Array, check_same_device
 from tinygrad_sm.ops import composed, elementwise, linalg, reductions, shaping
 from tinygrad_sm.tape import plain
 
@@ -104,7 +104,15 @@ def operators(op: Any) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], 
 
 def comparison(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Array]:
     """Return the method of a comparison, which gives a plain array: no gradient passes through it."""
-    return lambda self, other: compare(self.data, plain(other))
+
+    def method(self: Any, other: Any) -> Array:
+        try:
+            return compare(self.data, plain(other))
+        except TypeError:
+            check_same_device("a comparison", [self.data, plain(other)])
+            raise
+
+    return method
 
 
 def array_ufunc(tensor: Any, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:

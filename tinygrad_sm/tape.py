@@ -226,10 +226,10 @@ def _hooked(value: Traced, hook: Callable[[Any], Any], g: Any) -> Any:
     replaced = hook(g if isinstance(g, Traced) else as_array(g))
     if replaced is None:
         return g
-    if not isinstance(g, Traced):
-        replaced = plain(replaced)
+    replaced = replaced if isinstance(g, Traced) else plain(replaced)
     if getattr(replaced, "shape", None) != value.data.shape:
         raise ValueError(f"a hook must return None or a gradient of {value.data.shape}, got {described(replaced)}")
+    check_same_device("a hook", [value.data, plain(replaced)])
     return replaced.astype(value.data.dtype)
 
 

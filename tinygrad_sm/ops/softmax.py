@@ -146,7 +146,7 @@ def cross_entropy(logits, target, /):
         y = target.T
         mass = y.sum(axis=0)
         loss = mass * xp.log(sums[0]) - xp.sum(y * xp.where(y == 0, 0, z), axis=0)
-        p = p * mass - y * (is_unmasked / N)
+        p = p * mass - y / N * is_unmasked
     loss = loss.sum() / N
     return (loss if wide == logits.dtype else loss.astype(logits.dtype)), p.T
 
