@@ -328,7 +328,7 @@ BUGS = {
     ),
     "if the loss is not NaN": Bug(
         "tape",
-        "        return ones_like(root.data)\n",
+        "        return ones_like(root.data, shared=not root.hooks)\n",
         "        return ones_like(root.data if root.data == root.data else 1 / root.data)\n",
         train(),
     ),

@@ -190,6 +190,22 @@ def test_indexing_with_arrays_of_either_side(device):
     assert x.grad.tolist() == [[1, 1]] * 5
 
 
+def test_a_hook_that_writes_into_its_gradient_spoils_no_other_walk(device):
+    """A hook must not, but if it does, later walks begin with 1 all the same."""
+
+    def double(g):
+        g *= 2
+
+    x = Tensor([3.0], requires_grad=True, device=device)
+    for hooked in (True, False):
+        loss = (x * 1).sum()
+        if hooked:
+            loss.register_hook(double)
+        x.grad = None
+        loss.backward()
+    assert x.grad.tolist() == [1.0]
+
+
 def test_what_is_missing_for_a_gpu(monkeypatch):
     def ask():
         with pytest.raises(DeviceError) as raised:

@@ -228,9 +228,9 @@ def unpacked(arguments: tuple[Any, ...]) -> Any:
     return arguments[0] if len(arguments) == 1 and isinstance(arguments[0], tuple | list) else arguments
 
 
-def ones_like(array: Array) -> Array:
-    """Return ones of the shape and dtype of the array, on its device; they must not be written to."""
-    if array.ndim:
+def ones_like(array: Array, shared: bool = True) -> Array:
+    """Return ones of the shape and dtype of the array, on its device; if they may be shared, not to be written to."""
+    if array.ndim or not shared:
         return array_module(array).ones_like(array)
     key = device_of(array), array.dtype
     if type(array) is not HostArray:

@@ -247,7 +247,7 @@ def check_gradient(root: Traced, g: Any, caller: str = "backward()") -> Array:
                 f"{caller} needs a scalar, got shape {shape}: reduce it with .sum() or .mean(), or pass the gradient "
                 "of the loss with respect to it, of that shape"
             )
-        return ones_like(root.data)
+        return ones_like(root.data, shared=not root.hooks)
     g = as_array(plain(g), root.data.dtype)
     if g.shape != shape:
         raise ValueError(f"{caller} needs a gradient of the Tensor's own shape {shape}, got shape {g.shape}")
