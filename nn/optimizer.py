@@ -240,7 +240,7 @@ def numbers_at_least_0(owner: str, options: Mapping[str, Any], *names: str) -> d
 
 def number_at_least_0(expected: str, value: Any, finite: bool = True) -> float:
     """Return a number as a float; raise unless it is at least 0 and, where asked for, finite. A bool is no number."""
-    if type(value) is float and 0 <= value < math.inf:  # as it mostly is, in every step
+    if type(value) is float and 0 <= value < math.inf:  # as it mostly is, where a schedule sets it at every step too
         return value
     expected = f"{expected} as a {'finite ' if finite else ''}number of at least 0"
     if isinstance(value, bool) or not isinstance(value, Real):

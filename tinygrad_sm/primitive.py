@@ -149,11 +149,12 @@ class Primitive:
     def _as_operands(self, given: tuple[Any, ...]) -> list[Any]:
         """Return the operands with lists of numbers, and whatever else NumPy can read, made arrays where others are."""
         device = next((device_of(plain(x)) for x in given if hasattr(x, "shape")), None)
-        is_ready = [isinstance(x, Traced) or type(x) in PLAIN_OPERANDS for x in given]
         try:
             return [
-                x if ready else as_array(x, device=None if hasattr(x, "shape") else device)
-                for x, ready in zip(given, is_ready, strict=True)
+                x
+                if isinstance(x, Traced) or type(x) in PLAIN_OPERANDS
+                else as_array(x, device=None if hasattr(x, "shape") else device)
+                for x in given
             ]
         except (TypeError, ValueError) as error:
             error.add_note(f"as an operand of {self.name}")
