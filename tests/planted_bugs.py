@@ -143,10 +143,10 @@ BUGS = {
         probes.anomaly_in_labels,
     ),
     "trust in a flag that CuPy ignores": Bug(
-        "tape",
-        "                value.grad = owned_copy(gradient)\n",
-        "                from tinygrad_sm.backend import is_writable\n\n"
-        "                value.grad = gradient if is_writable(gradient) else owned_copy(gradient)\n",
+        "backend",
+        "    if type(array) is not HostArray or sys.getrefcount(array) != alone:\n        return owned_copy(array)\n",
+        "    if type(array) is not HostArray or sys.getrefcount(array) != alone:\n"
+        "        return array if is_writable(array) else owned_copy(array)\n",
         probes.one_backward_and_another,
     ),
     "the last of duplicate stores wins": Bug(

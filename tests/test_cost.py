@@ -37,6 +37,7 @@ from cost_counter import CountedArray, counted
 from cost_jobs import JOBS, ROWS, case_id, cost, elements
 
 from tinygrad_sm import Tensor, checks, nn, tape
+from tinygrad_sm.backend import owned_copy
 from tinygrad_sm.mode import Observer, observe
 from tinygrad_sm.tape import count_uses, gradients
 
@@ -123,9 +124,14 @@ OF_ARRAYS = {"array_calls", "elements", "arrays_made", "bytes_made"}
 PLANTS = {
     "labels are checked twice": (checks, "check_targets", twice, {"python_calls", "c_calls", *OF_ARRAYS}),
     "the first gradient is checked twice": (tape, "check_gradient", twice, {"python_calls"}),
-    "gradients are copied twice": (tape, "owned_copy", twice, {"python_calls", "c_calls", *OF_ARRAYS}),
-    "gradients are reshaped": (tape, "owned_copy", lambda f: lambda g: f(g.reshape(g.shape)), {"array_calls"}),
-    "gradients are kept": (tape, "owned_copy", lambda f: lambda g: KEPT.append(f(g)) or KEPT[-1], {"peak_bytes"}),
+    "gradients are copied": (
+        tape,
+        "taken",
+        lambda f: lambda *which: owned_copy(f(*which)),
+        {"python_calls", "c_calls", *OF_ARRAYS},
+    ),
+    "gradients are negated": (tape, "taken", lambda f: lambda *which: -f(*which), OF_ARRAYS),
+    "gradients are kept": (tape, "taken", lambda f: lambda *which: KEPT.append(f(*which)) or KEPT[-1], {"peak_bytes"}),
 }
 
 

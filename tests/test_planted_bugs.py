@@ -147,7 +147,7 @@ def test_bugs_are_planted_where_they_should_be_and_leave_nothing():
         ("    return a ** b\n", "", "0 times"),
         ("    return a", "    return b", "times"),
         ("# ∂L/∂a = g ⊙ b", "# the rule of a", "not one function"),
-        ("import array_module\n", "import array_module as array_modules\n", "not one function"),
+        ("import array_module, select\n", "import array_module, select as chosen\n", "not one function"),
     ):
         with pytest.raises(AssertionError, match=message), planted(bug._replace(old=old, new=new)):
             pass

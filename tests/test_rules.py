@@ -224,3 +224,67 @@ def test_two_nodes_are_the_loss_of_softmax_regression():
     np.testing.assert_allclose(w.grad, error.T @ x)
     np.testing.assert_allclose(b.grad, error.sum(0), atol=1e-16)
     np.testing.assert_allclose(loss.item(), np.log(3))
+
+
+# Where one of two choices is 0, `where` works on bits.
+
+
+def values_of(dtype, size):
+    random = np.random.default_rng(0)
+    values = random.standard_normal(size).astype(dtype)
+    values[random.integers(0, size, 300)] = np.nan
+    values[random.integers(0, size, 300)] = np.inf
+    values[random.integers(0, size, 300)] = -np.inf
+    values[random.integers(0, size, 300)] = -0.0
+    return values, random.random(size) < 0.5
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "longdouble", ">f4"])
+@pytest.mark.parametrize("size", [5, 4099])
+def test_choosing_zero_or_a_value_keeps_the_value_as_it_is(dtype, size):
+    values, condition = values_of(dtype, size)
+    before = values.copy()
+    for chosen, others, result in (
+        (condition, ~condition, tg.where(condition, values, 0)),
+        (~condition, condition, tg.where(condition, 0, values)),
+    ):
+        assert result.dtype == np.dtype(dtype).newbyteorder("native")
+        np.testing.assert_array_equal(result[chosen], values[chosen])
+        np.testing.assert_array_equal(np.signbit(result[chosen]), np.signbit(values[chosen]))
+        assert not result[others].any()
+        assert not np.signbit(result[others]).any()
+        assert not np.shares_memory(result, values)
+    np.testing.assert_array_equal(values, before)
+
+
+def test_choosing_between_others_is_numpys():
+    values, condition = values_of("float32", 4099)
+    turned = np.ones((4099, 2), "float32")[:, 0]
+    turned[...] = values
+    for a, b in (
+        (turned, 0),
+        (values, 0.0),
+        (values, 1),
+        (0, 1),
+        (values, values + 1),
+        (np.float64(2), 0),
+        (values[0], 0),
+        (np.array([2.0]), 0),
+        (values, False),
+        (values > 0, 0),
+        (np.stack([values, values]), 0),
+    ):
+        for choice in ((a, b), (b, a)):
+            result, expected = tg.where(condition, *choice), np.where(condition, *choice)
+            assert result.dtype == expected.dtype
+            np.testing.assert_array_equal(result, expected)
+    tall = np.array([[True], [False]])
+    np.testing.assert_array_equal(tg.where(tall, values, 0), np.where(tall, values, 0))
+    with_number = tg.where(condition.astype("float32"), values, 0)  # a condition that is no mask
+    np.testing.assert_array_equal(with_number, np.where(condition, values, 0))
+
+
+def test_relu_passes_nothing_where_it_is_0_even_of_an_infinite_gradient():
+    x = leaf(np.where(np.arange(5000) % 2, 1.0, -1.0))
+    tg.relu(x).backward(np.full(5000, np.inf))
+    np.testing.assert_array_equal(x.grad, np.where(np.arange(5000) % 2, np.inf, 0.0))

@@ -250,6 +250,30 @@ def owned_copy(array: Array) -> Array:
     return array_module(array).array(array)
 
 
+def taken(arrays: dict[Any, Array], key: Any) -> Array:
+    """Remove an array from the dict and return it, to be written to: a copy, if anything else refers to its elements.
+
+    Python counts the references to an object: to an array that nothing but the dict held there are then as many as to
+    any new object, and one more to what it is a view of. On a GPU it is always a copy.
+
+    >>> gradients = {"w": np.ones((2, 3)).T, "b": (shared := np.ones(3))}
+    >>> view = gradients["w"].view()
+    >>> taken(gradients, "b") is shared
+    False
+    """
+    array, new = arrays.pop(key), object()
+    alone = sys.getrefcount(new)
+    if type(array) is not HostArray or sys.getrefcount(array) != alone:
+        return owned_copy(array)
+    owner = array
+    if array.base is not None:
+        owner = array.base
+        if type(owner) is not HostArray or sys.getrefcount(owner) != alone + 1:
+            return owned_copy(array)
+    is_whole = array.flags.writeable and array.flags.forc and owner.flags.owndata and owner.size == array.size
+    return array if is_whole else owned_copy(array)
+
+
 def is_writable(array: Array) -> bool:
     """Whether the elements can be changed in place; on a GPU they always can."""
     return type(array) is not HostArray or bool(array.flags.writeable)
@@ -277,6 +301,39 @@ def item(array: Array, index: Any) -> Array:
     except TypeError:
         check_same_device("indexing", [array, *parts])  # of these only indices on a GPU, of an array on the host, fail
         raise
+
+
+def select(condition: Array, a: Any, b: Any) -> Array:
+    """Return a where the condition holds, and b elsewhere.
+
+    NumPy's `where` is a branch for each element, which processors cannot foresee. Where a or b is the number 0, as in
+    most gradients, the bits of the other are kept or cleared instead: in large arrays that takes a fifth of the time.
+
+    >>> select(np.array([True, False]), np.array([np.inf, np.nan]), 0)
+    array([inf,  0.])
+    """
+    xp = array_module(condition, a, b)
+    if xp is np and type(b) is int and b == 0 and _is_mask_for(condition, a):
+        return _masked(a, -condition.view(np.int8))  # −1, all bits set, where the condition holds
+    if xp is np and type(a) is int and a == 0 and _is_mask_for(condition, b):
+        return _masked(b, condition.view(np.int8) - np.int8(1))  # 0 where the condition holds
+    return xp.where(condition, a, b)
+
+
+def _is_mask_for(condition: Any, values: Any) -> bool:
+    return (
+        type(condition) is type(values) is HostArray
+        and values.size >= 4096  # for fewer the calls would take longer
+        and condition.dtype.kind == "b"
+        and values.dtype.kind == "f"
+        and values.dtype.isnative
+        and values.itemsize <= 8
+    )
+
+
+def _masked(values: Array, mask: Array) -> Array:
+    """Return the values where the mask has all of its bits set, and 0 where it has none."""
+    return (values.view(f"i{values.itemsize}") & mask).view(values.dtype)
 
 
 def scatter_add(values: Array, shape: tuple[int, ...], index: Any) -> Array:

@@ -102,12 +102,12 @@ class Primitive:
             static = {**self.defaults, **static} if static else self.defaults
         result_type, differentiate, arrays = None, False, []
         for operand in operands:
-            if isinstance(operand, Traced):
+            if type(operand) in PLAIN_OPERANDS:
+                arrays.append(operand)
+            elif isinstance(operand, Traced):
                 result_type = operand.result_type
                 differentiate = differentiate or operand.needs_grad
                 arrays.append(operand.data)
-            elif type(operand) in PLAIN_OPERANDS:
-                arrays.append(operand)
             else:
                 return self(*self._as_operands(operands), **static)
         record, observers, _ = current_mode()

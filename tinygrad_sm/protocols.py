@@ -99,7 +99,8 @@ _ADVICE = {
 
 def operators(op: Any) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]:
     """Return the methods of a binary operator, with the Tensor on the left and on the right."""
-    return lambda self, other: op(self, other), lambda self, other: op(other, self)
+    call = op.__call__  # to call the object itself would have its class asked for this each time
+    return lambda self, other: call(self, other), lambda self, other: call(other, self)
 
 
 def comparison(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Array]:

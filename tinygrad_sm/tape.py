@@ -21,7 +21,7 @@ import functools
 from collections.abc import Callable, Iterable, Set
 from typing import Any, ClassVar
 
-from tinygrad_sm.backend import Array, as_array, check_same_device, described, ones_like, owned_copy
+from tinygrad_sm.backend import Array, as_array, check_same_device, described, ones_like, taken
 from tinygrad_sm.errors import GradientError
 from tinygrad_sm.memory import CLOCK, LEAVES_LOCK, NEVER_CHANGED
 from tinygrad_sm.mode import current_mode
@@ -99,10 +99,10 @@ def gradients(
         node = value.node
         if node is None or value.retains_grad or value in wanted:
             found[value] = g
-        if node is None:
-            continue
+            if node is None:
+                continue
         op, operands, static = node.op, node.operands, node.static
-        out, arguments = (value, operands) if create_graph else (value.data, node.arrays)
+        arguments = [g, value, *operands] if create_graph else [g, value.data, *node.arrays]
         if op.saves is not None:
             static = {**static, "saved": op.saves(*operands, **static) if create_graph else node.saved}
         passed = False
@@ -114,10 +114,10 @@ def gradients(
             for observer in observers:
                 rule = observer.backward(node, i, rule)
             try:
-                part = rule(g, out, *arguments, **static)
+                part = rule(*arguments, **static)
                 data = operand.data
-                # NumPy has one object for each of its dtypes: `is not` is the quick test, and a copy does no harm.
-                if getattr(part, "shape", None) != data.shape or part.dtype is not data.dtype:
+                # The quick test: a Traced part has another type, and NumPy has one object for each of its dtypes.
+                if type(part) is not type(data) or part.shape != data.shape or part.dtype is not data.dtype:
                     part = _fitted(part, data, value.data.shape)
             except Exception as error:
                 error.add_note(f"in the gradient rule of {op.name} for its operand {operand_name(op, i, operand)}")
@@ -260,8 +260,8 @@ def backward(root: Traced, g: Any = None, retain_graph: bool = False) -> None:
     roots: dict[Traced, Any] = {root: check_gradient(root, g)}
     found = gradients(roots, count_uses(roots), retain_graph=retain_graph)
     with LEAVES_LOCK:
-        for value, gradient in found.items():
+        for value in list(found):
             if value.grad is None:
-                value.grad = owned_copy(gradient)
+                value.grad = taken(found, value)
             else:
-                value.grad += gradient
+                value.grad += found[value]

@@ -4,7 +4,7 @@ The shapes of two operands need not be equal: a (128, 10) and a (10,) give (128,
 answer in the shape of the output, and the tape sums over what was repeated.
 """
 
-from tinygrad_sm.backend import array_module
+from tinygrad_sm.backend import array_module, select
 from tinygrad_sm.primitive import primitive, zero
 
 
@@ -242,7 +242,7 @@ def where(condition, a, b, /):
     Only the gradient of what was chosen passes. An operand that is not finite where it is not chosen can still give
     0·∞ = NaN further back: choose safe values first, where(c, log(where(c, x, 1)), 0).
     """
-    return array_module(condition, a, b).where(condition, a, b)
+    return select(condition, a, b)
 
 
 where.vjp(
