@@ -40,7 +40,7 @@ momentum = train(momentum=0.9)
 BUGS = {
     # Keywords, functions, dtypes and operands that CuPy does not have or take.
     "initial= in the maxima of softmax": Bug(
-        "ops.softmax",
+        "kernels",
         "x.max(axis=axis, keepdims=True) if",
         "x.max(axis=axis, keepdims=True, initial=-xp.inf) if",
         softmax,
@@ -125,11 +125,13 @@ BUGS = {
     ),
     "no NaN for bad labels of the kernel": Bug(
         "kernels",
-        "xp.where(is_ignored, 0, xp.where(is_known, losses, xp.nan))",
-        "xp.where(is_ignored, 0, losses)",
+        "xp.where(is_known, losses, xp.where(is_kept, xp.nan, 0))",
+        "xp.where(is_kept, losses, 0)",
         probes.bad_labels(100),
     ),
-    "a gradient for bad labels": Bug("kernels", "xp.where(is_known[:, None], p, 0)", "p", probes.bad_labels(100)),
+    "a gradient for bad labels": Bug(
+        "kernels", "xp.where(is_known[:, None], residual.T, 0)", "residual.T", probes.bad_labels(100)
+    ),
     "no NaN for bad labels of the formula": Bug(
         "nn.functional",
         "if type(y) is not HostArray:",
@@ -236,7 +238,7 @@ BUGS = {
         "backend",
         "_ones[key] = array_module(array).ones_like(array)",
         "_ones[key] = np.ones(array.shape, array.dtype)",
-        train(),
+        probes.one_backward_and_another,
     ),
     "one constant for all devices": Bug(
         "backend",
@@ -328,9 +330,18 @@ BUGS = {
     ),
     "if the loss is not NaN": Bug(
         "tape",
-        "        return ones_like(root.data, shared=not root.hooks)\n",
+        "        return ones_like(root.data, shared=not (root.hooks or retain_graph))\n",
         "        return ones_like(root.data if root.data == root.data else 1 / root.data)\n",
         train(),
+    ),
+    "the first gradient is known by its value": Bug(
+        "backend", "        if g is one:", "        if g.ndim == 0 and g == 1:", train()
+    ),
+    "blocks for the cache of a CPU": Bug(
+        "ops.softmax",
+        "if C >= MANY_CLASSES and type(logits) is HostArray:",
+        "if C >= MANY_CLASSES:",
+        probes.probabilities_of_many_classes,
     ),
     "float() of a divisor": Bug(
         "nn.functional", "losses.sum() / (divisor + (divisor == 0))", "losses.sum() / (float(divisor) or 1.0)", weighted

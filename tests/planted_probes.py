@@ -123,6 +123,14 @@ def bad_labels(classes, **options):
     return probe
 
 
+def probabilities_of_many_classes(device):
+    """Compute with more numbers than a block for the cache holds."""
+    z = leaf(device, np.resize(X, (600, 500)))
+    loss = functional.cross_entropy(z, there(device, np.full(z.shape, 0.002, np.float32)))
+    loss.backward()
+    return [loss, z.grad]
+
+
 def anomaly_in_labels(device):
     with contextlib.suppress(IndexError), tg.detect_anomaly():
         functional.cross_entropy(leaf(device), there(device, LABELS + 1))

@@ -100,3 +100,19 @@ def test_gradients_that_hooks_observers_and_retained_graphs_hold_are_copied():
     y.grad = None
     loss.backward()
     np.testing.assert_array_equal(y.grad, first)
+
+
+def test_a_hook_that_writes_into_its_gradient_spoils_nothing_that_a_retained_graph_keeps():
+    logits = leaf(np.arange(6.0).reshape(2, 3))
+    loss = cross_entropy(logits, np.array([0, 1]))
+    expected = loss.node.saved.copy()
+
+    def multiply(g):
+        g *= 7
+
+    handle = logits.register_hook(multiply)
+    loss.backward(retain_graph=True)
+    handle.remove()
+    logits.grad = None
+    loss.backward()
+    np.testing.assert_array_equal(logits.grad, expected)

@@ -233,7 +233,7 @@ def _hooked(value: Traced, hook: Callable[[Any], Any], g: Any) -> Any:
     return replaced.astype(value.data.dtype)
 
 
-def check_gradient(root: Traced, g: Any, caller: str = "backward()") -> Array:
+def check_gradient(root: Traced, g: Any, caller: str = "backward()", retain_graph: bool = False) -> Array:
     """Return g, the gradient that a walk from the root starts with, as an array of the root's shape and dtype."""
     if not root.needs_grad:
         raise GradientError(
@@ -247,7 +247,8 @@ def check_gradient(root: Traced, g: Any, caller: str = "backward()") -> Array:
                 f"{caller} needs a scalar, got shape {shape}: reduce it with .sum() or .mean(), or pass the gradient "
                 "of the loss with respect to it, of that shape"
             )
-        return ones_like(root.data, shared=not root.hooks)
+        # New ones, where hooks could write into them, or into a residual that the graph keeps: see `scaled`.
+        return ones_like(root.data, shared=not (root.hooks or retain_graph))
     g = as_array(plain(g), root.data.dtype)
     if g.shape != shape:
         raise ValueError(f"{caller} needs a gradient of the Tensor's own shape {shape}, got shape {g.shape}")
@@ -257,7 +258,7 @@ def check_gradient(root: Traced, g: Any, caller: str = "backward()") -> Array:
 
 def backward(root: Traced, g: Any = None, retain_graph: bool = False) -> None:
     """Add the gradient of the root to the `grad` of every leaf it depends on, and of what else retains it."""
-    roots: dict[Traced, Any] = {root: check_gradient(root, g)}
+    roots: dict[Traced, Any] = {root: check_gradient(root, g, retain_graph=retain_graph)}
     found = gradients(roots, count_uses(roots), retain_graph=retain_graph)
     with LEAVES_LOCK:
         for value in list(found):

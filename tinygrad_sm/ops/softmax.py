@@ -6,36 +6,25 @@ computes is that matrix times g, without ever building it:
     (diag(p) − p pᵀ) g = p ⊙ (g − ⟨p, g⟩)
 
 Exponentials of logits overflow where they are large. The softmax does not change when a number is subtracted from all
-logits of a row, so each row is shifted by its maximum, which is then 0 and its exponential 1. A row of which every
-logit is −∞ (all masked) has no softmax; by convention it is 0 there, logsumexp and log_softmax are −∞, and the gradient
-is 0.
+logits of a row, so each row is shifted by its maximum, which is then 0 and its exponential 1: all here begin with
+`shifted_exponentials`. A row of which every logit is −∞ (all masked) has no softmax; by convention it is 0 there,
+logsumexp and log_softmax are −∞, and the gradient is 0.
 """
 
-from numpy import finfo
-
-from tinygrad_sm.backend import HostArray, array_module
+from tinygrad_sm.backend import HostArray, array_module, scaled
 from tinygrad_sm.checks import check_labels, check_target
-from tinygrad_sm.kernels import cross_entropy_of_labels, number_kept
+from tinygrad_sm.kernels import (
+    MANY_CLASSES,
+    cross_entropy_in_blocks,
+    cross_entropy_of_labels,
+    losses_and_residual,
+    number_kept,
+    shifted_exponentials,
+    wide_dtype,
+)
 from tinygrad_sm.ops.reductions import with_reduced_axes
 from tinygrad_sm.primitive import primitive
 from tinygrad_sm.tape import plain
-
-
-def _shifted(x, axis):
-    """Return the row maxima, the shifted x, its exponentials, their sums, and whether it is known that all is finite.
-
-    Reduced axes are kept. A sum is never 0 but 1 for a fully masked row, whose exponentials are 0.
-    """
-    xp = array_module(x)
-    if x.dtype.kind in "biu":
-        x = x.astype(xp.float64)
-    maxima = x.max(axis=axis, keepdims=True) if x.size else x.sum(axis=axis, keepdims=True) - xp.inf
-    is_usual = type(x) is HostArray and xp.isfinite(maxima).all()  # on a GPU the answer would have to be waited for
-    shift = maxima if is_usual else maxima.clip(finfo(x.dtype).min, finfo(x.dtype).max)  # ∞ − ∞ would be NaN
-    shifted = x - shift
-    exponentials = xp.exp(shifted)
-    sums = exponentials.sum(axis=axis, keepdims=True)
-    return maxima, shifted, exponentials, sums if is_usual else sums + (sums == 0), is_usual
 
 
 @primitive(analytic=True)
@@ -47,7 +36,7 @@ def logsumexp(x, /, axis=None, keepdims=False):
     array([6.93147181e-01, 1.00069315e+03])
     """
     xp = array_module(x)
-    maxima, _, _, sums, _ = _shifted(x, axis)
+    maxima, _, _, sums, _ = shifted_exponentials(x, axis)
     out = maxima + xp.log(sums)
     return out if keepdims else xp.squeeze(out, axis=axis)
 
@@ -65,7 +54,7 @@ def softmax(x, /, axis=-1):
     >>> softmax(np.log([1.0, 2.0, 7.0])).round(6)
     array([0.1, 0.2, 0.7])
     """
-    _, _, exponentials, sums, _ = _shifted(x, axis)
+    _, _, exponentials, sums, _ = shifted_exponentials(x, axis)
     return exponentials / sums
 
 
@@ -75,7 +64,7 @@ softmax.vjp(lambda g, out, x, axis: out * (g - (g * out).sum(axis=axis, keepdims
 @primitive(analytic=True)
 def log_softmax(x, /, axis=-1):
     """Return ln softmax(x) = x − logsumexp(x) along the axis, right also where the softmax rounds to 0."""
-    _, shifted, _, sums, _ = _shifted(x, axis)
+    _, shifted, _, sums, _ = shifted_exponentials(x, axis)
     return shifted - array_module(x).log(sums)
 
 
@@ -121,7 +110,8 @@ def cross_entropy(logits, target, /):
     target : integer labels, shape (N,), of classes 0..C−1, where the loss is −1/N Σ_i ln a_{i, label_i};
         or the probabilities y, shape (N, C), of a floating dtype.
 
-    ∂L/∂z = (a − y)/N where the rows of y sum to 1. In the probabilities, 0·(−∞) is 0.
+    ∂L/∂z = (a − y)/N where the rows of y sum to 1. In the probabilities, 0·(−∞) is 0. How loss and gradient are
+    computed together stands in `losses_and_residual`; here it is chosen in which order memory is gone through.
 
     >>> import numpy as np
     >>> cross_entropy(np.log([[0.03, 0.97], [0.05, 0.95]]), np.array([0, 1])).round(4)  # (3.5066 + 0.0513) / 2
@@ -130,28 +120,19 @@ def cross_entropy(logits, target, /):
     check_target("cross_entropy", logits, target)
     if target.ndim == 1 and type(logits) is not HostArray:
         return cross_entropy_of_labels(logits, target)
-    xp = array_module(logits)
-    N = len(logits)
-    # Class-major: NumPy is slow at reducing over a last axis that is short, as C usually is. Sums of many float16
-    # numbers overflow or stall in float16.
-    wide = xp.float32 if logits.dtype == xp.float16 else logits.dtype
-    maxima, z, p, sums, is_usual = _shifted(xp.ascontiguousarray(logits.T, wide), axis=0)
-    is_unmasked = 1 if is_usual else maxima[0] > -xp.inf  # False for a fully masked row
-    p /= sums * N
-    if target.ndim == 1:
-        place = target, xp.arange(N)
-        loss = xp.log(sums[0]) - z[place]
-        p[place] -= is_unmasked / N
-    else:
-        y = target.T
-        mass = y.sum(axis=0)
-        loss = mass * xp.log(sums[0]) - xp.sum(y * xp.where(y == 0, 0, z), axis=0)
-        p = p * mass - y / N * is_unmasked
-    loss = loss.sum() / N
-    return (loss if wide == logits.dtype else loss.astype(logits.dtype)), p.T
+    N, C = logits.shape
+    dtype = wide_dtype(logits)
+    if C >= MANY_CLASSES and type(logits) is HostArray:
+        losses, residual = cross_entropy_in_blocks(logits, target, dtype)
+    else:  # class-major: NumPy is slow at reducing over a last axis that is short, as C usually is
+        z = logits.T.astype(dtype, order="C", copy=False)
+        losses, residual = losses_and_residual(z, target.T, N)
+        residual = residual.T
+    loss = losses.sum() / N
+    return (loss.astype(logits.dtype) if logits.dtype == "float16" else loss), residual
 
 
 cross_entropy.vjp(
-    lambda g, out, logits, target, saved: g * saved,
+    lambda g, out, logits, target, saved: scaled(saved, g),
     lambda g, out, logits, target, saved: g * log_softmax(logits) / -len(logits),
 )
