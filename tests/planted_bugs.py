@@ -195,7 +195,7 @@ BUGS = {
         "kernels", "by_row[0], by_row[1], residual)\n    else", "by_row[0], by_row[1])\n    else", train()
     ),
     "a kernel with its outputs exchanged": Bug(
-        "nn.optim", 'data, slot.state["velocity"])', 'slot.state["velocity"], data)', momentum
+        "nn.optim", 'options["nesterov"], data, velocity)', 'options["nesterov"], velocity, data)', momentum
     ),
     "unwritten memory where a kernel should write": Bug(
         "kernels",
@@ -287,10 +287,19 @@ BUGS = {
         probes.state_from_a_file,
     ),
     "velocities are left on the old device": Bug(
-        "nn.optimizer", "                slot.follow()\n", "", probes.moving(nn.optim.Adam)
+        "nn.optimizer",
+        "                    slot.follow()\n",
+        "                    pass\n",
+        probes.moving(nn.optim.Adam),
+    ),
+    "scratch is made on the host": Bug(
+        "nn.optimizer",
+        "array_module(block).empty_like(block)",
+        '__import__("numpy").empty(block.shape, block.dtype)',
+        train(),
     ),
     "scratch is left on the old device": Bug(
-        "nn.optimizer", "            self._scratch = {}\n", "", probes.moving(nn.optim.SGD)
+        "nn.optimizer", "\n        self._scratch = {}\n\n", "\n", probes.moving(nn.optim.SGD)
     ),
     "gradients are left on the old device": Bug(
         "nn.module",
@@ -322,8 +331,8 @@ BUGS = {
     ),
     "if any gradient is not 0": Bug(
         "nn.optimizer",
-        "            if slot.parameter.grad is not None:\n",
-        "            if slot.parameter.grad is not None and slot.parameter.grad.any():\n",
+        "            if parameter.grad is not None:\n",
+        "            if parameter.grad is not None and parameter.grad.any():\n",
         train(),
     ),
     "if the loss is not NaN": Bug(
@@ -337,8 +346,8 @@ BUGS = {
     ),
     ".item() of a scale": Bug(
         "nn.optim",
-        "xp.add(xp.multiply(data, weight_decay, out=scratch), g, out=scratch)",
-        "xp.add(xp.multiply(data, weight_decay if data.any().item() else 0.0, out=scratch), g, out=scratch)",
+        "xp.add(xp.multiply(theta, weight_decay, out=scratch), g, out=scratch)",
+        "xp.add(xp.multiply(theta, weight_decay if theta.any().item() else 0.0, out=scratch), g, out=scratch)",
         train(weight_decay=0.1),
     ),
     "one transfer for each norm": Bug(
