@@ -54,10 +54,16 @@ class Slot:
 
 
 class Params(tuple[Tensor, ...]):
-    """The parameters of a group. It is equal only to itself: == of Tensors compares their elements."""
+    """The parameters of a group, equal to nothing but itself: to compare tuples of Tensors compares their elements."""
 
     __slots__ = ()
-    __eq__, __ne__, __hash__ = object.__eq__, object.__ne__, object.__hash__
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __ne__(self, other: object) -> bool:
+        return self is not other
 
 
 class Optimizer:
