@@ -70,20 +70,19 @@ def plain_adam(size: int) -> Run:
     return stepping(theta, g, step)
 
 
-BLOCKS = {"SGD": 2**17, "Adam": 2**15}
-"""So many elements at a time: the arrays that are worked on stay in a core's cache, and calls cost little beside."""
+BLOCK = 2**17
+"""So many elements at a time: the arrays that are worked on stay in the caches, and calls cost little beside."""
 
 
 def best_sgd(size: int) -> Run:
     """Compute block by block, so that the change never leaves the cache."""
     theta, g = parameters_and_gradient(size)
-    block = BLOCKS["SGD"]
-    change = np.empty(block, theta.dtype)
+    change = np.empty(BLOCK, theta.dtype)
 
     def step() -> None:
-        for start in range(0, size, block):
-            part = theta[start : start + block]
-            part -= np.multiply(g[start : start + block], LR, out=change[: len(part)])
+        for start in range(0, size, BLOCK):
+            part = theta[start : start + BLOCK]
+            part -= np.multiply(g[start : start + BLOCK], LR, out=change[: len(part)])
 
     return stepping(theta, g, step)
 
@@ -92,16 +91,15 @@ def best_adam(size: int) -> Run:
     """Compute block by block, with the corrections of m and v made part of the constants."""
     theta, g = parameters_and_gradient(size)
     m, v, t = np.zeros_like(theta), np.zeros_like(theta), 0
-    block = BLOCKS["Adam"]
-    buffer = np.empty(block, theta.dtype)
+    buffer = np.empty(BLOCK, theta.dtype)
 
     def step() -> None:
         nonlocal t
         t += 1
         root = (1 - BETA2**t) ** 0.5
         rate, eps = LR * root / (1 - BETA1**t), EPS * root
-        for start in range(0, size, block):
-            theta_part, g_part, m_part, v_part = (array[start : start + block] for array in (theta, g, m, v))
+        for start in range(0, size, BLOCK):
+            theta_part, g_part, m_part, v_part = (array[start : start + BLOCK] for array in (theta, g, m, v))
             change = buffer[: len(g_part)]
             m_part *= BETA1
             m_part += np.multiply(g_part, 1 - BETA1, out=change)

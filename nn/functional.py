@@ -11,7 +11,6 @@ from typing import Any
 from tinygrad_sm.backend import Array, HostArray, array_module, check_same_device, described, scatter_add, to_numpy
 from tinygrad_sm.checks import check_reduction, check_same_shape, check_targets
 from tinygrad_sm.errors import warn_user
-from tinygrad_sm.kernels import IGNORED, signed
 from tinygrad_sm.nn.arguments import real
 from tinygrad_sm.nn.xmax import (
     as_precise_as,
@@ -31,6 +30,7 @@ from tinygrad_sm.ops.elementwise import softplus, where
 from tinygrad_sm.ops.linalg import linear
 from tinygrad_sm.ops.softmax import one_hot
 from tinygrad_sm.primitive import as_operand
+from tinygrad_sm.softmax_loss import IGNORED, signed
 from tinygrad_sm.tape import Traced, broadcasts, plain
 
 __all__ = [

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tinygrad_sm.backend import Array, HostArray, array_module
+from tinygrad_sm.blocks import blocks
 from tinygrad_sm.kernels import adam_step, momentum_step
 from tinygrad_sm.nn.optimizer import Optimizer, Slot, number_at_least_0, numbers_at_least_0
 
@@ -61,28 +62,30 @@ class SGD(Optimizer):
     def _new_state(self, data: Array) -> dict[str, Any]:
         return {"velocity": array_module(data).zeros_like(data)}
 
-    def _update(self, slot: Slot, data: Array, g: Array) -> None:
+    def _update(self, slot: Slot, data: Array, grad: Array) -> None:
         options = slot.group
         lr, momentum, weight_decay = options["lr"], options["momentum"], options["weight_decay"]
+        xp, velocity = array_module(data), grad
         if momentum:
             slot.state = slot.state or self._new_state(data)
+            velocity = slot.state["velocity"]
             if type(data) is not HostArray:
-                momentum_step(g, lr, momentum, weight_decay, options["nesterov"], data, slot.state["velocity"])
+                momentum_step(grad, lr, momentum, weight_decay, options["nesterov"], data, velocity)
                 return
-        xp, scratch = array_module(data), slot.scratch("change")
-        if weight_decay:
-            g = xp.add(xp.multiply(data, weight_decay, out=scratch), g, out=scratch)
-        if momentum:
-            v = slot.state["velocity"]
-            v *= momentum
-            v += g
-            if options["nesterov"]:
-                data -= xp.multiply(g, lr, out=scratch)
-                data -= xp.multiply(v, lr * momentum, out=scratch)
+        for theta, g, v in blocks(data, grad, velocity):
+            scratch = slot.scratch("change", theta)
+            if weight_decay:
+                g = xp.add(xp.multiply(theta, weight_decay, out=scratch), g, out=scratch)
+            if momentum:
+                v *= momentum
+                v += g
+                if options["nesterov"]:
+                    theta -= xp.multiply(g, lr, out=scratch)
+                    theta -= xp.multiply(v, lr * momentum, out=scratch)
+                else:
+                    theta -= xp.multiply(v, lr, out=scratch)
             else:
-                data -= xp.multiply(v, lr, out=scratch)
-        else:
-            data -= xp.multiply(g, lr, out=scratch)
+                theta -= xp.multiply(g, lr, out=scratch)
 
 
 class Adam(Optimizer):
@@ -134,36 +137,39 @@ class Adam(Optimizer):
         zeros_like, dtype = array_module(data).zeros_like, _precise(data)
         return {"step": 0, "mean": zeros_like(data, dtype=dtype), "mean_square": zeros_like(data, dtype=dtype)}
 
-    def _update(self, slot: Slot, data: Array, g: Array) -> None:
-        self._follow(slot, data, g, weight_decay=slot.group["weight_decay"])
+    def _update(self, slot: Slot, data: Array, grad: Array) -> None:
+        self._follow(slot, data, grad, weight_decay=slot.group["weight_decay"])
 
-    def _follow(self, slot: Slot, data: Array, g: Array, shrink: float = 1.0, weight_decay: float = 0.0) -> None:
+    def _follow(self, slot: Slot, data: Array, grad: Array, shrink: float = 1.0, weight_decay: float = 0.0) -> None:
         """Compute the formulas, after θ ← shrink · θ."""
         slot.state = state = slot.state or self._new_state(data)
         state["step"] += 1
-        m, v, t = state["mean"], state["mean_square"], state["step"]
+        mean, mean_square, t = state["mean"], state["mean_square"], state["step"]
         lr, eps, (beta1, beta2) = slot.group["lr"], slot.group["eps"], slot.group["betas"]
         root, rate = math.sqrt(1 - beta2**t), lr / (1 - beta1**t)
         if type(data) is not HostArray:
-            adam_step(g, shrink, weight_decay, beta1, 1 - beta1, beta2, 1 - beta2, root, eps, rate, data, m, v)
+            constants = shrink, weight_decay, beta1, 1 - beta1, beta2, 1 - beta2, root, eps, rate
+            adam_step(grad, *constants, data, mean, mean_square)
             return
-        xp, scratch, dtype = array_module(data), slot.scratch("change", m.dtype), m.dtype
-        if shrink != 1:
-            xp.multiply(data, shrink, out=data, dtype=dtype)
-        if weight_decay:
-            decayed = xp.multiply(data, weight_decay, out=slot.scratch("decayed", dtype), dtype=dtype)
-            decayed += g
-            g = decayed
-        m *= beta1
-        m += xp.multiply(g, 1 - beta1, out=scratch, dtype=dtype)
-        v *= beta2
-        v += xp.multiply(xp.multiply(g, g, out=scratch, dtype=dtype), 1 - beta2, out=scratch)
-        denominator = xp.sqrt(v, out=scratch)
-        denominator /= root
-        denominator += eps
-        change = xp.divide(m, denominator, out=scratch)
-        change *= rate
-        data -= change
+        xp, dtype = array_module(data), mean.dtype
+        rate, eps = rate * root, eps * root  # m / (√v / root + eps) = root · m / (√v + root · eps): one pass less
+        for theta, g, m, v in blocks(data, grad, mean, mean_square):
+            scratch = slot.scratch("change", m)
+            if shrink != 1:
+                xp.multiply(theta, shrink, out=theta, dtype=dtype)
+            if weight_decay:
+                decayed = xp.multiply(theta, weight_decay, out=slot.scratch("decayed", m), dtype=dtype)
+                decayed += g
+                g = decayed
+            m *= beta1
+            m += xp.multiply(g, 1 - beta1, out=scratch, dtype=dtype)
+            v *= beta2
+            v += xp.multiply(xp.multiply(g, g, out=scratch, dtype=dtype), 1 - beta2, out=scratch)
+            denominator = xp.sqrt(v, out=scratch)
+            denominator += eps
+            change = xp.divide(m, denominator, out=scratch)
+            change *= rate
+            theta -= change
 
 
 class AdamW(Adam):
@@ -192,8 +198,8 @@ class AdamW(Adam):
     ):
         super().__init__(params, lr, betas, eps, weight_decay)
 
-    def _update(self, slot: Slot, data: Array, g: Array) -> None:
-        self._follow(slot, data, g, shrink=1 - slot.group["lr"] * slot.group["weight_decay"])
+    def _update(self, slot: Slot, data: Array, grad: Array) -> None:
+        self._follow(slot, data, grad, shrink=1 - slot.group["lr"] * slot.group["weight_decay"])
 
 
 def _precise(data: Array) -> Any:

@@ -35,27 +35,35 @@ class Slot:
         self.parameter = parameter
         self.group = group
         self.state: dict[str, Any] = {}  # empty until the first step that needs it
-        self._scratch: dict[str, Array] = {}
-        self._device = device_of(parameter.data)
+        self._scratch: dict[tuple[str, int], Array] = {}
+        self.device = device_of(parameter.data)  # of what is remembered
 
     def follow(self) -> None:
-        """Bring what is remembered of the parameter to where it is, if it was moved."""
-        device = device_of(self.parameter.data)
-        if device != self._device:
-            is_array = {name: type(value) in ARRAY_TYPES for name, value in self.state.items()}
-            self.state |= {name: to_device(self.state[name], device) for name in is_array if is_array[name]}
-            self._scratch = {}
-            self._device = device
+        """Bring what is remembered of the parameter to where it was moved."""
+        self.device = device_of(self.parameter.data)
+        is_array = {name: type(value) in ARRAY_TYPES for name, value in self.state.items()}
+        self.state |= {name: to_device(self.state[name], self.device) for name in is_array if is_array[name]}
+        self._scratch = {}
 
-    def scratch(self, name: str, dtype: Any = None) -> Array:
-        """Return an array to compute in, the same in every step: only the first allocates.
+    def scratch(self, name: str, block: Array) -> Array:
+        """Return an array like the block to compute in, the same in every step, and for all blocks of its size."""
+        room = self._scratch.get((name, block.size))
+        if room is None:
+            room = self._scratch[name, block.size] = array_module(block).empty_like(block)
+        return room
 
-        It is like the parameter, but for the dtype if one is given.
-        """
-        if name not in self._scratch:
-            data = self.parameter.data
-            self._scratch[name] = array_module(data).empty_like(data, dtype=dtype or data.dtype)
-        return self._scratch[name]
+
+class Params(tuple[Tensor, ...]):
+    """The parameters of a group, equal to nothing but itself: to compare tuples of Tensors compares their elements."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __ne__(self, other: object) -> bool:
+        return self is not other
 
 
 class Optimizer:
@@ -67,7 +75,8 @@ class Optimizer:
     `param_groups` is the list of the groups, each with all of its options, which may be set there between steps: the
     next step checks them before it changes anything; groups and parameters can neither be added nor replaced. Of `lr`
     the optimizer has a short form, checked at once. A step leaves a parameter whose `.grad` is None alone, and what is
-    remembered of it too. After the first step, steps allocate no arrays.
+    remembered of it too. After the first step, steps allocate no arrays. What they need to compute in is as large as
+    the parameter, but of large ones, from 2¹⁸ elements on, no more than a block or two of so many (`blocks.py`).
 
     A kind of optimizer says what it remembers (`_new_state`), how one parameter changes (`_update`), and which values
     its options may have (`_checked`).
@@ -79,7 +88,7 @@ class Optimizer:
         parameters = [parameter for group in self.param_groups for parameter in group["params"]]
         _check_parameters(type(self).__name__, parameters)
         self._slots = [Slot(parameter, group) for group in self.param_groups for parameter in group["params"]]
-        self._checked_settings: list[Any] | None = None  # as they were when they were found to be right
+        self._checked_groups: list[dict[str, Any]] = []  # copies of the groups from when they were found to be right
 
     def _complete(self, group: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
         unknown = [name for name in group if name != "params" and name not in options]
@@ -111,17 +120,15 @@ class Optimizer:
         """Change every parameter that has a gradient by the formulas of the class."""
         for slot in self._slots:
             check_grad("step", slot.parameter)
-        if self._settings() != self._checked_settings:
+        if self.param_groups != self._checked_groups:
             self._check_groups()
         for slot in self._slots:
-            if slot.parameter.grad is not None:
-                slot.follow()
-                self._update(slot, slot.parameter.data, slot.parameter.grad)
-                mark_changed(slot.parameter)
-
-    def _settings(self) -> list[Any]:
-        """Return what tells whether anybody has changed the groups."""
-        return [(id(group), id(group["params"]), *group.values()) for group in self.param_groups]
+            parameter = slot.parameter
+            if parameter.grad is not None:
+                if device_of(parameter.data) != slot.device:
+                    slot.follow()
+                self._update(slot, parameter.data, parameter.grad)
+                mark_changed(parameter)
 
     def _check_groups(self) -> None:
         """Make the options plain Python values, if they are what they may be, and the groups those of the slots."""
@@ -134,10 +141,10 @@ class Optimizer:
         checked = [self._checked(group) for group in self.param_groups]
         for group, options in zip(self.param_groups, checked, strict=True):
             group |= options
-        self._checked_settings = self._settings()
+        self._checked_groups = [dict(group) for group in self.param_groups]
 
-    def _update(self, slot: Slot, data: Array, g: Array) -> None:
-        """Change the data of one parameter in place; g is its gradient, which must stay as it is.
+    def _update(self, slot: Slot, data: Array, grad: Array) -> None:
+        """Change the data of one parameter in place; its gradient must stay as it is.
 
         The options in `slot.group` are what `_checked` makes of them.
         """
@@ -278,7 +285,7 @@ def _as_groups(params: Iterable[Any]) -> list[dict[str, Any]]:
     for i, group in enumerate(groups):
         if not isinstance(group, dict) or "params" not in group:
             raise TypeError(f'expected every group to be a dict with "params", got {described(group)} in place {i}')
-    return [{**group, "params": tuple(as_list(group["params"]))} for group in groups]  # nothing can be appended
+    return [{**group, "params": Params(as_list(group["params"]))} for group in groups]
 
 
 def as_list(params: Iterable[Any]) -> list[Any]:

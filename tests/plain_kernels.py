@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from tinygrad_sm import kernels
+from tinygrad_sm import kernels, softmax_loss
 
 
 def cross_entropy_rows(logits, labels, C, ignored, loss, kept, residual):
-    assert (logits.shape[1], ignored) == (C, kernels.IGNORED)
-    loss[...], kept[...], residual[...] = kernels.plain_cross_entropy_rows(logits, labels)
+    assert (logits.shape[1], ignored) == (C, softmax_loss.IGNORED)
+    loss[...], kept[...], residual[...] = softmax_loss.plain_cross_entropy_rows(logits, labels)
 
 
 def mean_of_kept(total, kept):

@@ -40,10 +40,7 @@ momentum = train(momentum=0.9)
 BUGS = {
     # Keywords, functions, dtypes and operands that CuPy does not have or take.
     "initial= in the maxima of softmax": Bug(
-        "kernels",
-        "x.max(axis=axis, keepdims=True) if",
-        "x.max(axis=axis, keepdims=True, initial=-xp.inf) if",
-        softmax,
+        "softmax_loss", "x.max(axis=axis, keep", "x.max(initial=-xp.inf, axis=axis, keep", softmax
     ),
     "initial= in sum": Bug("ops.reductions", ".sum(x, axis=axis, keep", ".sum(x, initial=0, axis=axis, keep", sums),
     "where= in mean": Bug(
@@ -124,13 +121,13 @@ BUGS = {
         probes.bad_labels(5),
     ),
     "no NaN for bad labels of the kernel": Bug(
-        "kernels",
+        "softmax_loss",
         "xp.where(is_known, losses, xp.where(is_kept, xp.nan, 0))",
         "xp.where(is_kept, losses, 0)",
         probes.bad_labels(100),
     ),
     "a gradient for bad labels": Bug(
-        "kernels", "xp.where(is_known[:, None], residual.T, 0)", "residual.T", probes.bad_labels(100)
+        "softmax_loss", "xp.where(is_known[:, None], residual.T, 0)", "residual.T", probes.bad_labels(100)
     ),
     "no NaN for bad labels of the formula": Bug(
         "nn.functional",
@@ -188,19 +185,19 @@ BUGS = {
     ),
     "a gradient in float64": Bug("backend", "out = xp.zeros(shape, values.dtype)", "out = xp.zeros(shape)", gather),
     "room in float64 for a kernel": Bug(
-        "kernels", "xp.empty((2, len(labels)), wide)", "xp.empty((2, len(labels)))", train()
+        "softmax_loss", "xp.empty((2, len(labels)), wide)", "xp.empty((2, len(labels)))", train()
     ),
     "a half-precision loss in float32": Bug(
-        "kernels", "return loss.astype(logits.dtype, copy=False), ", "return loss, ", halves
+        "softmax_loss", "return loss.astype(logits.dtype, copy=False), ", "return loss, ", halves
     ),
     "a kernel without its last output": Bug(
-        "kernels", "by_row[0], by_row[1], residual)\n    else", "by_row[0], by_row[1])\n    else", train()
+        "softmax_loss", "by_row[0], by_row[1], residual)\n    else", "by_row[0], by_row[1])\n    else", train()
     ),
     "a kernel with its outputs exchanged": Bug(
-        "nn.optim", 'data, slot.state["velocity"])', 'slot.state["velocity"], data)', momentum
+        "nn.optim", 'options["nesterov"], data, velocity)', 'options["nesterov"], velocity, data)', momentum
     ),
     "unwritten memory where a kernel should write": Bug(
-        "kernels",
+        "softmax_loss",
         "        cross_entropy_rows(z, labels, z.shape[1], IGNORED, by_row[0], by_row[1], residual)\n",
         "        cross_entropy_rows(z, labels, z.shape[1], IGNORED, by_row[0], by_row[1], xp.empty_like(z))\n",
         train(),
@@ -289,10 +286,19 @@ BUGS = {
         probes.state_from_a_file,
     ),
     "velocities are left on the old device": Bug(
-        "nn.optimizer", "                slot.follow()\n", "", probes.moving(nn.optim.Adam)
+        "nn.optimizer",
+        "                    slot.follow()\n",
+        "                    pass\n",
+        probes.moving(nn.optim.Adam),
+    ),
+    "scratch is made on the host": Bug(
+        "nn.optimizer",
+        "array_module(block).empty_like(block)",
+        '__import__("numpy").empty(block.shape, block.dtype)',
+        train(),
     ),
     "scratch is left on the old device": Bug(
-        "nn.optimizer", "            self._scratch = {}\n", "", probes.moving(nn.optim.SGD)
+        "nn.optimizer", "\n        self._scratch = {}\n\n", "\n", probes.moving(nn.optim.SGD)
     ),
     "gradients are left on the old device": Bug(
         "nn.module",
@@ -324,8 +330,8 @@ BUGS = {
     ),
     "if any gradient is not 0": Bug(
         "nn.optimizer",
-        "            if slot.parameter.grad is not None:\n",
-        "            if slot.parameter.grad is not None and slot.parameter.grad.any():\n",
+        "            if parameter.grad is not None:\n",
+        "            if parameter.grad is not None and parameter.grad.any():\n",
         train(),
     ),
     "if the loss is not NaN": Bug(
@@ -348,15 +354,15 @@ BUGS = {
     ),
     ".item() of a scale": Bug(
         "nn.optim",
-        "xp.add(xp.multiply(data, weight_decay, out=scratch), g, out=scratch)",
-        "xp.add(xp.multiply(data, weight_decay if data.any().item() else 0.0, out=scratch), g, out=scratch)",
+        "xp.add(xp.multiply(theta, weight_decay, out=scratch), g, out=scratch)",
+        "xp.add(xp.multiply(theta, weight_decay if theta.any().item() else 0.0, out=scratch), g, out=scratch)",
         train(weight_decay=0.1),
     ),
     "one transfer for each norm": Bug(
         "nn.parameters", "to_numpy(norms).tolist()", "map(float, norms)", probes.clipped_norm
     ),
     "sums on the host": Bug(
-        "kernels", "*by_row.sum(axis=1))", "*xp.asarray(by_row.sum(axis=1).tolist(), wide))", train()
+        "softmax_loss", "*by_row.sum(axis=1))", "*xp.asarray(by_row.sum(axis=1).tolist(), wide))", train()
     ),
     "a mask as index": Bug(
         "ops.composed",

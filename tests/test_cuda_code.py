@@ -15,7 +15,8 @@ import plain_kernels
 import pytest
 
 from tinygrad_sm import kernels
-from tinygrad_sm.kernels import IGNORED, KERNELS
+from tinygrad_sm.kernels import KERNELS
+from tinygrad_sm.softmax_loss import IGNORED
 
 C_TYPES = {"f4": "float", "f8": "double", "u1": "unsigned char", "i4": "int", "i8": "long long", "?": "bool"}
 DECLARED = {"bool": "?", "int64": "i8"}  # what kernels declare by name; letters stand for any type

@@ -7,10 +7,10 @@ import pytest
 from helpers import leaf
 
 import tinygrad_sm as tg
-from tinygrad_sm import Tensor, backend, kernels
-from tinygrad_sm.kernels import MANY_CLASSES
+from tinygrad_sm import Tensor, backend, softmax_loss
 from tinygrad_sm.ops import softmax
 from tinygrad_sm.ops.softmax import cross_entropy
+from tinygrad_sm.softmax_loss import MANY_CLASSES
 from tinygrad_sm.tape import check_gradient, count_uses, gradients
 
 INF = np.inf
@@ -22,7 +22,7 @@ at_the_border = pytest.mark.parametrize("C", BORDER)
 def small_blocks(monkeypatch):
     """Make every number of classes many, and a block 3 rows of 5 in float64."""
     monkeypatch.setattr(softmax, "MANY_CLASSES", 1)
-    monkeypatch.setattr(kernels, "BLOCK_BYTES", 3 * 5 * 8)
+    monkeypatch.setattr(softmax_loss, "BLOCK_BYTES", 3 * 5 * 8)
 
 
 def normal(N, C, dtype=np.float64, seed=0):
@@ -93,8 +93,8 @@ def test_every_number_of_rows_beside_a_block_of_3(N, small_blocks):
 
 def test_a_block_holds_so_many_rows_and_no_more(monkeypatch):
     seen = []
-    whole = kernels.losses_and_residual
-    monkeypatch.setattr(kernels, "losses_and_residual", lambda z, *rest: seen.append(z.shape) or whole(z, *rest))
+    whole = softmax_loss.losses_and_residual
+    monkeypatch.setattr(softmax_loss, "losses_and_residual", lambda z, *rest: seen.append(z.shape) or whole(z, *rest))
     for dtype, C, N in ((np.float32, 1000, 300), (np.float64, 1000, 131), (np.float32, 140_000, 2)):
         cross_entropy(normal(N, C, dtype), labels_of(N, C))
     rows = 2**19 // 4000
@@ -133,7 +133,7 @@ def nasty_rows(C):
 @pytest.mark.parametrize("C", [5, *BORDER])
 def test_rows_that_are_masked_infinite_or_nan(C, monkeypatch):
     """What is in one row is seen in no other, in the middle of a block too, and conventions hold on both sides."""
-    monkeypatch.setattr(kernels, "BLOCK_BYTES", 3 * C * 8)
+    monkeypatch.setattr(softmax_loss, "BLOCK_BYTES", 3 * C * 8)
     z = nasty_rows(C)
     labels = np.zeros(11, int)
     loss, gradient = loss_and_gradient(z, labels)
@@ -248,7 +248,7 @@ def peak_of(f):
     return peak
 
 
-SPARE = 5 * kernels.BLOCK_BYTES
+SPARE = 5 * softmax_loss.BLOCK_BYTES
 """For what is computed of one block."""
 
 

@@ -13,7 +13,9 @@ logsumexp and log_softmax are −∞, and the gradient is 0.
 
 from tinygrad_sm.backend import HostArray, array_module, scaled
 from tinygrad_sm.checks import check_labels, check_target
-from tinygrad_sm.kernels import (
+from tinygrad_sm.ops.reductions import with_reduced_axes
+from tinygrad_sm.primitive import primitive
+from tinygrad_sm.softmax_loss import (
     MANY_CLASSES,
     cross_entropy_in_blocks,
     cross_entropy_of_labels,
@@ -22,8 +24,6 @@ from tinygrad_sm.kernels import (
     shifted_exponentials,
     wide_dtype,
 )
-from tinygrad_sm.ops.reductions import with_reduced_axes
-from tinygrad_sm.primitive import primitive
 from tinygrad_sm.tape import plain
 
 

@@ -1,0 +1,42 @@
+"""Blocks: large arrays part by part, so that the calls of a formula find what they work on in the cache.
+
+Each call of NumPy goes through its arrays once, and where they are larger than the caches, that is through main memory,
+which is slower than the arithmetic. So all calls are made for one part, and then for the next.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from tinygrad_sm.backend import Array, HostArray
+
+BLOCK = 2**18
+"""So many elements of an array are worked on at a time: few enough for the caches, and enough to make calls cheap."""
+
+
+def blocks(*arrays: Array) -> Iterable[tuple[Array, ...]]:
+    """Return arrays of one shape part by part, so that what is computed with a part need not leave the caches.
+
+        for theta, g in blocks(data, grad):
+            theta -= 0.1 * g
+
+    A formula that takes each element by itself gives to the last bit what it gives for whole arrays. The parts are
+    views of shape (BLOCK,), stretches of memory; the last is shorter. Arrays that are small, on a GPU, with gaps or in
+    different layouts (C and Fortran) are one part, as they are.
+
+    >>> import numpy as np
+    >>> x = np.zeros((10, 30_000))
+    >>> [len(part) for (part,) in blocks(x)]
+    [262144, 37856]
+    """
+    return (arrays,) if arrays[0].size <= BLOCK else _stretches(arrays)
+
+
+def _stretches(arrays: tuple[Array, ...]) -> Iterator[tuple[Array, ...]]:
+    """Yield the parts of arrays that are not small."""
+    if type(arrays[0]) is HostArray:
+        for order in ("C", "F"):
+            if all(array.flags[f"{order}_CONTIGUOUS"] for array in arrays):
+                flat = [array.reshape(-1, order=order) for array in arrays]
+                for start in range(0, flat[0].size, BLOCK):
+                    yield tuple([array[start : start + BLOCK] for array in flat])
+                return
+    yield arrays
