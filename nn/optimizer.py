@@ -53,19 +53,6 @@ class Slot:
         return room
 
 
-class Params(tuple[Tensor, ...]):
-    """The parameters of a group, equal to nothing but itself: to compare tuples of Tensors compares their elements."""
-
-    __slots__ = ()
-    __hash__ = object.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def __ne__(self, other: object) -> bool:
-        return self is not other
-
-
 class Optimizer:
     """What all optimizers share: parameters in groups, the walk of a step over them, and their state.
 
@@ -88,7 +75,7 @@ class Optimizer:
         parameters = [parameter for group in self.param_groups for parameter in group["params"]]
         _check_parameters(type(self).__name__, parameters)
         self._slots = [Slot(parameter, group) for group in self.param_groups for parameter in group["params"]]
-        self._checked_groups: list[dict[str, Any]] = []  # copies of the groups from when they were found to be right
+        self._checked_settings: list[Any] | None = None  # as they were when they were found to be right
 
     def _complete(self, group: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
         unknown = [name for name in group if name != "params" and name not in options]
@@ -120,7 +107,7 @@ class Optimizer:
         """Change every parameter that has a gradient by the formulas of the class."""
         for slot in self._slots:
             check_grad("step", slot.parameter)
-        if self.param_groups != self._checked_groups:
+        if self._settings() != self._checked_settings:
             self._check_groups()
         for slot in self._slots:
             parameter = slot.parameter
@@ -129,6 +116,10 @@ class Optimizer:
                     slot.follow()
                 self._update(slot, parameter.data, parameter.grad)
                 mark_changed(parameter)
+
+    def _settings(self) -> list[Any]:
+        """Return what tells whether anybody has changed the groups."""
+        return [(id(group), id(group["params"]), *group.values()) for group in self.param_groups]
 
     def _check_groups(self) -> None:
         """Make the options plain Python values, if they are what they may be, and the groups those of the slots."""
@@ -141,7 +132,7 @@ class Optimizer:
         checked = [self._checked(group) for group in self.param_groups]
         for group, options in zip(self.param_groups, checked, strict=True):
             group |= options
-        self._checked_groups = [dict(group) for group in self.param_groups]
+        self._checked_settings = self._settings()
 
     def _update(self, slot: Slot, data: Array, grad: Array) -> None:
         """Change the data of one parameter in place; its gradient must stay as it is.
@@ -285,7 +276,7 @@ def _as_groups(params: Iterable[Any]) -> list[dict[str, Any]]:
     for i, group in enumerate(groups):
         if not isinstance(group, dict) or "params" not in group:
             raise TypeError(f'expected every group to be a dict with "params", got {described(group)} in place {i}')
-    return [{**group, "params": Params(as_list(group["params"]))} for group in groups]
+    return [{**group, "params": tuple(as_list(group["params"]))} for group in groups]  # nothing can be appended
 
 
 def as_list(params: Iterable[Any]) -> list[Any]:

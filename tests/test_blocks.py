@@ -1,7 +1,5 @@
 """Steps of optimizers in blocks are steps on whole arrays to the last bit, in little room, and none more on a GPU."""
 
-import copy
-import pickle
 import tracemalloc
 
 import numpy as np
@@ -129,20 +127,3 @@ def test_a_run_resumes_to_the_last_bit_in_another_layout(kind, options, monkeypa
             resumed.step()
     assert other.data.flags.f_contiguous
     np.testing.assert_array_equal(w.data, other.data)
-
-
-def test_parameters_of_equal_values_are_not_taken_for_each_other():
-    w = nn.Parameter([1.0])
-    w.grad = np.ones(1, np.float32)
-    optimizer = SGD([w], lr=0.5)
-    for kept in (optimizer, copy.deepcopy(optimizer), pickle.loads(pickle.dumps(optimizer))):
-        kept.step()
-        (own,) = params = kept.param_groups[0]["params"]
-        assert isinstance(params, tuple)  # nothing can be appended
-        assert params != (own,)
-        assert own.tolist() == [0.5]
-        twin = copy.deepcopy(own)
-        kept.param_groups[0]["params"] = (twin,)
-        with pytest.raises(ValueError, match="in param_groups the groups and parameters that it was made with"):
-            kept.step()
-        assert own.tolist() == twin.tolist() == [0.5]
