@@ -157,7 +157,7 @@ def _operators() -> dict[str, Callable[..., Any]]:
                 y = y.item()
             if type(y) is not ndarray and _gives_way(x, y):
                 return NotImplemented
-            if symbol in ("eq", "ne") and type(y).__eq__ is object.__eq__:  # None, for one, equals no element
+            if symbol in ("eq", "ne") and (y is None or type(y).__eq__ is object.__eq__):  # these equal no element
                 return new(np.full(x.shape, symbol == "ne"))
             return ours(x, y) if type(y) is ndarray else numpys(x, y)
 
