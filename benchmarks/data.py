@@ -16,7 +16,6 @@ from numpy.random import default_rng
 from benchmarks.harness import SPAWN
 
 SEED = 0
-ARRAYS = ("images", "labels", "weight", "bias")
 
 
 @contextmanager
@@ -37,20 +36,25 @@ def save_mnist(folder: str) -> None:
     """Write what `load` reads."""
     from tinygrad_sm.datasets import mnist
 
-    images, labels, _ = mnist("train", scale="unit")
-    save(folder, images, labels)
+    pixels, labels, _ = mnist("train", scale=None)
+    save(folder, pixels, labels)
 
 
-def save(folder: str, images: np.ndarray, labels: np.ndarray) -> None:
+def save(folder: str, pixels: np.ndarray, labels: np.ndarray) -> None:
     """Write images and labels, and with them the parameters that all begin with."""
     weight, bias = np.split(default_rng(SEED).uniform(-1 / 28, 1 / 28, (785, 10)).astype(np.float32), [784])
-    for name, array in zip(ARRAYS, (images, labels, weight.T, bias[0]), strict=True):
+    images = pixels / np.float32(255)
+    arrays = {"images": images, "pixels": pixels, "labels": labels, "weight": weight.T, "bias": bias[0]}
+    for name, array in arrays.items():
         np.save(Path(folder, name), array)
 
 
-def load(folder: str) -> list[np.ndarray]:
-    """Return images (60000, 1, 28, 28), labels (60000,) and the first weight (10, 784) and bias (10,)."""
-    return [np.load(Path(folder, f"{name}.npy")) for name in ARRAYS]
+def load(folder: str, images: str = "images") -> list[np.ndarray]:
+    """Return images (60000, 1, 28, 28), labels (60000,) and the first weight (10, 784) and bias (10,).
+
+    The images are float32 from 0 to 1; those of the name "pixels" are uint8 as MNIST stores them.
+    """
+    return [np.load(Path(folder, f"{name}.npy")) for name in (images, "labels", "weight", "bias")]
 
 
 def batches(x: np.ndarray, y: np.ndarray, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -34,8 +34,8 @@ def folder(tmp_path_factory):
     """Return a folder of few random images, so many that the last batch of 20 is smaller."""
     path = tmp_path_factory.mktemp("images")
     random = np.random.default_rng(1)
-    images = random.random((256, 1, 28, 28), dtype=np.float32)
-    data.save(path, images, random.integers(0, 10, len(images)))
+    pixels = random.integers(0, 256, (256, 1, 28, 28), dtype=np.uint8)
+    data.save(path, pixels, random.integers(0, 10, len(pixels)))
     return str(path)
 
 
