@@ -325,9 +325,9 @@ def select(condition: Array, a: Any, b: Any) -> Array:
     """
     xp = array_module(condition, a, b)
     if xp is np and type(b) is int and b == 0 and _is_mask_for(condition, a):
-        return _masked(a, -condition.view(np.int8))  # −1, all bits set, where the condition holds
+        return _kept(a, condition)
     if xp is np and type(a) is int and a == 0 and _is_mask_for(condition, b):
-        return _masked(b, condition.view(np.int8) - np.int8(1))  # 0 where the condition holds
+        return _kept(b, ~condition)
     return xp.where(condition, a, b)
 
 
@@ -342,9 +342,9 @@ def _is_mask_for(condition: Any, values: Any) -> bool:
     )
 
 
-def _masked(values: Array, mask: Array) -> Array:
-    """Return the values where the mask has all of its bits set, and 0 where it has none."""
-    return (values.view(f"i{values.itemsize}") & mask).view(values.dtype)
+def _kept(values: Array, condition: Array) -> Array:
+    """Return the values where the condition holds, and 0 elsewhere: their bits, as integers, times 1 or 0."""
+    return (values.view(f"i{values.itemsize}") * condition).view(values.dtype)
 
 
 def scatter_add(values: Array, shape: tuple[int, ...], index: Any) -> Array:
