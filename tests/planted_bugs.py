@@ -115,7 +115,7 @@ BUGS = {
     # What silently is another thing on a GPU.
     "out-of-range indices are left to the array": Bug("backend", ITEM, "        pass", probes.index_out_of_range),
     "out-of-range labels are left to the index": Bug(
-        "ops.softmax",
+        "softmax_loss",
         "if target.ndim == 1 and type(logits) is not HostArray:",
         "if False:",
         probes.bad_labels(5),
@@ -344,7 +344,7 @@ BUGS = {
         "backend", "        if g is one:", "        if g.ndim == 0 and g == 1:", train()
     ),
     "blocks for the cache of a CPU": Bug(
-        "ops.softmax",
+        "softmax_loss",
         "if C >= MANY_CLASSES and type(logits) is HostArray:",
         "if C >= MANY_CLASSES:",
         probes.probabilities_of_many_classes,

@@ -8,7 +8,6 @@ from helpers import leaf
 
 import tinygrad_sm as tg
 from tinygrad_sm import Tensor, backend, softmax_loss
-from tinygrad_sm.ops import softmax
 from tinygrad_sm.ops.softmax import cross_entropy
 from tinygrad_sm.softmax_loss import MANY_CLASSES
 from tinygrad_sm.tape import check_gradient, count_uses, gradients
@@ -21,7 +20,7 @@ at_the_border = pytest.mark.parametrize("C", BORDER)
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Make every number of classes many, and a block 3 rows of 5 in float64."""
-    monkeypatch.setattr(softmax, "MANY_CLASSES", 1)
+    monkeypatch.setattr(softmax_loss, "MANY_CLASSES", 1)
     monkeypatch.setattr(softmax_loss, "BLOCK_BYTES", 3 * 5 * 8)
 
 

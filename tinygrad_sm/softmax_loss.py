@@ -1,7 +1,7 @@
 """The softmax loss on plain arrays: one formula, and the order of memory in which it is quickest.
 
-`losses_and_residual` is the formula, for all array modules, for labels and for probabilities. Its callers differ in how
-they go through memory, which on a CPU costs more than the arithmetic:
+`losses_and_residual` is the formula, for all array modules, for labels and for probabilities. `mean_loss_and_residual`
+chooses how it goes through memory, which on a CPU costs more than the arithmetic:
 
     few classes     class-major: all examples at once, a long row for each class
     many classes    blocks of rows, small enough that all that is computed with one stays in the cache
@@ -72,6 +72,25 @@ def losses_and_residual(logits: Array, target: Array, N: int, residual: Array | 
         p /= sums * N
         residual = xp.subtract(p * mass, y / N * is_unmasked, out=residual)
     return losses, residual
+
+
+def mean_loss_and_residual(logits: Array, target: Array) -> tuple[Array, Array]:
+    """Return the mean of the losses over the N examples, and its gradient by the logits, (p − y)/N.
+
+    logits : shape (N, C).  target : labels, shape (N,), or probabilities, shape (N, C).
+    """
+    if target.ndim == 1 and type(logits) is not HostArray:
+        return cross_entropy_of_labels(logits, target)
+    N, C = logits.shape
+    dtype = wide_dtype(logits)
+    if C >= MANY_CLASSES and type(logits) is HostArray:
+        losses, residual = cross_entropy_in_blocks(logits, target, dtype)
+    else:  # class-major: NumPy is slow at reducing over a last axis that is short, as C usually is
+        z = logits.T.astype(dtype, order="C", copy=False)
+        losses, residual = losses_and_residual(z, target.T, N)
+        residual = residual.T
+    loss = losses.sum() / N
+    return (loss.astype(logits.dtype) if logits.dtype == "float16" else loss), residual
 
 
 def cross_entropy_in_blocks(logits: Array, target: Array, dtype: Any) -> tuple[Array, Array]:

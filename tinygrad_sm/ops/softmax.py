@@ -11,19 +11,11 @@ logits of a row, so each row is shifted by its maximum, which is then 0 and its 
 logsumexp and log_softmax are −∞, and the gradient is 0.
 """
 
-from tinygrad_sm.backend import HostArray, array_module, scaled
+from tinygrad_sm.backend import array_module, scaled
 from tinygrad_sm.checks import check_labels, check_target
 from tinygrad_sm.ops.reductions import with_reduced_axes
 from tinygrad_sm.primitive import primitive
-from tinygrad_sm.softmax_loss import (
-    MANY_CLASSES,
-    cross_entropy_in_blocks,
-    cross_entropy_of_labels,
-    losses_and_residual,
-    number_kept,
-    shifted_exponentials,
-    wide_dtype,
-)
+from tinygrad_sm.softmax_loss import mean_loss_and_residual, number_kept, shifted_exponentials
 from tinygrad_sm.tape import plain
 
 
@@ -110,26 +102,15 @@ def cross_entropy(logits, target, /):
     target : integer labels, shape (N,), of classes 0..C−1, where the loss is −1/N Σ_i ln a_{i, label_i};
         or the probabilities y, shape (N, C), of a floating dtype.
 
-    ∂L/∂z = (a − y)/N where the rows of y sum to 1. In the probabilities, 0·(−∞) is 0. How loss and gradient are
-    computed together stands in `losses_and_residual`; here it is chosen in which order memory is gone through.
+    ∂L/∂z = (a − y)/N where the rows of y sum to 1. In the probabilities, 0·(−∞) is 0. How the loss and this gradient
+    are computed together stands in `softmax_loss`.
 
     >>> import numpy as np
     >>> cross_entropy(np.log([[0.03, 0.97], [0.05, 0.95]]), np.array([0, 1])).round(4)  # (3.5066 + 0.0513) / 2
     np.float64(1.7789)
     """
     check_target("cross_entropy", logits, target)
-    if target.ndim == 1 and type(logits) is not HostArray:
-        return cross_entropy_of_labels(logits, target)
-    N, C = logits.shape
-    dtype = wide_dtype(logits)
-    if C >= MANY_CLASSES and type(logits) is HostArray:
-        losses, residual = cross_entropy_in_blocks(logits, target, dtype)
-    else:  # class-major: NumPy is slow at reducing over a last axis that is short, as C usually is
-        z = logits.T.astype(dtype, order="C", copy=False)
-        losses, residual = losses_and_residual(z, target.T, N)
-        residual = residual.T
-    loss = losses.sum() / N
-    return (loss.astype(logits.dtype) if logits.dtype == "float16" else loss), residual
+    return mean_loss_and_residual(logits, target)
 
 
 cross_entropy.vjp(
