@@ -21,8 +21,7 @@ def scaled(pixels: Array, scale: str | None, mean: float, std: float) -> Array:
     """Return pixels 0 to 255, uint8, on a scale, as float32, or as a copy; `mnist` says what the scales are."""
     if scale is None:
         return pixels.copy()
-    result: Array = pixels.astype(np.float32)
-    result /= 255
+    result: Array = pixels / np.float32(255)  # in one launch on a GPU, the cast included
     if scale == "center":
         result -= 0.5
     elif scale == "standard":

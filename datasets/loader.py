@@ -106,10 +106,9 @@ class DataLoader:
         return self._batches(to_device(order, device_of(self.x)), self._latest)
 
     def _batches(self, order: Array, iteration: Iteration) -> Iterator[tuple[Array, Array]]:
-        while iteration.position < len(self):
-            start = iteration.position * self.batch_size
-            rows = order[start : start + self.batch_size]
-            iteration.position += 1
+        for i in range(iteration.position, len(self)):
+            rows = order[i * self.batch_size : (i + 1) * self.batch_size]
+            iteration.position = i + 1
             x, y = self.x.take(rows, axis=0), self.y.take(rows, axis=0)
             yield x if self.transform is None else self.transform(x), y
         iteration.position = 0  # what is finished leaves nothing to go on with

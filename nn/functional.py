@@ -277,9 +277,10 @@ def _as_rows(
 
 
 def _operands(name: str, x: Any, target: Any) -> tuple[Any, Any]:
-    x = as_operand(x)
-    target = as_operand(target, beside=x)
-    _check_beside(name, x, target)
+    if not type(plain(x)) is type(plain(target)) is HostArray:
+        x = as_operand(x)
+        target = as_operand(target, beside=x)
+        _check_beside(name, x, target)
     return x, target
 
 

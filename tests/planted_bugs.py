@@ -104,7 +104,7 @@ BUGS = {
     ),
     "add.at of NumPy": Bug("backend", "xp.add.at(out", "np.add.at(out", gather),
     "a NumPy scalar of no axes among arrays": Bug(
-        "datasets.images", "result /= 255", "result /= np.array(255, np.float32)", train()
+        "datasets.images", "pixels / np.float32(255)", "pixels / np.array(255, np.float32)", train()
     ),
     "a constant as an array of NumPy": Bug(
         "ops.composed",
