@@ -21,7 +21,7 @@ from benchmarks.harness import MODULES, say
 
 MODULES_OF_JOBS = (epoch, mlp, small_ops, chain, cross_entropy, optimizers, hvp, memory, imports)
 JOBS = {job.__name__.rpartition(".")[2]: job.benchmark for job in MODULES_OF_JOBS}
-ROUNDS, QUICK = 11, 3
+ROUNDS, QUICK = 12, 3
 
 
 def main() -> None:

@@ -28,6 +28,10 @@ THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB
 PAUSE = 0.3
 """Seconds before each run: the threads of a BLAS wait for more work in a busy loop, and would disturb the next one."""
 
+ROUNDS_OF_A_PROCESS = 4
+"""So many, and then a new process takes over: where the arrays of one come to lie in memory is chance, and where it is
+such that the system takes pages back and gives new ones in each step, all its rounds take up to half as long again."""
+
 
 class Table(NamedTuple):
     """A comparison as it was printed: of each alternative but the reference the quartiles of its ratios."""
@@ -121,21 +125,22 @@ def time_rounds(
     beside: Mapping[str, Callable[..., Any]] | None = None,
     **setting: Any,
 ) -> dict[str, list[float]]:
-    """Return the milliseconds of each run, after a first round that warms up and checks that the values agree.
+    """Return the milliseconds of each run, by processes that warm up first and whose values are checked to agree.
 
     What stands `beside` the alternatives is timed like them and computes something else, such as a limit to them.
     """
     order = random.Random(0)
-    with ExitStack() as stack:
-        started = {**alternatives, **(beside or {})}
-        workers = {n: stack.enter_context(Worker(a, threads, **setting)) for n, a in started.items()}
-        replies = {name: worker.run() for name, worker in workers.items()}
-        check_agreement({name: replies[name] for name in alternatives}, tolerance)
-        milliseconds: dict[str, list[float]] = {name: [] for name in workers}
-        for _ in range(rounds):
-            for name in order.sample(list(workers), len(workers)):
-                time.sleep(PAUSE)
-                milliseconds[name].append(1e3 * workers[name].run().seconds)
+    started = {**alternatives, **(beside or {})}
+    milliseconds: dict[str, list[float]] = {name: [] for name in started}
+    for done in range(0, rounds, ROUNDS_OF_A_PROCESS):
+        with ExitStack() as stack:
+            workers = {n: stack.enter_context(Worker(a, threads, **setting)) for n, a in started.items()}
+            replies = {name: worker.run() for name, worker in workers.items()}
+            check_agreement({name: replies[name] for name in alternatives}, tolerance)
+            for _ in range(min(ROUNDS_OF_A_PROCESS, rounds - done)):
+                for name in order.sample(list(workers), len(workers)):
+                    time.sleep(PAUSE)
+                    milliseconds[name].append(1e3 * workers[name].run().seconds)
     return milliseconds
 
 

@@ -1,6 +1,8 @@
 """The benchmarks compare equal work: alternatives agree on small settings, wrong ones are refused, results written."""
 
 import math
+import os
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -75,6 +77,25 @@ class StandIn:
 
     def run(self):
         return self.value
+
+
+def test_new_processes_take_over_after_some_rounds(tmp_path):
+    rounds = harness.ROUNDS_OF_A_PROCESS + 1
+    times = harness.time_rounds({"a": note_process}, 1, rounds, tolerance=0, path=tmp_path / "processes")
+    assert len(times["a"]) == rounds
+    runs = Counter((tmp_path / "processes").read_text().split())
+    assert list(runs.values()) == [1 + harness.ROUNDS_OF_A_PROCESS, 1 + 1]  # each warms up first
+
+
+def note_process(path):
+    """Be an alternative that writes down which process runs it."""
+
+    def run():
+        with path.open("a") as file:
+            print(os.getpid(), file=file)
+        return 1.0
+
+    return run
 
 
 def test_a_wrong_gradient_of_the_large_cross_entropy_shows_in_its_value():
