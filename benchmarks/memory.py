@@ -1,8 +1,8 @@
 """The peak memory of a process that trains one epoch: the loops of `epoch`, each time in a fresh process.
 
 Counted is the largest resident set (`ru_maxrss`): all pages in memory at the worst moment, those of the interpreter, of
-the libraries' code and of the data set (180 MiB of images, the same arrays for all) beside what training adds. So the
-second table shows by how much the peak rose in the epoch itself, above that of the process when it was ready to begin.
+the libraries' code and of the data set (180 MiB of images, or 45 as uint8) beside what training adds. So the second
+table shows by how much the peak rose in the epoch itself, above that of the process when it was ready to begin.
 """
 
 import operator

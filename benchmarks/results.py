@@ -31,7 +31,7 @@ def draw(tables: Sequence[Table], path: Path) -> None:
     panels = figure.subplots(len(tables), height_ratios=heights, squeeze=False)[:, 0]
     for table, panel in zip(tables, panels, strict=True):
         for row, (name, (low, median, high)) in enumerate(table.ratios.items()):
-            color = "tab:red" if name == "tinygrad_sm" else "tab:gray"
+            color = "tab:red" if name.startswith("tinygrad_sm") else "tab:gray"
             panel.plot([low, high], [row, row], color=color, linewidth=2)
             panel.plot(median, row, "o", color=color)
             panel.annotate(f"{median:.2f}", (median, row), (0, 4), textcoords="offset points", ha="center", fontsize=7)
