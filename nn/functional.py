@@ -277,7 +277,7 @@ def _as_rows(
 
 
 def _operands(name: str, x: Any, target: Any) -> tuple[Any, Any]:
-    if not type(plain(x)) is type(plain(target)) is HostArray:
+    if not type(plain(x)) is type(plain(target)) is HostArray:  # as they nearly always are: then nothing is to be done
         x = as_operand(x)
         target = as_operand(target, beside=x)
         _check_beside(name, x, target)
