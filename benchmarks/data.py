@@ -42,9 +42,10 @@ def save_mnist(folder: str) -> None:
 
 def save(folder: str, pixels: np.ndarray, labels: np.ndarray) -> None:
     """Write images and labels, and with them the parameters that all begin with."""
+    from tinygrad_sm.datasets import scaled_mnist
+
     weight, bias = np.split(default_rng(SEED).uniform(-1 / 28, 1 / 28, (785, 10)).astype(np.float32), [784])
-    images = pixels / np.float32(255)
-    arrays = {"images": images, "pixels": pixels, "labels": labels, "weight": weight.T, "bias": bias[0]}
+    arrays = {"images": scaled_mnist(pixels), "pixels": pixels, "labels": labels, "weight": weight.T, "bias": bias[0]}
     for name, array in arrays.items():
         np.save(Path(folder, name), array)
 
