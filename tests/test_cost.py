@@ -3,7 +3,7 @@
 A time holds for one machine in one hour, and a test of it must be lax or fail by chance. What a program *does* is the
 same in every run; and in a step as small as softmax regression's the time goes into just that: into calls of Python,
 into calls of NumPy however small their arrays, into memory that is made, written and read. A step that does more is
-slower. Two things are held.
+slower. Three things are held.
 
 **What 50 steps of fixed jobs do** (`cost_jobs.py`), against the figures in `cost_recorded.json`:
 
@@ -21,12 +21,18 @@ in the gap. `python tests/cost_jobs.py` records what is measured: the diff of th
 alone, in every operation and in whole steps. That a small constant is enough for any function, of however many
 operands, is the cheap gradient principle: "Evaluating Derivatives" (Griewank and Walther, 2nd ed., 2008), sections 3.3
 and 4.6; it is 3 to 4 in their model of time. `BEYOND` names the operations that take more, how much, and why.
+
+**No page faults**: what a step frees, the next one gets, without asking the system.
 """
 
 import itertools
 import json
+import os
+import platform
 import re
+import subprocess
 import sys
+import textwrap
 import tracemalloc
 
 import cost_counter
@@ -315,3 +321,28 @@ def test_counting_changes_no_value(case):
     for mine, theirs in zip(ours, expected, strict=True):
         assert mine.dtype == theirs.dtype
         np.testing.assert_array_equal(mine, theirs)
+
+
+KEEPS_MEMORY = platform.libc_ver()[0] == "glibc" and sys.maxsize > 2**32
+
+
+@pytest.mark.skipif(not KEEPS_MEMORY, reason="other C libraries decide otherwise what they keep of freed memory")
+def test_a_step_computes_in_the_memory_of_the_step_before():
+    program = """
+        import resource
+        import tinygrad_sm as tg
+
+        def steps(count):
+            for _ in range(count):
+                ((a * 2 + 1) * a).sum().backward()
+                a.grad = None
+            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+        a = tg.ones(100_000, requires_grad=True)
+        print(-steps(5) + steps(20))
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    page_faults = int(run.stdout)
+    assert page_faults < 20 * 10, "some 360 a step where freed memory goes back to the system: see backend.py"
