@@ -30,7 +30,7 @@ PAUSE = 0.3
 
 ROUNDS_OF_A_PROCESS = 4
 """So many, and then a new process takes over: where the arrays of one come to lie in memory is chance, and where it is
-such that the system takes pages back and gives new ones in each step, all its rounds take up to half as long again."""
+such that the system takes pages back and gives new ones in each step, all its rounds are slow, up to 1.7 times."""
 
 
 class Table(NamedTuple):
