@@ -27,7 +27,7 @@ test: $(VENV)/test
 	$(BIN)/python -m pytest $(ARGS)
 
 stress: $(VENV)/test
-	$(BIN)/python tests/stress.py
+	$(BIN)/python tests/nn/stress.py
 
 # nn/ and datasets/ stand inside the package only where it is installed, so types and floors are checked on a copy.
 lint: $(VENV)/dev

@@ -4,11 +4,11 @@ import os
 import sys
 
 import hypothesis
-import plain_kernels
 import pytest
-import strict_cupy
 
 import tinygrad_sm as tg
+from tests.backend import strict_cupy
+from tests.fast import plain_kernels
 
 hypothesis.settings.register_profile("ci", max_examples=30, deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.register_profile("intense", max_examples=1000, deadline=None)

@@ -1,9 +1,14 @@
-"""What several test files need: leaves to differentiate, and a record of the rules that a walk calls."""
+"""What several test files need: the root, leaves to differentiate, and a record of the rules that a walk calls."""
+
+from pathlib import Path
 
 import numpy as np
 
 from tinygrad_sm import Tensor
 from tinygrad_sm.mode import Observer, observe
+
+ROOT = Path(__file__).parent.parent
+"""The repository."""
 
 
 def leaf(data=(1.0, 2.0, 3.0), dtype=np.float64):

@@ -1,0 +1,21 @@
+"""Keeps the line counts of the README's reading order true: `python tests/house/reading_order.py` writes them."""
+
+import re
+
+from tests.helpers import ROOT
+
+ROW = re.compile(r"(?<=\| \[`)(\S+)(`\]\(\S+\) \| )\d+(?= \|)")
+
+
+def lines(path):
+    return len((ROOT / path).read_text().splitlines())
+
+
+def with_line_counts(readme):
+    """Return the text of the README with the number of lines that each file of the reading order has."""
+    return ROW.sub(lambda row: f"{row[1]}{row[2]}{lines(row[1])}", readme)
+
+
+if __name__ == "__main__":
+    path = ROOT / "README.md"
+    path.write_text(with_line_counts(path.read_text()))

@@ -1,0 +1,150 @@
+"""PyTorch, where it is installed, has the same losses for all combinations of options, but for what differs on purpose.
+
+`tests/ops/test_oracle.py` says how the comparison is made; it has the losses without options.
+"""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import tinygrad_sm as tg
+from tests.helpers import leaf
+from tinygrad_sm.nn import functional
+
+torch = pytest.importorskip("torch")
+F = torch.nn.functional
+torch.set_num_threads(1)  # the arrays are small
+
+INF, NAN = np.inf, np.nan
+SHAPES = ((5, 3), (3, 4, 2), (2, 3, 2, 2))
+REDUCTIONS = ("none", "sum", "mean")
+
+
+def both(ours, theirs, x, weights, *constants, **options):
+    """Return of each framework the value and the gradient; the constants are arrays."""
+    z, t = leaf(x, x.dtype), torch.tensor(x, requires_grad=True)
+    mine = ours(z, *constants, **weights, **options)
+    others = {name: weight if weight is None else torch.tensor(weight) for name, weight in weights.items()}
+    other = theirs(t, *map(torch.tensor, constants), **others, **options)
+    g = np.random.default_rng(1).uniform(-1, 1, mine.shape)
+    gradient = tg.grad(mine, z, g)[0].data
+    return (mine.data, gradient), (other.numpy(force=True), torch.autograd.grad(other, t, torch.tensor(g))[0].numpy())
+
+
+def assert_agrees(results, message):
+    for mine, other in zip(*results, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-12, atol=1e-13, err_msg=str(message))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_cross_entropy_and_nll_loss(shape):
+    random = np.random.default_rng(0)
+    N, C, *places = shape
+    compared = 0
+    for weighted, ignore_index, reduction, smoothing, is_labels in itertools.product(
+        (False, True), (-100, 0, 1), REDUCTIONS, (0.0, 0.3, 1.0), (True, False)
+    ):
+        z, weight = random.uniform(-5, 5, shape), random.uniform(0.5, 2, C) if weighted else None
+        options = {"reduction": reduction}
+        target = random.integers(0, C, (N, *places)) if is_labels else random.uniform(0, 1, shape)
+        if is_labels:
+            options["ignore_index"] = ignore_index
+            target[0] = ignore_index
+            target[1] = 2
+            if smoothing == 0:
+                assert_agrees(both(functional.nll_loss, F.nll_loss, z, {"weight": weight}, target, **options), options)
+        options["label_smoothing"] = smoothing
+        results = both(functional.cross_entropy, F.cross_entropy, z, {"weight": weight}, target, **options)
+        assert_agrees(results, (weighted, options))
+        compared += 1
+    assert compared == 108
+
+
+def test_binary_cross_entropy_and_squares():
+    random = np.random.default_rng(0)
+    for reduction, weighted, positive in itertools.product(REDUCTIONS, (False, True), (False, True)):
+        z, y = random.uniform(-9, 9, (4, 3)), random.uniform(0, 1, (4, 3))
+        weights = {
+            "weight": random.uniform(0, 2, (4, 1)) if weighted else None,
+            "pos_weight": random.uniform(0, 2, 3) if positive else None,
+        }
+        twins = functional.binary_cross_entropy_with_logits, F.binary_cross_entropy_with_logits
+        assert_agrees(both(*twins, z, weights, y, reduction=reduction), (reduction, weights))
+        assert_agrees(both(functional.mse_loss, F.mse_loss, z, {}, y, reduction=reduction), reduction)
+
+
+def test_softmax_with_a_temperature_and_the_distribution_of_gumbel_softmax():
+    z = np.random.default_rng(0).uniform(-3, 3, (2, 5))
+    assert_agrees(both(lambda z: functional.softmax(z, 1, 0.3), lambda z: F.softmax(z / 0.3, 1), z, {}), "softmax")
+    tg.manual_seed(0)
+    torch.manual_seed(0)
+    many = np.broadcast_to(z[0], (40_000, 5))
+    mine = functional.gumbel_softmax(many, 0.7)
+    other = F.gumbel_softmax(torch.tensor(many), 0.7).numpy()
+    for moment in (np.mean, np.var):
+        np.testing.assert_allclose(moment(mine, axis=0), moment(other, axis=0), atol=0.01)
+
+
+NO_LABELS = np.full(2, -100)
+DIFFERENCES = {  # on purpose: the point, and of ours and PyTorch's the value, and the gradient
+    "the mean of examples that are all ignored": (
+        ("cross_entropy", [[1.0, 2.0], [0.0, 0.0]], NO_LABELS, {}),
+        (0, [[0, 0], [0, 0]]),
+        (NAN, [[0, 0], [0, 0]]),
+    ),
+    "the same of nll_loss": (
+        ("nll_loss", [[1.0, 2.0], [0.0, 0.0]], NO_LABELS, {}),
+        (0, [[0, 0], [0, 0]]),
+        (NAN, [[0, 0], [0, 0]]),
+    ),
+    "the mean of classes of weight 0": (
+        ("cross_entropy", [[0.0, 0.0]], np.array([1]), {"weight": np.array([1.0, 0.0])}),
+        (0, [[0, 0]]),
+        (NAN, [[NAN, NAN]]),
+    ),
+    "the same, smoothed": (
+        ("cross_entropy", [[0.0, 0.0]], np.array([1]), {"weight": np.array([1.0, 0.0]), "label_smoothing": 0.5}),
+        (0, [[0, 0]]),
+        (NAN, [[NAN, NAN]]),
+    ),
+    "a masked class without weight, smoothed": (
+        (
+            "cross_entropy",
+            [[0.0, -INF]],
+            np.array([0]),
+            {"weight": np.array([1.0, 0.0]), "label_smoothing": 0.5},
+        ),
+        (0, [[0, 0]]),
+        (NAN, [[0, 0]]),
+    ),
+    "a masked logit whose target is 0": (
+        ("binary_cross_entropy_with_logits", [-INF], np.array([0.0]), {}),
+        (0, [0]),
+        (NAN, [0]),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DIFFERENCES)
+def test_differences_are_as_they_are_described(name):
+    (loss, point, target, options), *expected = DIFFERENCES[name]
+    z, t = leaf(point), torch.tensor(point, dtype=torch.float64, requires_grad=True)
+    out = getattr(functional, loss)(z, target, **options)
+    out.backward()
+    there = {key: torch.tensor(x) if isinstance(x, np.ndarray) else x for key, x in options.items()}
+    other = getattr(F, loss)(t, torch.tensor(target), **there)
+    other.backward()
+    found = (out.data, z.grad), (other.numpy(force=True), t.grad.numpy())
+    for results, numbers in zip(found, expected, strict=True):
+        for result, number in zip(results, numbers, strict=True):
+            np.testing.assert_array_equal(result, np.array(number, float))
+
+
+def test_weights_of_another_dtype_and_probabilities_with_an_ignore_index_are_errors_there_alone():
+    z, y, w = np.zeros((1, 2), np.float32), np.array([[0.5, 0.5]], np.float32), np.array([1.0, 2.0])
+    for options, kind in (({"weight": w}, "scalar type"), ({"ignore_index": 1}, "ignore_index is not supported")):
+        there = {key: torch.tensor(x) if isinstance(x, np.ndarray) else x for key, x in options.items()}
+        with pytest.raises(RuntimeError, match=kind):
+            F.cross_entropy(torch.tensor(z), torch.tensor(y if kind[0] == "i" else [1]), **there)
+        assert functional.cross_entropy(z, y, **options).dtype == np.float32

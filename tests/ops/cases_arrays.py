@@ -1,0 +1,153 @@
+"""Rows of the table of op cases: the same values in another shape or order, joined, parted, picked."""
+
+import hypothesis.extra.numpy as hnp
+import numpy as np
+
+from tests.ops.op_case import anything, case, fixed_shapes, unary
+from tinygrad_sm.ops import composed, indexing, shaping
+
+for shapes, shape in (
+    ((((2, 6),), ((12,),), ((1, 3, 4),)), (4, 3)),
+    ((((2, 6),), ((4, 0),), ((),)), (-1,)),
+):
+    case(
+        shaping.reshape,
+        lambda x, shape: x.reshape(shape),
+        [anything],
+        shapes[0],
+        fixed_shapes(*shapes),
+        shape=shape,
+    )
+unary(shaping.transpose, np.transpose, anything)
+case(
+    shaping.transpose,
+    np.transpose,
+    [anything],
+    ((2, 3, 4),),
+    hnp.array_shapes(min_dims=3, max_dims=3, min_side=0, max_side=3).map(lambda shape: (shape,)),
+    axes=(-1, 0, 1),
+)
+case(
+    composed.swapaxes,
+    np.swapaxes,
+    [anything],
+    ((2, 3, 4),),
+    hnp.array_shapes(min_dims=2, max_dims=3, min_side=0, max_side=3).map(lambda shape: (shape,)),
+    axis1=0,
+    axis2=-1,
+)
+case(
+    shaping.broadcast_to,
+    np.broadcast_to,
+    [anything],
+    ((3, 1),),
+    fixed_shapes(((),), ((4,),), ((3, 1),), ((1, 1),)),
+    shape=(2, 3, 4),
+)
+
+INDICES = (
+    0,
+    -1,
+    slice(None, None, -2),
+    (slice(1, None), 2),
+    (..., 1),
+    (None, 1, None, ..., slice(0, 2)),
+    np.array([2, 0, 2, 2]),
+    [0, 0],
+    (np.array([0, 2, 0]), np.array([1, 1, 1])),
+    (np.array([[0], [2]]), np.array([0, -1])),
+    (slice(None), np.array([1, 1, 0])),
+    np.array([], dtype=np.int64),
+    np.array([True, False, True]),
+    np.arange(12).reshape(3, 4) % 3 == 0,
+    (np.array([True, False, True]), np.array([1, 1])),
+    ((0, 0, 2), (1, 1, 3)),
+    ((0, 0, 2),),
+    np.ma.array([0, 0, 2]),
+    (True, 1),
+)
+for number, index in enumerate(INDICES):
+    case(
+        indexing.getitem,
+        lambda x, index: x[index],
+        [anything],
+        ((3, 4),),
+        fixed_shapes(((3, 4),)),
+        label=f"getitem#{number}",
+        index=index,
+    )
+case(
+    indexing.put,
+    lambda values, shape, index: np.array([0.0, values[0] + values[2], 0.0, values[1]], values.dtype),
+    [anything],
+    ((3,),),
+    fixed_shapes(((3,),)),
+    shape=(4,),
+    index=np.array([1, 3, 1]),
+)
+
+
+def rows(*shapes):
+    return shapes[0], fixed_shapes(*shapes)
+
+
+ARRAYS = rows(((2, 3, 4),), ((1, 3, 2),), ((2, 0, 1),))
+for op, oracle, arguments in (
+    (composed.moveaxis, np.moveaxis, {"source": 0, "destination": -1}),
+    (composed.moveaxis, np.moveaxis, {"source": (-1, 0), "destination": (0, 1)}),
+    (composed.expand_dims, np.expand_dims, {"axis": 1}),
+    (composed.expand_dims, np.expand_dims, {"axis": (0, -1)}),
+    (composed.flip, np.flip, {"axis": 1}),
+    (composed.flip, np.flip, {"axis": (0, -1)}),
+    (composed.roll, np.roll, {"shift": 4}),
+    (composed.roll, np.roll, {"shift": -1, "axis": 1}),
+    (composed.roll, np.roll, {"shift": (1, 2), "axis": (0, -1)}),
+    (composed.pad, np.pad, {"pad_width": 1}),
+    (composed.pad, np.pad, {"pad_width": ((0, 1), (2, 0), (1, 1)), "constant_values": 1.5}),
+):
+    case(op, oracle, [anything], *ARRAYS, **arguments)
+unary(composed.flip, np.flip, anything)
+unary(composed.squeeze, np.squeeze, anything)
+case(composed.squeeze, np.squeeze, [anything], *rows(((1, 3, 1),), ((1, 2, 1),), ((1, 0, 1),)), axis=(0, -1))
+case(composed.squeeze, np.squeeze, [anything], *rows(((2, 1, 3),)), axis=1)
+for axis in (0, -1, None):
+    case(
+        lambda a, b, c, axis: composed.concatenate([a, b, c], axis),
+        lambda a, b, c, axis: np.concatenate([a, b, c], axis),
+        [anything] * 3,
+        *rows(((2, 3), (2, 3), (2, 3)), ((1, 1), (1, 1), (1, 1)), ((0, 2), (0, 2), (0, 2))),
+        label="concatenate",
+        axis=axis,
+    )
+    case(
+        lambda a, b, axis: composed.stack([a, b, a], axis or 0),
+        lambda a, b, axis: np.stack([a, b, a], axis or 0),
+        [anything] * 2,
+        *rows(((2, 3), (2, 3)), ((), ())) if axis != -1 else rows(((2, 3), (2, 3))),
+        label="stack",
+        axis=axis,
+    )
+case(
+    lambda a, b: composed.concatenate([a, b], 1),
+    lambda a, b: np.concatenate([a, b], 1),
+    [anything] * 2,
+    *rows(((2, 3), (2, 1)), ((2, 0), (2, 2))),
+    label="concatenate of unequal lengths",
+)
+for parts in (2, [1, 3], [0, 5]):
+    case(
+        lambda x, parts: composed.split(x, parts, axis=1)[1],
+        lambda x, parts: np.split(x, parts, axis=1)[1],
+        [anything],
+        *rows(((2, 4),), ((0, 4),)),
+        label=f"split{parts}",
+        parts=parts,
+    )
+for axis in (0, -1, None):
+    case(
+        composed.take, np.take, [anything], *rows(((3, 3),), ((4, 3),)), indices=np.array([[0, 2], [2, -1]]), axis=axis
+    )
+case(composed.take, np.take, [anything], *rows(((3, 2),)), label="take one", indices=1, axis=0)
+PLACES = np.array([[0, 2, 2], [1, 0, -1]])
+for places, axis in ((PLACES, 1), (PLACES[:, :1], -1), (PLACES[0], None)):
+    case(composed.take_along_axis, np.take_along_axis, [anything], *rows(((2, 3),)), indices=places, axis=axis)

@@ -1,0 +1,94 @@
+"""Rows of the table of op cases: element by element."""
+
+import numpy as np
+
+from tests.ops.op_case import (
+    any_shape,
+    anything,
+    between,
+    binary,
+    case,
+    distinct,
+    fixed_shapes,
+    nonzero,
+    positive,
+    unary,
+    whole_and_zero,
+)
+from tinygrad_sm.ops import composed, elementwise
+
+unary(elementwise.negative, np.negative, anything)
+unary(elementwise.exp, np.exp, anything)
+unary(elementwise.log, np.log, positive)
+unary(elementwise.sqrt, np.sqrt, positive)
+unary(elementwise.abs, np.abs, nonzero)
+unary(elementwise.sign, np.sign, nonzero)
+unary(elementwise.relu, lambda x: np.where(x > 0, x, np.zeros_like(x)), nonzero)
+unary(elementwise.sigmoid, lambda x: 1 / (1 + np.exp(-x)), anything)
+unary(elementwise.tanh, np.tanh, anything)
+unary(elementwise.astype, lambda x, dtype: x.astype(dtype), anything, dtype=np.float64)
+binary(elementwise.add, np.add, anything, anything)
+binary(elementwise.subtract, np.subtract, anything, anything)
+binary(elementwise.multiply, np.multiply, anything, anything)
+binary(elementwise.divide, np.divide, anything, nonzero)
+binary(elementwise.power, np.power, positive, anything)
+case(
+    elementwise.power,
+    np.power,
+    [positive, whole_and_zero],
+    ((2, 3), (2, 3)),
+    fixed_shapes(((2, 3), (2, 3)), ((), (4,))),
+    label="power with zero and whole exponents",
+)
+binary(elementwise.maximum, np.maximum, distinct, between)
+case(
+    lambda a, b, condition: elementwise.where(condition, a, b),
+    lambda a, b, condition: np.where(condition, a, b),
+    [anything, anything],
+    ((2, 3), (3,)),
+    fixed_shapes(((2, 3), (3,)), ((), (2, 3)), ((2, 1), (1, 3))),
+    label="where",
+    condition=np.array([[True, False, True], [False, False, True]]),
+)
+for exponent in (2, 3.0, 1, 0, -1, 0.5):
+    case(
+        lambda x, b: x**b,
+        lambda x, b: x**b,
+        [positive],
+        ((2, 3),),
+        any_shape.map(lambda s: (s,)),
+        label="power",
+        b=exponent,
+    )
+for scalar in (2.5, -1):
+    case(
+        lambda x, c: c / x + (c - x) * c + x / c - c**x if c > 0 else c * x + c,
+        lambda x, c: c / x + (c - x) * c + x / c - c**x if c > 0 else c * x + c,
+        [positive],
+        ((2, 3),),
+        any_shape.map(lambda s: (s,)),
+        label="scalars",
+        c=scalar,
+    )
+
+unary(elementwise.expm1, np.expm1, anything)
+unary(elementwise.log1p, np.log1p, positive)
+unary(elementwise.sin, np.sin, anything)
+unary(elementwise.cos, np.cos, anything)
+unary(elementwise.arctan, np.arctan, anything)
+unary(elementwise.softplus, lambda x: np.logaddexp(x, np.zeros_like(x)), anything)
+unary(composed.square, np.square, anything)
+unary(
+    composed.gelu, lambda x: x / 2 * (1 + np.tanh((x + 0.044715 * x**3) * np.sqrt(2 / np.pi, dtype=x.dtype))), anything
+)
+binary(elementwise.minimum, np.minimum, distinct, between)
+for bounds in ({"min": -0.31, "max": 0.44}, {"min": 0.06}, {"max": -0.19}):
+    unary(composed.clip, lambda x, min=-np.inf, max=np.inf: np.clip(x, min, max), distinct, **bounds)
+case(
+    composed.clip,
+    np.clip,
+    [distinct, between, lambda random, shape: between(random, shape) + 5],
+    ((2, 3), (3,), (2, 1)),
+    fixed_shapes(((2, 3), (3,), (2, 1)), ((4,), (), ())),
+    label="clip with bounds that carry gradients",
+)

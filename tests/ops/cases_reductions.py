@@ -1,0 +1,62 @@
+"""Rows of the table of op cases: reductions, and what is computed along axes."""
+
+import hypothesis.extra.numpy as hnp
+import numpy as np
+
+from tests.ops.op_case import anything, case, distinct, fixed_shapes, nonzero, unary, whole_and_zero
+from tinygrad_sm.ops import composed, reductions, softmax
+
+for axis, keepdims in ((None, False), (0, False), (-1, True), ((0, 2), False), ((2, -2), True), ((), False)):
+    shapes = hnp.array_shapes(min_dims=3, max_dims=3, min_side=1, max_side=3).map(lambda shape: (shape,))
+    for op, oracle, domain in (
+        (reductions.sum, np.sum, anything),
+        (reductions.mean, np.mean, anything),
+        (reductions.max, np.max, distinct),
+        (softmax.logsumexp, lambda x, axis, keepdims: np.log(np.exp(x).sum(axis=axis, keepdims=keepdims)), anything),
+    ):
+        case(op, oracle, [domain], ((2, 3, 2),), shapes, axis=axis, keepdims=keepdims)
+unary(reductions.sum, np.sum, anything)
+
+for axis in (-1, 0, 1, (0, 1)):
+    for op, oracle in (
+        (softmax.softmax, lambda x, axis: np.exp(x) / np.exp(x).sum(axis=axis, keepdims=True)),
+        (softmax.log_softmax, lambda x, axis: x - np.log(np.exp(x).sum(axis=axis, keepdims=True))),
+    ):
+        case(
+            op,
+            oracle,
+            [anything],
+            ((2, 3, 2),),
+            hnp.array_shapes(min_dims=2, max_dims=3, min_side=1, max_side=3).map(lambda shape: (shape,)),
+            axis=axis,
+        )
+
+
+for axis, keepdims in ((None, False), (1, False), ((0, -1), True), ((), False)):
+    shapes = hnp.array_shapes(min_dims=3, max_dims=3, min_side=2, max_side=3).map(lambda shape: (shape,))
+    given = {"axis": axis, "keepdims": keepdims}
+    case(reductions.min, np.min, [distinct], ((2, 3, 2),), shapes, **given)
+    case(reductions.prod, np.prod, [anything], ((2, 3, 2),), shapes, **given)
+    case(reductions.prod, np.prod, [whole_and_zero], ((2, 3, 2),), shapes, label="prod with zeros", **given)
+    case(composed.var, np.var, [anything], ((2, 3, 2),), shapes, **given)
+    case(
+        composed.norm,
+        lambda x, axis, keepdims: np.sqrt((x * x).sum(axis=axis, keepdims=keepdims)),
+        [nonzero],
+        ((2, 3, 2),),
+        shapes,
+        **given,
+    )
+    if axis != ():
+        case(composed.var, np.var, [anything], ((2, 3, 2),), shapes, ddof=1, **given)
+        case(composed.std, np.std, [distinct], ((2, 3, 2),), shapes, ddof=1, **given)
+        case(composed.std, np.std, [distinct], ((2, 3, 2),), shapes, **given)
+unary(reductions.prod, np.prod, anything)
+unary(composed.norm, lambda x: np.sqrt(np.square(x).sum()), nonzero)
+for axis in (None, 0, -1):
+    case(
+        reductions.cumsum, np.cumsum, [anything], ((2, 3),), fixed_shapes(((2, 3),), ((3, 1, 2),), ((0, 2),)), axis=axis
+    )
+unary(reductions.cumsum, np.cumsum, anything)
+for op, oracle in ((reductions.prod, np.prod), (reductions.max, np.max), (reductions.sum, np.sum)):
+    case(op, oracle, [anything], ((),), fixed_shapes(((),)), label=f"{op.__name__} of a number", axis=-1)

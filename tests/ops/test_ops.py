@@ -1,0 +1,142 @@
+"""Every operation of the table has NumPy's values and dtypes, pure rules, and right gradients of both orders."""
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given
+
+import tinygrad_sm as tg
+from tests.helpers import OpLog
+from tests.ops.op_cases import CASES
+from tinygrad_sm import Tensor, gradcheck
+from tinygrad_sm.mode import Observer, observe
+from tinygrad_sm.ops import elementwise, indexing, linalg, reductions, shaping, softmax
+from tinygrad_sm.primitive import Primitive, zero
+
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.label)
+seeds = st.integers(0, 2**32 - 1)
+
+PRIMITIVES = {
+    value
+    for module in (elementwise, indexing, linalg, reductions, shaping, softmax)
+    for value in vars(module).values()
+    if isinstance(value, Primitive)
+}
+
+
+class Freeze(Observer):
+    """Makes every array read-only before a forward or a rule sees it."""
+
+    def forward(self, op, forward):
+        def frozen(*args, **kwargs):
+            for x in (*args, *kwargs.values()):
+                if isinstance(x, np.ndarray):
+                    x.flags.writeable = False
+            return forward(*args, **kwargs)
+
+        return frozen
+
+    def backward(self, node, i, rule):
+        return self.forward(node.op, rule)
+
+
+@every_case
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@given(data=st.data(), seed=seeds)
+def test_value_and_dtype_are_numpys(case, dtype, data, seed):
+    arrays = case.operands(data.draw(case.shapes), seed, dtype)
+    expected = case.expected(*arrays)
+    plain = case(*arrays)
+    traced = case(*map(Tensor, arrays))
+    assert not isinstance(plain, Tensor)
+    assert isinstance(traced, Tensor)
+    assert type(traced.data) is np.ndarray
+    tolerance = {"rtol": 1e-13, "atol": 1e-14} if dtype is np.float64 else {"rtol": 2e-5, "atol": 1e-5}
+    for result in (plain, traced.data):
+        assert result.shape == expected.shape
+        assert result.dtype == expected.dtype
+        np.testing.assert_allclose(result, expected, **tolerance)
+
+
+@every_case
+@given(data=st.data(), seed=seeds)
+def test_rules_are_pure_and_fit(case, data, seed):
+    arrays = case.operands(data.draw(case.shapes), seed, np.float32)
+    before = [x.copy() for x in arrays]
+    tensors = [Tensor(x, requires_grad=True) for x in arrays]
+    with observe(Freeze()):
+        out = case(*tensors)
+        g = np.random.default_rng(seed).standard_normal(out.shape).astype(out.dtype)
+        g.flags.writeable = False
+        out.backward(g)
+    for tensor, array in zip(tensors, before, strict=True):
+        np.testing.assert_array_equal(tensor.data, array)
+        assert type(tensor.grad) is np.ndarray
+        assert tensor.grad.shape == tensor.shape
+        assert tensor.grad.dtype == tensor.dtype
+        assert tensor.grad.flags.writeable
+        assert not np.shares_memory(tensor.grad, g)
+
+
+@every_case
+@given(data=st.data(), seed=seeds)
+def test_gradients_of_both_orders(case, data, seed):
+    gradcheck(case, case.operands(data.draw(case.shapes), seed), order=2)
+
+
+@every_case
+def test_results_on_operands_that_are_not_contiguous(case):
+    arrays = case.operands(case.fixed)
+    strided = [np.repeat(x[..., None], 2, axis=-1)[..., 0] if x.ndim else x for x in arrays]
+    np.testing.assert_allclose(case(*map(Tensor, strided)).data, case(*map(Tensor, arrays)).data, rtol=1e-14)
+
+
+def _gradients(case, arrays):
+    tensors = [Tensor(x, requires_grad=True) for x in arrays]
+    out = case(*tensors)
+    out.backward(np.full(out.shape, 0.7))
+    return [x.grad for x in tensors]
+
+
+def _rules():
+    """Each rule of each primitive that some case of the table uses, with that case: the planted errors."""
+    for case in CASES:
+        with observe(OpLog()) as log:
+            case(*map(Tensor, case.operands(case.fixed)))
+        for primitive in log.used:
+            for i, rule in enumerate(primitive.rules or (primitive.rule_for_each,)):
+                if rule not in (None, zero):
+                    yield pytest.param(case, primitive, i, id=f"{case.label}-{primitive.name}-{i}")
+
+
+def plant(monkeypatch, primitive, i, factor):
+    """Multiply the answers of the i-th rule; of the rule for each operand, all answers."""
+    rule = primitive.rules[i] if primitive.rules else primitive.rule_for_each
+
+    def wrong(*args, **static):
+        return rule(*args, **static) * factor
+
+    if primitive.rules:
+        monkeypatch.setattr(primitive, "rules", (*primitive.rules[:i], wrong, *primitive.rules[i + 1 :]))
+    else:
+        monkeypatch.setattr(primitive, "rule_for_each", wrong)
+
+
+@pytest.mark.parametrize(("case", "primitive", "i"), list(_rules()))
+def test_the_checker_rejects_every_rule_made_wrong_by_one_in_a_million(case, primitive, i, monkeypatch):
+    arrays = case.operands(case.fixed)
+    right = _gradients(case, arrays)
+    with monkeypatch.context() as much:
+        plant(much, primitive, i, 1000)
+        if all(np.allclose(g, h, atol=1e-9) for g, h in zip(right, _gradients(case, arrays), strict=True)):
+            return  # what the rule gives is zero here, or comes to nothing on the way
+    plant(monkeypatch, primitive, i, 1 + 1e-6)
+    with pytest.raises(tg.GradcheckError, match=f"the rule of {primitive.name} for its operand .* is wrong"):
+        gradcheck(case, arrays, order=1)
+
+
+def test_every_primitive_stands_in_the_table():
+    with observe(OpLog()) as log:
+        for case in CASES:
+            case(*map(Tensor, case.operands(case.fixed)))
+    assert {p.name for p in PRIMITIVES} - {p.name for p in log.used} == {"move", "one_hot"}
