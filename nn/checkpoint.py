@@ -22,9 +22,10 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from tinygrad_sm.backend import ARRAY_TYPES, Array, described, is_writable, owned_copy, random_generator, to_numpy
+from tinygrad_sm.backend import ARRAY_TYPES, Array, described, is_writable, owned_copy, to_numpy
 from tinygrad_sm.errors import CheckpointError, warn_user
 from tinygrad_sm.nn.module import Module
+from tinygrad_sm.random import random_generator
 from tinygrad_sm.tensor import Tensor
 
 VERSION = 1

@@ -23,11 +23,12 @@ from typing import Any
 from numpy import finfo
 from numpy.exceptions import AxisError
 
-from tinygrad_sm.backend import ARRAY_TYPES, Array, array_module, as_array, described, device_of, random_generator
+from tinygrad_sm.backend import ARRAY_TYPES, Array, array_module, as_array, described, device_of
 from tinygrad_sm.nn.arguments import integer, real
 from tinygrad_sm.ops import softmax as _softmax_ops
 from tinygrad_sm.ops.elementwise import relu, sqrt, where
 from tinygrad_sm.primitive import as_operand
+from tinygrad_sm.random import random_generator
 from tinygrad_sm.tape import Traced, plain
 
 

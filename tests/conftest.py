@@ -1,7 +1,9 @@
 """Hypothesis profiles: `ci` by default, `intense` with HYPOTHESIS_PROFILE=intense; and the devices to test on."""
 
+import contextlib
 import os
 import sys
+import unittest.mock
 
 import hypothesis
 import pytest
@@ -9,6 +11,7 @@ import pytest
 import tinygrad_sm as tg
 from tests.backend import strict_cupy
 from tests.fast import plain_kernels
+from tinygrad_sm import backend, kernels
 
 hypothesis.settings.register_profile("ci", max_examples=30, deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.register_profile("intense", max_examples=1000, deadline=None)
@@ -20,11 +23,35 @@ HAS_GPU = tg.is_available("cuda")
 
 @pytest.fixture
 def strict(monkeypatch):
-    """Put the strict double in the place of CuPy, and give it, its counts at zero."""
-    monkeypatch.setitem(sys.modules, "cupy", strict_cupy.namespace())
-    yield strict_cupy
-    tg.set_default_device("cpu")
-    strict_cupy.namespace().cuda.Device(0).use()
+    """Put the strict double in the place of CuPy, and give it, its counts at zero; the test leaves nothing of it.
+
+    Where there is a GPU, the real CuPy is in the same process: what the framework keeps by array module must go.
+    """
+    double = strict_cupy.namespace()
+    monkeypatch.setitem(sys.modules, "cupy", double)
+    strict_cupy.EVENTS.clear()
+    kept_by_module = [backend._MODULES, backend._ones, *(kernel._made for kernel in kernels.KERNELS)]
+    with contextlib.ExitStack() as restored:
+        for kept in kept_by_module:
+            restored.enter_context(unittest.mock.patch.dict(kept))
+        yield strict_cupy
+        tg.set_default_device("cpu")
+        double.cuda.Device(0).use()
+    backend.PLAIN_OPERANDS.discard(double.ndarray)
+    assert left_of(double) == []
+
+
+def left_of(double):
+    """Return where modules of the package hold something of the double, in a dict or set or by itself."""
+    found = []
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tinygrad_sm"]:
+        for variable, value in vars(sys.modules[name]).items():
+            parts = list(value) if isinstance(value, dict | set) else []
+            parts += list(value.values()) if isinstance(value, dict) else [value]
+            parts = [inner for part in parts for inner in (part if isinstance(part, tuple) else (part,))]
+            if any(part is double or part is double.ndarray or type(part) is double.ndarray for part in parts):
+                found.append(f"{name}.{variable}")
+    return found
 
 
 @pytest.fixture(params=["cpu", "strict", *(["cuda"] if HAS_GPU else [])])

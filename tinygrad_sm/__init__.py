@@ -10,7 +10,7 @@ array([2., 4.], dtype=float32)
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_sm.backend import is_available, manual_seed, set_default_device
+from tinygrad_sm.backend import is_available, set_default_device
 from tinygrad_sm.creation import arange, eye, full, ones, ones_like, rand, randn, zeros, zeros_like
 from tinygrad_sm.errors import CheckpointError, DatasetError, DeviceError, GradcheckError, GradientError
 from tinygrad_sm.gradcheck import gradcheck
@@ -85,6 +85,7 @@ from tinygrad_sm.ops.softmax import (
     softmax,
 )
 from tinygrad_sm.primitive import primitive, zero
+from tinygrad_sm.random import manual_seed
 from tinygrad_sm.tensor import Tensor
 from tinygrad_sm.transforms import grad, hessian, hvp, jacobian, jvp, vjp
 

@@ -233,11 +233,22 @@ def unpacked(arguments: tuple[Any, ...]) -> Any:
     return arguments[0] if len(arguments) == 1 and isinstance(arguments[0], tuple | list) else arguments
 
 
+def axis_of(array: Array, axis: Any) -> Any:
+    """Return the axis along which an array is reduced: None for an array of no axes where its first or last is meant.
+
+    NumPy takes 0 and −1 for them in most reductions, CuPy in none.
+
+    >>> axis_of(np.zeros((2, 3)), -1), axis_of(np.zeros(()), -1)
+    (-1, None)
+    """
+    return None if axis in (0, -1) and np.ndim(array) == 0 else axis
+
+
 def ones_like(array: Array, shared: bool = True) -> Array:
     """Return ones of the shape and dtype of the array, on its device; if they may be shared, not to be written to."""
     if array.ndim or not shared:
         return array_module(array).ones_like(array)
-    key = device_of(array), array.dtype
+    key = type(array), device_of(array), array.dtype
     if type(array) is not HostArray:
         check_same_device("backward()", [array])  # else the ones were made, and kept, on the current GPU
     if key not in _ones:
@@ -247,7 +258,8 @@ def ones_like(array: Array, shared: bool = True) -> Array:
     return _ones[key]
 
 
-_ones: dict[tuple[str, Any], Array] = {}  # 0-d ones by device and dtype: every backward() begins with one
+# 0-d ones, with which every backward() begins: two modules may both call the device of their arrays "cuda:0".
+_ones: dict[tuple[type, str, Any], Array] = {}
 
 
 def scaled(array: Any, g: Any) -> Any:
@@ -374,20 +386,3 @@ def scatter_add(values: Array, shape: tuple[int, ...], index: Any) -> Array:
     elif values.size:  # CuPy must not be asked to add nothing: its kernel divides by the size
         xp.add.at(out, index, values)  # places may repeat
     return out
-
-
-_generator: "np.random.Generator | None" = None  # made when first used: NumPy imports its random numbers only then
-
-
-def manual_seed(seed: int) -> None:
-    """Make all random draws from here on (initial parameters, dropout, `rand`, `randn`) a function of the seed."""
-    global _generator
-    _generator = np.random.default_rng(seed)
-
-
-def random_generator() -> "np.random.Generator":
-    """Return the one generator of all draws. It draws on the host, so that a seed means the same on every device."""
-    global _generator
-    if _generator is None:
-        _generator = np.random.default_rng()
-    return _generator

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_sm.backend import as_array, device_of, random_generator, unpacked
+from tinygrad_sm.backend import as_array, device_of, unpacked
+from tinygrad_sm.random import random_generator
 from tinygrad_sm.tape import plain
 from tinygrad_sm.tensor import Tensor
 

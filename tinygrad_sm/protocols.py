@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_sm.backend import Array, check_same_device
+from tinygrad_sm.backend import Array, axis_of, check_same_device
 from tinygrad_sm.ops import composed, elementwise, linalg, reductions, shaping
 from tinygrad_sm.tape import plain
 
@@ -144,7 +144,10 @@ def _answer(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
             error.add_note(f"np.{function.__name__} on Tensors is {twin!r}: dtype=, out= and the like are not for them")
             raise
     if function in QUESTIONS:
-        return function(*map(plain, args), **{name: plain(x) for name, x in kwargs.items()})
+        arrays, options = [plain(x) for x in args], {name: plain(x) for name, x in kwargs.items()}
+        if arrays and "axis" in options:
+            options["axis"] = axis_of(arrays[0], options["axis"])
+        return function(*arrays, **options)
     module = function.__module__ if function.__module__ and function.__module__ != "numpy" else "np"
     raise TypeError(
         f"{module.replace('numpy', 'np')}.{function.__name__} has no twin here through which gradients pass: use "

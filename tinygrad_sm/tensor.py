@@ -16,7 +16,17 @@ from typing import Any
 import numpy as np
 
 from tinygrad_sm import protocols
-from tinygrad_sm.backend import Array, as_array, device_name, device_of, is_writable, owned_copy, to_numpy, unpacked
+from tinygrad_sm.backend import (
+    Array,
+    as_array,
+    axis_of,
+    device_name,
+    device_of,
+    is_writable,
+    owned_copy,
+    to_numpy,
+    unpacked,
+)
 from tinygrad_sm.errors import GradientError
 from tinygrad_sm.hooks import HookHandle
 from tinygrad_sm.memory import mark_changed, share_memory
@@ -233,11 +243,11 @@ class Tensor(Traced):
 
     def argmax(self, axis: int | None = None) -> Array:
         """Return the index of the largest element along the axis, a plain array."""
-        return self.data.argmax(axis)
+        return self.data.argmax(axis_of(self.data, axis))
 
     def argmin(self, axis: int | None = None) -> Array:
         """Return the index of the smallest element along the axis, a plain array."""
-        return self.data.argmin(axis)
+        return self.data.argmin(axis_of(self.data, axis))
 
     def reshape(self, *shape: Any) -> "Tensor":
         """Return the same elements in another shape, given as reshape(2, 3) or reshape((2, 3))."""

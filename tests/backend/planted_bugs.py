@@ -41,7 +41,7 @@ BUGS = {
     "initial= in the maxima of softmax": Bug(
         "softmax_loss", "x.max(axis=axis, keep", "x.max(initial=-xp.inf, axis=axis, keep", softmax
     ),
-    "initial= in sum": Bug("ops.reductions", ".sum(x, axis=axis, keep", ".sum(x, initial=0, axis=axis, keep", sums),
+    "initial= in sum": Bug("ops.reductions", ".sum(x, axis=axis_of", ".sum(x, initial=0, axis=axis_of", sums),
     "where= in mean": Bug(
         "ops.reductions",
         ".mean(x, axis=axis, keepdims=keepdims)",
@@ -238,8 +238,8 @@ BUGS = {
     ),
     "one constant for all devices": Bug(
         "backend",
-        "key = device_of(array), array.dtype",
-        'key = "cpu", array.dtype',
+        "key = type(array), device_of(array), array.dtype",
+        'key = "cpu", "cpu", array.dtype',
         probes.backward_here_and_there,
     ),
     "a target stays on the host": Bug(

@@ -16,6 +16,8 @@ from tests.backend.strict_cupy_ufuncs import UFUNCS
 _SEQUENCES = {"column_stack", "concat", "concatenate", "dstack", "hstack", "lexsort", "select", "stack", "vstack"}
 _PRODUCTS = {"dot", "inner", "kron", "outer", "tensordot", "vdot"}
 _VARIADIC = {"atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays"}
+_REDUCTIONS = {"all", "any", "argmax", "argmin", "cumprod", "cumsum", "max", "min", "prod", "sum"}
+_REDUCTIONS |= {"amax", "amin"} | {f"nan{name}" for name in _REDUCTIONS - {"all", "any"}}
 _OPERANDS = {"b", "y", "a2", "a_min", "a_max", "test_elements", "v", "weights", "x2"}
 
 
@@ -65,6 +67,7 @@ def function(name: str, plain: Callable[..., Any], owner: str = "namespace") -> 
     fusable = name in MODELLED["fusable"]
     sharing, waits = name in MODELLED["views"], name in MODELLED["syncs"]
     handed_on = TABLE["handed_on"].get(name)
+    axis_at = sign.positional.index("axis") if name in _REDUCTIONS else None
 
     def call(*args: Any, **kwargs: Any) -> Any:
         sign.check(args, kwargs)
@@ -75,6 +78,10 @@ def function(name: str, plain: Callable[..., Any], owner: str = "namespace") -> 
             if handed_on and not isinstance(source, list | tuple):  # `cp.sum(numpy_array)` is `numpy_array.sum()`
                 return getattr(source, handed_on)(*args[1:], **kwargs)
             _check_first(source)
+        if axis_at is not None and type(source) is ndarray and source.ndim == 0:
+            axis = args[axis_at] if axis_at < len(args) else kwargs.get("axis")
+            if isinstance(axis, int):  # NumPy takes 0 and −1
+                raise np.exceptions.AxisError(axis, 0)
         for position, parameter in watched.items():
             operand = args[position] if position < len(args) else kwargs.get(parameter)
             if isinstance(operand, list | tuple):

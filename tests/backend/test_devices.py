@@ -129,18 +129,48 @@ def test_the_current_gpu_changes_between_forward_and_backward(strict):
 
 
 @pytest.mark.parametrize("use", ["unpickled", "given"])
-def test_arrays_that_came_by_themselves_are_known(use, strict, monkeypatch, request):
+def test_arrays_that_came_by_themselves_are_known(use, strict):
     cupy = strict.namespace()
     file = pickle.dumps(Tensor([1.0, 2.0], device="cuda"))
     array = cupy.array([1.0, 2.0], "float32")
-    monkeypatch.delitem(backend._MODULES, cupy.ndarray)  # as in a process that has not asked for a GPU
+    del backend._MODULES[cupy.ndarray]  # as in a process that has not asked for a GPU
     backend.PLAIN_OPERANDS.remove(cupy.ndarray)
-    request.addfinalizer(lambda: backend.PLAIN_OPERANDS.add(cupy.ndarray))
     if use == "unpickled":
         x = pickle.loads(file)
         assert (x.device, x.tolist(), (x * 2).tolist()) == ("cuda:0", [1.0, 2.0], [2.0, 4.0])
     else:
         assert nn.functional.sparsemax(array).tolist() == [0.0, 1.0]
+
+
+class OtherArray(np.ndarray):
+    """An array of a third module, whose devices have the names that CuPy's have."""
+
+    device = types.SimpleNamespace(id=0)
+
+
+def test_the_first_gradient_belongs_to_the_module_of_its_result(strict, monkeypatch):
+    other = types.SimpleNamespace(ones_like=lambda x: np.ones_like(x).view(OtherArray), multiply=np.multiply)
+    monkeypatch.setitem(backend._MODULES, OtherArray, other)
+    x = Tensor(2.0, requires_grad=True, device="cuda")
+    (x * 3.0).backward()
+    assert type(x.grad) is strict.namespace().ndarray
+    assert backend.device_of(np.ones(()).view(OtherArray)) == x.device
+    assert type(backend.ones_like(np.ones((), np.float32).view(OtherArray))) is OtherArray
+
+
+@pytest.mark.parametrize("axis", [0, -1])
+def test_a_number_is_reduced_along_its_first_axis_as_numpy_does_it(axis, device):
+    x = Tensor(np.array(2.0), requires_grad=True, device=device)
+    operations = [tg.sum, tg.max, tg.min, tg.prod, tg.cumsum, tg.softmax, tg.log_softmax, tg.logsumexp, tg.norm]
+    values = [op(x, axis=axis) for op in operations]
+    assert [value.tolist() for value in values] == [2.0, 2.0, 2.0, 2.0, [2.0], 1.0, 0.0, 2.0, 2.0]
+    slopes = [tg.grad(value.sum(), x, create_graph=True) for value in values]
+    assert [slope.item() for (slope,) in slopes] == [1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0]
+    assert (int(x.argmax(axis)), int(x.argmin(axis))) == (0, 0)
+    assert bool(np.any(x, axis=axis)) is bool(np.all(x, axis=axis)) is True
+    for op in operations:
+        with pytest.raises(np.exceptions.AxisError):
+            op(x, axis=1)
 
 
 def test_logits_of_integers(device):

@@ -171,7 +171,7 @@ class Loading:
         self.extra = exactly({"epoch": 3, "history": [(0.5, 0.25)], "order": np.arange(5)})
 
     def state(self):
-        draws = tg.backend.random_generator().bit_generator.state
+        draws = tg.random.random_generator().bit_generator.state
         return exactly([self.model.state_dict(), self.optimizer.state_dict(), draws])
 
     def is_refused(self, content):

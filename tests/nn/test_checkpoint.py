@@ -19,8 +19,8 @@ from hypothesis import given, settings
 import tinygrad_sm as tg
 from tests.nn.stress import ENVIRONMENT, exactly, flipped, mutated, small_checkpoint
 from tinygrad_sm import CheckpointError, nn
-from tinygrad_sm.backend import random_generator
 from tinygrad_sm.nn import checkpoint
+from tinygrad_sm.random import random_generator
 
 EVERY_DTYPE = [bool, np.complex64, *np.typecodes["Float"][:3], *"bhiqBHIQ"]
 

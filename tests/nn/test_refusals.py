@@ -10,7 +10,7 @@ import safetensors.numpy
 import tinygrad_sm as tg
 from tests.nn.stress import exactly
 from tinygrad_sm import CheckpointError, nn
-from tinygrad_sm.backend import random_generator
+from tinygrad_sm.random import random_generator
 
 
 class Uncopyable(nn.Linear):

@@ -6,7 +6,7 @@ from string import ascii_letters
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from tinygrad_sm.backend import array_module
+from tinygrad_sm.backend import array_module, axis_of
 from tinygrad_sm.ops import linalg, shaping
 from tinygrad_sm.ops.elementwise import multiply, sigmoid, sqrt, where
 from tinygrad_sm.ops.indexing import put
@@ -67,7 +67,7 @@ def norm(x, ord=None, axis=None, keepdims=False):
         raise ValueError(f"norm: expected ord=None, the Euclidean length, got {ord!r}: tg.abs, sum and max give others")
     x = as_operand(x)
     xp = array_module(plain(x))
-    scale = xp.max(xp.abs(plain(x)), axis=axis, keepdims=True) if x.size else xp.ones((), x.dtype)
+    scale = xp.max(xp.abs(plain(x)), axis=axis_of(x, axis), keepdims=True) if x.size else xp.ones((), x.dtype)
     scale = xp.where((scale > 0) & xp.isfinite(scale), scale, 1).astype(scale.dtype)
     length = scale * _root(square(x / scale).sum(axis=axis, keepdims=True))
     return length if keepdims else squeeze(length, axis)

@@ -2,7 +2,7 @@
 
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from tinygrad_sm.backend import array_module
+from tinygrad_sm.backend import array_module, axis_of
 from tinygrad_sm.ops.elementwise import where
 from tinygrad_sm.ops.shaping import broadcast_to, concatenate, inverse_order
 from tinygrad_sm.primitive import primitive
@@ -24,7 +24,7 @@ def with_reduced_axes(reduced, x, axis, keepdims):
 @primitive(analytic=True)
 def sum(x, /, axis=None, keepdims=False):
     """Return Σ x over the axes. Its gradient gives each element the g of its sum, as a read-only broadcast view."""
-    return array_module(x).sum(x, axis=axis, keepdims=keepdims)
+    return array_module(x).sum(x, axis=axis_of(x, axis), keepdims=keepdims)
 
 
 sum.vjp(lambda g, out, x, axis, keepdims: broadcast_to(with_reduced_axes(g, x, axis, keepdims), x.shape))
@@ -46,12 +46,12 @@ mean.vjp(
 @primitive
 def max(x, /, axis=None, keepdims=False):
     """Return the largest value along the axes. Convention: elements that tie for it share the gradient equally."""
-    return array_module(x).max(x, axis=axis, keepdims=keepdims)
+    return array_module(x).max(x, axis=axis_of(x, axis), keepdims=keepdims)
 
 
 def _extremum_rule(g, out, x, axis, keepdims):
     is_extreme = (x == with_reduced_axes(out, x, axis, keepdims)) | (x != x)  # a NaN is what its row gives
-    ties = is_extreme.sum(axis=axis, keepdims=True)
+    ties = sum(is_extreme, axis, keepdims=True)
     return where(is_extreme, with_reduced_axes(g, x, axis, keepdims) / ties, 0)
 
 
@@ -61,7 +61,7 @@ max.vjp(_extremum_rule)
 @primitive
 def min(x, /, axis=None, keepdims=False):
     """Return the smallest value along the axes. Convention: elements that tie for it share the gradient equally."""
-    return array_module(x).min(x, axis=axis, keepdims=keepdims)
+    return array_module(x).min(x, axis=axis_of(x, axis), keepdims=keepdims)
 
 
 min.vjp(_extremum_rule)
@@ -70,7 +70,7 @@ min.vjp(_extremum_rule)
 @primitive(analytic=True)
 def prod(x, /, axis=None, keepdims=False):
     """Return Π x over the axes. The gradient is right with any number of zeros among the elements."""
-    return array_module(x).prod(x, axis=axis, keepdims=keepdims)
+    return array_module(x).prod(x, axis=axis_of(x, axis), keepdims=keepdims)
 
 
 def _prod_rule(g, out, x, axis, keepdims):
@@ -106,7 +106,7 @@ prod.vjp(_prod_rule)
 @primitive(analytic=True)
 def cumsum(x, /, axis=None):
     """Return the sums of the first 1, 2, 3, ... elements along the axis; None is for the elements in one row."""
-    return array_module(x).cumsum(x, axis=axis)
+    return array_module(x).cumsum(x, axis=axis_of(x, axis))
 
 
 def _cumsum_rule(g, out, x, axis):

@@ -13,7 +13,7 @@ logsumexp and log_softmax are −∞, and the gradient is 0.
 
 from tinygrad_sm.backend import array_module, scaled
 from tinygrad_sm.checks import check_labels, check_target
-from tinygrad_sm.ops.reductions import with_reduced_axes
+from tinygrad_sm.ops.reductions import sum, with_reduced_axes
 from tinygrad_sm.primitive import primitive
 from tinygrad_sm.softmax_loss import mean_loss_and_residual, number_kept, shifted_exponentials
 from tinygrad_sm.tape import plain
@@ -50,7 +50,7 @@ def softmax(x, /, axis=-1):
     return exponentials / sums
 
 
-softmax.vjp(lambda g, out, x, axis: out * (g - (g * out).sum(axis=axis, keepdims=True)))
+softmax.vjp(lambda g, out, x, axis: out * (g - sum(g * out, axis, keepdims=True)))
 
 
 @primitive(analytic=True)
@@ -62,8 +62,8 @@ def log_softmax(x, /, axis=-1):
 
 def _log_softmax_rule(g, out, x, axis):
     p = softmax(x, axis)
-    is_unmasked = p.sum(axis=axis, keepdims=True) > 0  # False for a fully masked row
-    return is_unmasked * g - p * g.sum(axis=axis, keepdims=True)  # (I − p 1ᵀ)ᵀ g, row by row
+    is_unmasked = sum(p, axis, keepdims=True) > 0  # False for a fully masked row
+    return is_unmasked * g - p * sum(g, axis, keepdims=True)  # (I − p 1ᵀ)ᵀ g, row by row
 
 
 log_softmax.vjp(_log_softmax_rule)
