@@ -1,6 +1,8 @@
 # make mnist     trains softmax regression on MNIST and draws what it learned; ARGS="--epochs 3" passes options on
 # make examples  runs all examples that draw, and puts their pictures into runs/
-# make test      runs the tests
+# make test      runs the tests on all cores, about 3 minutes on two
+# make quick     runs those that most changes break: the table of operations, the engine, the losses, the house; 40 seconds
+# make record    writes what tests compare with and a program can measure: what steps cost, the README's line counts
 # make stress    kills, flips bits and mutates files, in full; the tests do a sample of it
 # make gpu       runs the tests on the NVIDIA GPU, then the benchmark there; CUDA=cuda12 for a driver of CUDA 12
 # make bench     compares the speed with plain NumPy and other libraries; ARGS="--quick" for a look
@@ -14,7 +16,12 @@ CUDA ?= cuda13
 
 EXAMPLES := $(filter-out %/pictures.py %/micro.py %/choose_defaults.py,$(sort $(wildcard examples/*.py)))
 
-.PHONY: mnist examples test stress lint bench gpu
+# A worker for each core, and one BLAS thread for each worker: several would wait for each other.
+PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+SLOW := %/test_stress.py %/test_random_graphs.py
+QUICK := tests/ops/test_ops.py $(filter-out $(SLOW),$(wildcard tests/engine/test_*.py)) tests/nn/test_losses.py tests/house
+
+.PHONY: mnist examples test quick record stress lint bench gpu
 
 mnist: $(VENV)/test
 	$(BIN)/python examples/mnist_softmax.py $(ARGS)
@@ -24,10 +31,16 @@ examples: $(VENV)/test
 	for example in $(EXAMPLES); do echo "== $$example"; $(BIN)/python $$example || [ $$? -eq 3 ] || exit 1; done
 
 test: $(VENV)/test
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
+
+quick: $(VENV)/test
+	$(PYTEST) $(QUICK) $(ARGS)
+
+record: $(VENV)/test
+	$(BIN)/python -m tests.record
 
 stress: $(VENV)/test
-	$(BIN)/python tests/nn/stress.py
+	$(BIN)/python -m tests.nn.stress
 
 # nn/ and datasets/ stand inside the package only where it is installed, so types and floors are checked on a copy.
 lint: $(VENV)/dev

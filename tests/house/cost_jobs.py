@@ -1,8 +1,7 @@
 """Fixed jobs and what they cost, in figures that are the same in every run; what is done with them: `test_cost.py`.
 
-    python tests/house/cost_jobs.py       # writes the figures of today into cost_recorded.json
-
-The data are random numbers of a fixed seed, and so are the first parameters.
+`make record` writes the figures of today into cost_recorded.json. The data are random numbers of a fixed seed, and so
+are the first parameters.
 """
 
 import json
@@ -21,6 +20,7 @@ import tinygrad_sm as tg
 from tests.house.cost_counter import CountedArray, counted
 from tests.ops.op_cases import CASES, OpCase
 from tinygrad_sm import datasets, nn
+from tinygrad_sm.mode import Observer, observe
 from tinygrad_sm.tape import count_uses, gradients
 
 RECORDED = Path(__file__).parent / "cost_recorded.json"
@@ -87,26 +87,41 @@ JOBS = {job.__name__: job for job in (flagship, mlp, chain)}
 def cost(make_job: Callable[[int], Job], steps: int = 50) -> dict[str, int]:
     """Return what so many steps of a job cost: see `test_cost.py`."""
     make_job(2)()  # what is made once, when it is first needed, is no cost of a step
-    calls = _calls(make_job(steps))
+    calls, operations = _calls(make_job(steps)), OperationCount()
+    with observe(operations):
+        make_job(steps)()
     with counted() as counts:
         job = make_job(steps)
         counts.reset()
         job()
-    return {**calls, **vars(counts), "peak_bytes": _peak(make_job(5))}
+    return {"calls": calls, **vars(operations), **vars(counts), "peak_bytes": _peak(make_job(5))}
 
 
-def _calls(job: Job) -> dict[str, int]:
+class OperationCount(Observer):
+    """Counts the operations that are called."""
+
+    def __init__(self) -> None:
+        self.operations = 0
+
+    def forward(self, op: Any, forward: Callable[..., Any]) -> Callable[..., Any]:
+        """Count one."""
+        self.operations += 1
+        return forward
+
+
+def _calls(job: Job) -> int:
     """Return how often functions of the package were called, and by these functions that are written in C."""
-    found = {"call": 0, "c_call": 0}
+    found = 0
     is_ours: dict[CodeType, bool] = {}
 
     def count(frame: FrameType, event: str, argument: Any) -> None:
-        if event in found:
+        nonlocal found
+        if event in ("call", "c_call"):
             code = frame.f_code
             if code not in is_ours:
                 is_ours[code] = code.co_filename.startswith(PACKAGE)
             if is_ours[code] and not (event == "call" and code.co_name in INLINED):
-                found[event] += 1
+                found += 1
 
     before = sys.getprofile()
     sys.setprofile(count)
@@ -114,7 +129,7 @@ def _calls(job: Job) -> dict[str, int]:
         job()
     finally:
         sys.setprofile(before)
-    return {"python_calls": found["call"], "c_calls": found["c_call"]}
+    return found
 
 
 def _peak(job: Job) -> int:
@@ -158,5 +173,6 @@ def measured() -> dict[str, dict[str, int]]:
     return {**figures, "elements of operations": {case_id(case): elements(case)[1] for case in ROWS}}
 
 
-if __name__ == "__main__":
+def record() -> None:
+    """Write the figures of today into the record."""
     RECORDED.write_text(json.dumps(measured(), indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""Keeps the line counts of the README's reading order true: `python tests/house/reading_order.py` writes them."""
+"""Keeps the line counts of the README's reading order true: `make record` writes them."""
 
 import re
 
@@ -16,6 +16,7 @@ def with_line_counts(readme):
     return ROW.sub(lambda row: f"{row[1]}{row[2]}{lines(row[1])}", readme)
 
 
-if __name__ == "__main__":
+def record():
+    """Write the line counts of today into the README."""
     path = ROOT / "README.md"
     path.write_text(with_line_counts(path.read_text()))

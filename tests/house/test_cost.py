@@ -7,15 +7,17 @@ slower. Three things are held.
 
 **What 50 steps of fixed jobs do** (`cost_jobs.py`), against the figures in `cost_recorded.json`:
 
-- python_calls, c_calls: calls of functions of the package, and by these of functions in C, such as `isinstance`;
+- calls: of functions of the package, and by these of functions in C, such as `isinstance`;
+- operations: calls of primitives;
 - array_calls, elements: calls of NumPy and the element operations that they take, as `cost_counter.py` counts them;
 - arrays_made, bytes_made: the arrays that those calls allocate, so not views;
 - peak_bytes: the most memory that five steps hold at once, the objects of the tape included.
 
-So too the elements that forward and backward of each row of the table of op cases take. All but peak_bytes are exact,
-and the same in Python 3.11 to 3.13 with NumPy 2.0 to 2.5, so **one call more in a step fails**. Of memory, and in
-Pythons that nobody has tried, it is 5 % more. What has fallen by more than 5 % asks to be recorded, lest new waste hide
-in the gap. `make record` records what is measured: the diff of the record shows what a change costs.
+So too the elements that forward and backward of each row of the table of op cases take. **Arrays and bytes are exact**,
+and the same in Python 3.11 to 3.13 with NumPy 2.0 to 2.5: one array more in a step fails. **Calls may grow by 3 %**, or
+by one for each operation if that is more, so that whoever makes a clearer form by a function of its own is not refused;
+peak_bytes, and all in Pythons that nobody has tried, by 5 %. What has fallen by more than 5 % asks to be recorded, lest
+new waste hide in the gap. `make record` records what is measured: the diff of the record shows what a change costs.
 
 **The cheap-gradient bound**: forward and backward together take at most 5 times the element operations of the forward
 alone, in every operation and in whole steps. That a small constant is enough for any function, of however many
@@ -59,6 +61,7 @@ BEYOND = {
 """Operations beyond the bound: the largest ratio among their rows, rounded up to a tenth, and the reason."""
 
 TOLERANCE = 0.05
+TOLERANCE_OF_CALLS = 0.03
 IS_TRIED = sys.version_info < (3, 14)
 
 
@@ -75,8 +78,12 @@ def faults(measured, recorded):
             found.append(f"{name} is {now}, and nothing is recorded")
             continue
         change = f"from {before} to {now} ({now / before - 1:+.1%})"
-        is_exact = IS_TRIED and name != "peak_bytes"  # Python's objects are 3 % larger in one version than in another
-        if now > before * (1 if is_exact else 1 + TOLERANCE):
+        most = before
+        if name == "calls":
+            most = max(before * (1 + TOLERANCE_OF_CALLS), before + recorded["operations"])
+        elif not IS_TRIED or name == "peak_bytes":  # Python's objects are 3 % larger in one version than in another
+            most = before * (1 + TOLERANCE)
+        if now > most:
             found.append(f"{name} grew {change}: find where; if it is worth its price, record it")
         elif now < before * (1 - TOLERANCE):
             found.append(f"{name} fell {change}: record it")
@@ -85,7 +92,7 @@ def faults(measured, recorded):
 
 def check(measured, recorded):
     found = faults(measured, recorded)
-    assert not found, "\n".join(["", *found, "To record what is measured: python tests/house/cost_jobs.py"])
+    assert not found, "\n".join(["", *found, "To record what is measured: make record"])
 
 
 @pytest.mark.parametrize("job", JOBS)
@@ -127,21 +134,16 @@ def twice(function):
 KEPT = []
 OF_ARRAYS = {"array_calls", "elements", "arrays_made", "bytes_made"}
 PLANTS = {
-    "labels are checked twice": (checks, "check_targets", twice, {"python_calls", "c_calls", *OF_ARRAYS}),
-    "the first gradient is checked twice": (tape, "check_gradient", twice, {"python_calls"}),
-    "gradients are copied": (
-        tape,
-        "taken",
-        lambda f: lambda *which: owned_copy(f(*which)),
-        {"python_calls", "c_calls", *OF_ARRAYS},
-    ),
+    "labels are checked twice": (checks, "check_targets", twice, OF_ARRAYS),
+    "the first gradient is checked nine times": (tape, "check_gradient", lambda f: twice(twice(twice(f))), {"calls"}),
+    "gradients are copied": (tape, "taken", lambda f: lambda *which: owned_copy(f(*which)), {"calls", *OF_ARRAYS}),
     "gradients are negated": (tape, "taken", lambda f: lambda *which: -f(*which), OF_ARRAYS),
     "gradients are kept": (tape, "taken", lambda f: lambda *which: KEPT.append(f(*which)) or KEPT[-1], {"peak_bytes"}),
 }
 
 
 @pytest.mark.parametrize("plant", PLANTS)
-def test_waste_of_one_call_in_a_step_is_seen(plant, monkeypatch):
+def test_waste_in_a_step_is_seen(plant, monkeypatch):
     module, name, wasteful, grown = PLANTS[plant]
     usual = cost(JOBS["flagship"])
     monkeypatch.setattr(module, name, wasteful(getattr(module, name)))
@@ -152,12 +154,31 @@ def test_waste_of_one_call_in_a_step_is_seen(plant, monkeypatch):
     assert all("grew from" in line for line in found)
 
 
+def through_a_function_more(function):
+    """Return the function, reached through one that counts as the package's own."""
+    source, names = "def through(*args, **kwargs): return function(*args, **kwargs)", {"function": function}
+    exec(compile(source, tape.__file__, "exec"), names)
+    return names["through"]
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_a_function_more_on_the_way_of_every_operation_may_be_the_clearer_form(job, monkeypatch):
+    usual = cost(JOBS[job])
+    monkeypatch.setattr(tape.Node, "__init__", through_a_function_more(tape.Node.__init__))
+    once = cost(JOBS[job])
+    assert once["calls"] > usual["calls"]
+    assert faults(once | {"peak_bytes": usual["peak_bytes"]}, usual) == []
+    monkeypatch.setattr(tape.Node, "__init__", through_a_function_more(through_a_function_more(tape.Node.__init__)))
+    thrice = cost(JOBS[job])
+    assert ["calls" in line for line in faults(thrice | {"peak_bytes": usual["peak_bytes"]}, usual)] == [True]
+
+
 def test_what_has_fallen_asks_to_be_recorded(monkeypatch):
     monkeypatch.setitem(globals(), "IS_TRIED", True)
-    assert faults({"elements": 94, "c_calls": 96}, {"elements": 100, "c_calls": 100}) == [
+    assert faults({"elements": 94, "calls": 96}, {"elements": 100, "calls": 100, "operations": 1}) == [
         "elements fell from 100 to 94 (-6.0%): record it"
     ]
-    with pytest.raises(AssertionError, match=r"grew from 100 to 101 \(\+1.0%\): find where(.|\n)*cost_jobs.py"):
+    with pytest.raises(AssertionError, match=r"grew from 100 to 101 \(\+1.0%\): find where(.|\n)*make record"):
         check({"elements": 101}, {"elements": 100})
     with pytest.raises(AssertionError, match="nothing is recorded"):
         check({"elements": 1}, {})

@@ -1,4 +1,4 @@
-"""Try to spoil checkpoints and to break resumption, and print how often that was tried: python tests/nn/stress.py.
+"""Try to spoil checkpoints and to break resumption, and print how often that was tried: make stress.
 
 Processes are killed with SIGKILL while they train and while they save; every bit of a checkpoint is flipped; files are
 mutated in many ways. The tests run a sample of each, with the same functions.
