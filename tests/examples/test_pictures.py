@@ -1,7 +1,6 @@
 """The pictures show what they are given: points at their places, classes in their colours, one line for each weight."""
 
-import subprocess
-import sys
+import os
 
 import matplotlib.figure
 import numpy as np
@@ -9,6 +8,8 @@ import pictures
 import pytest
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.patches import Circle, FancyBboxPatch
+
+from tests.examples.helpers import start
 
 ORANGE, BLUE, GREEN = "#D55E00", "#0072B2", "#009E73"
 
@@ -231,11 +232,68 @@ def test_diverging_images_are_white_at_0(figures, tmp_path, images, end):
     assert red[0] > red[2]
 
 
+def test_the_curves_are_those_given(figures, tmp_path):
+    panels = {"loss": {"training": [3.0, 2.0], "test": [4.0, 1.0]}, "accuracy": {"test": [50.0, 60.0]}}
+    pictures.curves(tmp_path / "curves.png", panels, "A training")
+    axes = figures[0].axes
+    assert [panel.get_ylabel() for panel in axes] == ["loss", "accuracy"]
+    for panel, series in zip(axes, panels.values(), strict=True):
+        lines = {line.get_label(): line for line in panel.get_lines()}
+        assert {name: list(line.get_ydata()) for name, line in lines.items()} == series
+        assert all(list(line.get_xdata()) == [1, 2] for line in lines.values())
+        assert panel.get_legend() is None  # it stands below all panels, and over no line
+    [legend] = axes[0].figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["training", "test"]
+    training, test, test_accuracy = (line for panel in axes for line in panel.get_lines())
+    assert training.get_color() != test.get_color() == test_accuracy.get_color()
+
+
+def test_weights_of_0_are_white(figures, tmp_path):
+    weights = np.array([[[0.0, -1.0]], [[3.0, -2.0]]])
+    pictures.weight_images(tmp_path / "weights.png", weights, ("cat", "dog"), "Weights")
+    axes = figures[0].axes
+    assert [panel.get_title() for panel in axes[:2]] == ["cat", "dog"]
+    for panel, image in zip(axes, weights, strict=False):
+        [shown] = panel.get_images()
+        np.testing.assert_array_equal(shown.get_array(), image)
+        assert shown.get_clim() == (-3, 3)
+    negative, zero, positive = shown.to_rgba(np.array([-3.0, 0.0, 3.0]))
+    assert zero[:3].min() > 0.95
+    assert negative[2] > negative[0]  # blue
+    assert positive[0] > positive[2]  # red
+
+
+def test_a_row_of_the_confusion_matrix_is_a_true_class(figures, tmp_path):
+    labels, predicted = np.array([0, 0, 0, 2, 1]), np.array([0, 1, 1, 2, 2])
+    pictures.confusion_matrix(tmp_path / "confusion.png", labels, predicted, ("a", "b", "c"), "Confusion")
+    [panel] = figures[0].axes
+    counts = {text.get_position()[::-1]: int(text.get_text()) for text in panel.texts}
+    assert [[counts[row, column] for column in range(3)] for row in range(3)] == [[1, 2, 0], [0, 0, 1], [0, 0, 1]]
+    assert (panel.get_ylabel(), panel.get_xlabel()) == ("true class", "predicted class")
+    assert [text.get_text() for text in panel.get_yticklabels()] == ["a", "b", "c"]
+    assert panel.get_ylim() == (2.5, -0.5)  # the first row is at the top
+
+
+def test_mistakes_are_shown_from_the_most_confident(figures, tmp_path):
+    images = np.arange(4.0)[:, np.newaxis, np.newaxis] + np.zeros((4, 5, 5))
+    probabilities = np.array([[0.6, 0.4], [0.1, 0.9], [0.125, 0.875], [1.0, 0.0]])
+    mistakes = pictures.confident_mistakes
+
+    mistakes(tmp_path / "some.png", images, np.array([1, 1, 0, 0]), probabilities, "01", "Wrong")
+    assert [panel.get_title() for panel in figures[-1].axes] == ["true 0, said 1, 87.5 %", "true 1, said 0, 60.0 %"]
+    assert [panel.get_images()[0].get_array()[0, 0] for panel in figures[-1].axes] == [2, 0]
+    mistakes(tmp_path / "one.png", images, np.array([1, 1, 0, 0]), probabilities, "01", "Wrong", rows=1, columns=1)
+    assert [panel.get_title() for panel in figures[-1].axes] == ["true 0, said 1, 87.5 %"]
+    mistakes(tmp_path / "none.png", images, np.array([0, 1, 1, 0]), probabilities, "01", "Wrong")
+    assert figures[-1].axes == []
+    assert (tmp_path / "none.png").stat().st_size > 0
+
+
 def test_without_matplotlib_it_says_how_to_get_it():
     program = "import sys; sys.modules['matplotlib'] = None; sys.path.insert(0, sys.argv[1]); import pictures"
     folder = pictures.__file__.rpartition("pictures")[0]
-    done = subprocess.run([sys.executable, "-c", program, folder], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.endswith(
-        'is missing: install what the examples need with  pip install "tinygrad_sm[examples]"\n'
+    status, text, errors = start("-c", program, folder)
+    assert (status, text) == (1, "")
+    assert errors.endswith(
+        f'is missing: install what the examples need with  pip install "tinygrad_sm[examples]"{os.linesep}'
     )

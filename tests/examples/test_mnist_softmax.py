@@ -1,36 +1,27 @@
-"""The examples do what they say: a small run leaves what it names and can be repeated; bad options are refused."""
+"""The training on MNIST leaves the files it names, can be repeated with its seed, and refuses bad options at once."""
 
 import os
-import pathlib
 import re
 import subprocess
 import sys
 
-import choose_defaults
-import matplotlib.figure
 import matplotlib.image
 import mnist_softmax
 import numpy as np
-import pictures
 import pytest
 
+from tests.examples.helpers import ENVIRONMENT, EXAMPLES, start
 from tinygrad_sm import nn
 from tinygrad_sm.datasets import mnist
 
-EXAMPLES = pathlib.Path(mnist_softmax.__file__).parent
 FILES = ["model.safetensors", "curves.png", "weights.png", "confusion.png", "mistakes.png"]
 LEFT = sorted(["checkpoint.safetensors", *FILES])
 SMALL = ["--train-size", "1000", "--epochs", "3"]
 
-# One BLAS thread: two of them wait for each other where other tests keep the cores busy.
-ENVIRONMENT = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-
 
 def run(*arguments):
-    """Run mnist_softmax.py, and return its exit status and what it wrote, line ends as they came."""
-    command = [sys.executable, EXAMPLES / "mnist_softmax.py", *SMALL, *arguments]
-    done = subprocess.run(command, capture_output=True, env=ENVIRONMENT, timeout=120, check=False)
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
+    """Run mnist_softmax.py with few images, and return its exit status and what it wrote, line ends as they came."""
+    return start(EXAMPLES / "mnist_softmax.py", *SMALL, *arguments)
 
 
 def accuracy_line(text):
@@ -177,18 +168,11 @@ def test_a_refusal_is_status_2_and_no_traceback(options):
 @pytest.mark.parametrize("name", ["matplotlib", "tqdm"])
 def test_what_is_not_installed_is_named_with_the_way_to_install_it(name):
     program = f"import sys; sys.modules[{name!r}] = None; sys.path[0] = sys.argv[1]; import mnist_softmax"
-    done = subprocess.run([sys.executable, "-c", program, EXAMPLES], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    [message] = done.stderr.splitlines()
+    status, _, errors = start("-c", program, EXAMPLES)
+    assert status == 1
+    [message] = errors.splitlines()
     assert message.startswith(name)
     assert message.endswith('is missing: install what the examples need with  pip install "tinygrad_sm[examples]"')
-
-
-def test_the_defaults_were_among_the_choices(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["mnist_softmax.py", "--output", str(tmp_path)])
-    options = vars(mnist_softmax.parse_arguments())
-    chosen = {name: options[name] for name in ("epochs", "batch_size", "lr", "momentum", "weight_decay")}
-    assert (options["scale"], chosen) in choose_defaults.CHOICES
 
 
 def test_the_learning_rate_falls_linearly_epoch_by_epoch(monkeypatch):
@@ -205,104 +189,3 @@ def test_the_learning_rate_falls_linearly_epoch_by_epoch(monkeypatch):
     options = {"batch_size": 10, "lr": 0.4, "momentum": 0.0, "weight_decay": 0.0, "seed": 0}
     mnist_softmax.train(few, few, epochs=4, **options, quiet=True)
     np.testing.assert_allclose(rates, [0.4, 0.4, 0.3, 0.3, 0.2, 0.2, 0.1, 0.1])
-
-
-def test_the_defaults_are_chosen_without_the_test_set(monkeypatch):
-    asked_for = []
-
-    def noted_mnist(split, scale):
-        asked_for.append(split)
-        return mnist(split, scale)
-
-    monkeypatch.setattr(choose_defaults, "mnist", noted_mnist)
-    choose_defaults.split.cache_clear()
-    training, judging = choose_defaults.split("unit", 50_000)
-    choose_defaults.split.cache_clear()
-    assert asked_for == ["train"]
-    images, labels, _ = mnist("train")
-    np.testing.assert_array_equal(np.concatenate([training.images, judging.images]), images)
-    np.testing.assert_array_equal(np.concatenate([training.labels, judging.labels]), labels)
-    assert len(judging.labels) == 10_000
-
-
-def test_choose_defaults_prints_the_best_choices_first():
-    command = [sys.executable, EXAMPLES / "choose_defaults.py", "--seeds", "2", "--epochs", "1", "--rows", "6"]
-    done = subprocess.run(
-        [*command, "--train-size", "100"], capture_output=True, text=True, env=ENVIRONMENT, timeout=120, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    header, *rows = done.stdout.splitlines()
-    assert header.split()[:2] == ["loss", "accuracy"]
-    losses = [float(row.split()[0]) for row in rows]
-    assert len(losses) == 6
-    assert losses == sorted(losses)
-    assert 0 < losses[0] < np.log(10)  # better than to guess
-
-
-@pytest.fixture
-def axes(monkeypatch):
-    """Return the list that will hold the axes of the pictures drawn in a test."""
-    drawn = []
-
-    class Figure(matplotlib.figure.Figure):
-        def savefig(self, *args, **options):
-            super().savefig(*args, **options)
-            drawn[:] = self.axes
-
-    monkeypatch.setattr(pictures, "Figure", Figure)
-    return drawn
-
-
-def test_the_curves_are_those_given(axes, tmp_path):
-    panels = {"loss": {"training": [3.0, 2.0], "test": [4.0, 1.0]}, "accuracy": {"test": [50.0, 60.0]}}
-    pictures.curves(tmp_path / "curves.png", panels, "A training")
-    assert [panel.get_ylabel() for panel in axes] == ["loss", "accuracy"]
-    for panel, series in zip(axes, panels.values(), strict=True):
-        lines = {line.get_label(): line for line in panel.get_lines()}
-        assert {name: list(line.get_ydata()) for name, line in lines.items()} == series
-        assert all(list(line.get_xdata()) == [1, 2] for line in lines.values())
-        assert panel.get_legend() is None  # it stands below all panels, and over no line
-    [legend] = axes[0].figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["training", "test"]
-    training, test, test_accuracy = (line for panel in axes for line in panel.get_lines())
-    assert training.get_color() != test.get_color() == test_accuracy.get_color()
-
-
-def test_weights_of_0_are_white(axes, tmp_path):
-    weights = np.array([[[0.0, -1.0]], [[3.0, -2.0]]])
-    pictures.weight_images(tmp_path / "weights.png", weights, ("cat", "dog"), "Weights")
-    assert [panel.get_title() for panel in axes[:2]] == ["cat", "dog"]
-    for panel, image in zip(axes, weights, strict=False):
-        [shown] = panel.get_images()
-        np.testing.assert_array_equal(shown.get_array(), image)
-        assert shown.get_clim() == (-3, 3)
-    negative, zero, positive = shown.to_rgba(np.array([-3.0, 0.0, 3.0]))
-    assert zero[:3].min() > 0.95
-    assert negative[2] > negative[0]  # blue
-    assert positive[0] > positive[2]  # red
-
-
-def test_a_row_of_the_confusion_matrix_is_a_true_class(axes, tmp_path):
-    labels, predicted = np.array([0, 0, 0, 2, 1]), np.array([0, 1, 1, 2, 2])
-    pictures.confusion_matrix(tmp_path / "confusion.png", labels, predicted, ("a", "b", "c"), "Confusion")
-    [panel] = axes
-    counts = {text.get_position()[::-1]: int(text.get_text()) for text in panel.texts}
-    assert [[counts[row, column] for column in range(3)] for row in range(3)] == [[1, 2, 0], [0, 0, 1], [0, 0, 1]]
-    assert (panel.get_ylabel(), panel.get_xlabel()) == ("true class", "predicted class")
-    assert [text.get_text() for text in panel.get_yticklabels()] == ["a", "b", "c"]
-    assert panel.get_ylim() == (2.5, -0.5)  # the first row is at the top
-
-
-def test_mistakes_are_shown_from_the_most_confident(axes, tmp_path):
-    images = np.arange(4.0)[:, np.newaxis, np.newaxis] + np.zeros((4, 5, 5))
-    probabilities = np.array([[0.6, 0.4], [0.1, 0.9], [0.125, 0.875], [1.0, 0.0]])
-    mistakes = pictures.confident_mistakes
-
-    mistakes(tmp_path / "some.png", images, np.array([1, 1, 0, 0]), probabilities, "01", "Wrong")
-    assert [panel.get_title() for panel in axes] == ["true 0, said 1, 87.5 %", "true 1, said 0, 60.0 %"]
-    assert [panel.get_images()[0].get_array()[0, 0] for panel in axes] == [2, 0]
-    mistakes(tmp_path / "one.png", images, np.array([1, 1, 0, 0]), probabilities, "01", "Wrong", rows=1, columns=1)
-    assert [panel.get_title() for panel in axes] == ["true 0, said 1, 87.5 %"]
-    mistakes(tmp_path / "none.png", images, np.array([0, 1, 1, 0]), probabilities, "01", "Wrong")
-    assert axes == []
-    assert (tmp_path / "none.png").stat().st_size > 0
