@@ -1,4 +1,8 @@
-"""Short programs that show whether the framework is right on a device: each returns what it computed there."""
+"""Short programs that show whether the framework is right on a device: each returns what it computed there.
+
+They look up functions when they run (`functional.accuracy`, never a name imported from there), because bugs are planted
+into the package and not in here.
+"""
 
 import contextlib
 import copy
@@ -8,8 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import tinygrad_sm as tg
-from tinygrad_sm import Tensor, nn
-from tinygrad_sm.datasets import DataLoader, LabelledImages, scaled_mnist
+from tinygrad_sm import Tensor, datasets, nn
 from tinygrad_sm.nn import functional
 
 _random = np.random.default_rng(0)
@@ -45,17 +48,17 @@ def loss_of(f, target=LABELS):
     return gradient_of(lambda x: f(x, Tensor(target, device=x.device)))
 
 
-def train(kind=nn.optim.SGD, loss=functional.cross_entropy, **options):
+def train(kind=nn.optim.SGD, **options):
     """Return the probe that trains: a loader with a transform, a layer, a loss, an optimizer, and three steps."""
 
     def probe(device):
-        data = LabelledImages(PIXELS, DIGITS, tuple("abcd"))
-        loader = DataLoader(data, 4, shuffle=True, device=device, transform=scaled_mnist)
+        data = datasets.LabelledImages(PIXELS, DIGITS, tuple("abcd"))
+        loader = datasets.DataLoader(data, 4, shuffle=True, device=device, transform=datasets.scaled_mnist)
         model = nn.Sequential(nn.Flatten(), nn.Linear(9, 4)).to(device)
         optimizer, losses = kind(model.parameters(), lr=0.1, **options), []
         for images, labels in loader:
             optimizer.zero_grad()
-            losses.append(loss(model(images), labels))
+            losses.append(functional.cross_entropy(model(images), labels))
             losses[-1].backward()
             optimizer.step()
         return [*losses, *model.parameters()]

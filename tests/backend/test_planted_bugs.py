@@ -1,81 +1,142 @@
 """Bugs that are right on NumPy and wrong on a GPU are seen on the strict double: planted one by one, they are caught.
 
-What is planted and what shows it stands in `planted_bugs.py`.
+What is planted and what shows it stands in `planted_bugs.py` and `planted_waits.py`.
 """
 
-import gc
-import importlib
+import functools
 import inspect
-from contextlib import contextmanager
-from pathlib import Path
-from types import CodeType, FunctionType
+import sys
+from contextlib import ExitStack, contextmanager, suppress
+from types import ModuleType
 
 import numpy as np
 import pytest
 
 import tinygrad_sm as tg
-from tests.backend.planted_bugs import BUGS, SURVIVORS, Bug
-from tinygrad_sm import Tensor, backend
-from tinygrad_sm.ops import elementwise
+from tests.backend import planted_waits  # noqa: F401  it enters its bugs into the table
+from tests.backend.planted_bugs import BUGS, Bug, sums, train
+from tinygrad_sm import Tensor
+from tinygrad_sm.backend import ARRAY_TYPES
 
 RUNS = 3
 """How often a probe runs on the double, where the order of stores and sums is another each time."""
 
-
-def functions(code):
-    """Return the code of each function that the code of a module or class defines, those of its classes too."""
-    found = []
-    for part in code.co_consts:
-        if isinstance(part, CodeType):
-            found += [part] if part.co_flags & inspect.CO_OPTIMIZED else functions(part)
-    return found
+Primitive = type(tg.sum)
 
 
-def essence(code):
-    """Return what a function does, without the lines on which it stands."""
-    constants = [essence(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts]
-    return code.co_code, code.co_names, code.co_varnames, constants
+def places():
+    """Return the modules of the package, and the classes and operations that stand in them: what has functions."""
+    modules = [module for name, module in sys.modules.items() if name.partition(".")[0] == "tinygrad_sm"]
+    inside = {
+        id(x): x
+        for module in modules
+        for x in vars(module).values()
+        if isinstance(x, type | Primitive) and x.__module__.partition(".")[0] == "tinygrad_sm"
+    }
+    return [*modules, *inside.values()]
+
+
+def the_one(name):
+    """Return what has the name: "to_numpy" in some module, "Optimizer.step" or "sum.forward" in what stands before."""
+    owner, _, own = name.rpartition(".")
+    found = {}
+    for place in places():
+        if place.__name__.rpartition(".")[2] == owner if owner else isinstance(place, ModuleType):
+            thing = vars(place).get(own)
+            if isinstance(thing, tuple) or (callable(thing) and not isinstance(thing, type | Primitive)):
+                found[id(thing)] = thing
+    assert found, f"nothing in the package has the name {name}: a bug is planted there, and goes where that went"
+    assert len(found) == 1, f"{len(found)} things have the name {name}: {[*found.values()]}"
+    return next(iter(found.values()))
+
+
+@contextmanager
+def replaced(name, replacement):
+    """Put what is made of the one thing of that name in its place wherever the package refers to it."""
+    right = the_one(name)
+    is_rules = isinstance(right, tuple)
+    new = tuple(rule and replacement(rule) for rule in right) if is_rules else replacement(right)
+    references = [(place, key) for place in places() for key, value in vars(place).items() if value is right]
+    try:
+        for place, key in references:
+            setattr(place, key, new)
+        yield
+    finally:
+        for place, key in references:
+            setattr(place, key, right)
 
 
 @contextmanager
 def planted(bug):
-    """Give the function that the replacement changes the code that it has then, for as long as the block runs.
+    """Plant the bug for as long as the block runs, and give a list that grows with each call of the wrong function."""
+    calls, running = [], []
 
-    So the function itself stays the object that others have imported, and nothing else knows of the bug.
-    """
-    module = importlib.import_module(f"tinygrad_sm.{bug.module}")
-    source = Path(module.__file__).read_text(encoding="utf-8")
-    assert source.count(bug.old) == 1, f"in {bug.module}, {source.count(bug.old)} times: {bug.old}"
-    versions = source, source.replace(bug.old, bug.new)
-    right, wrong = (functions(compile(text, module.__file__, "exec", dont_inherit=True)) for text in versions)
-    changed = [(a, b) for a, b in zip(right, wrong, strict=True) if essence(a) != essence(b)]
-    assert len(changed) == 1, f"{[a.co_qualname for a, _ in changed]} change in {bug.module}, not one function"
-    own, code = changed[0]
-    alive = [f for f in gc.get_objects() if type(f) is FunctionType and f.__code__ == own]
-    assert alive, f"{own.co_qualname} does not run as it stands in {bug.module}"
-    for function in alive:
-        function.__code__ = code
+    def wrong(right):
+        @functools.wraps(right)
+        def call(*args, **kwargs):
+            if bug.within and not running:
+                return right(*args, **kwargs)
+            inspect.signature(bug.wrong).bind(right, *args, **kwargs)  # else it is no bug, but a call that cannot be
+            calls.append(bug)
+            return bug.wrong(right, *args, **kwargs)
+
+        return call
+
+    def noticed(right):
+        @functools.wraps(right)
+        def call(*args, **kwargs):
+            running.append(bug)
+            try:
+                return right(*args, **kwargs)
+            finally:
+                running.pop()
+
+        return call
+
+    with ExitStack() as stack:
+        stack.enter_context(replaced(bug.target, wrong))
+        if bug.within:
+            stack.enter_context(replaced(bug.within, noticed))
+        yield calls
+
+
+def kept_arrays():
+    """Return the dicts in which the package keeps arrays from one call to the next."""
+    dicts = [value for place in places() for value in vars(place).values() if type(value) is dict]
+    return [kept for kept in dicts if any(type(array) in ARRAY_TYPES for array in kept.values())]
+
+
+@contextmanager
+def nothing_kept():
+    """Let the package keep no arrays but its own of this block: a bug may spoil them."""
+    before = [(kept, dict(kept)) for kept in kept_arrays()]
+    for kept, _ in before:
+        kept.clear()
     try:
         yield
     finally:
-        for function in alive:
-            function.__code__ = own
+        for kept in kept_arrays():
+            kept.clear()
+        for kept, arrays in before:
+            kept.update(arrays)
 
 
 def observed(result):
-    """Return of what a probe gave the place, the dtype and the values; of what is no array, the value alone."""
+    """Return of what a probe gave the place, the dtype and the values; of what is no array, the value alone.
+
+    The framework is not asked: there may be a bug in it.
+    """
     result = result.data if isinstance(result, Tensor) else result
-    if type(result) not in backend.ARRAY_TYPES:
+    if isinstance(result, np.generic) or not hasattr(result, "dtype"):
         return None, None, result.item() if isinstance(result, np.generic) else result
-    return backend.device_of(result), result.dtype, backend.to_numpy(result)
+    return str(result.device), result.dtype, result.get() if hasattr(result, "get") else result
 
 
-def outcome(probe, device, strict, monkeypatch):
+def outcome(probe, device, strict):
     """Return what a probe gives on a device, or its error, and what it cost there."""
     tg.manual_seed(0)
     strict.EVENTS.clear()
-    with monkeypatch.context() as fresh:
-        fresh.setattr(backend, "_ones", {})
+    with nothing_kept():
         try:
             results = probe(device)
         except Exception as error:  # noqa: BLE001  whatever it is, it is how a bug shows
@@ -101,53 +162,120 @@ def alike(results, others, places=True):
     return True
 
 
-def shown(probe, right, least, strict, monkeypatch):
-    """Return what shows on the double that something is wrong: an error, another result, more cost; or ""."""
+def shown(probe, right, least, strict):
+    """Return what shows on the double that something is wrong: an error, a result, a cost, with more words; or ""."""
     for _ in range(RUNS):
-        results, cost = outcome(probe, "cuda", strict, monkeypatch)
+        results, cost = outcome(probe, "cuda", strict)
         if isinstance(results, Exception):
             # It must be refused as CuPy refuses it, not for want of a model.
-            return "" if "does not model" in str(results) else f"{type(results).__name__}: {results}"
+            return "" if "does not model" in str(results) else f"error: {type(results).__name__}: {results}"
         if not alike(results, right):
-            return "another result"
+            return "result: another"
         for event in ("sync", "h2d", "d2h", "launch"):
             if cost.get(event, 0) > least.get(event, 0):
                 return f"{event}: {cost[event]} in place of {least.get(event, 0)}"
     return ""
 
 
-@pytest.mark.parametrize("name", BUGS)
-def test_right_on_numpy_and_caught_on_the_double(name, strict, monkeypatch):
-    bug = BUGS[name]
-    here, _ = outcome(bug.probe, "cpu", strict, monkeypatch)
-    there, least = outcome(bug.probe, "cuda", strict, monkeypatch)
+def judged(bug, strict):
+    """Return what shows the bug on the double, once it is found to be one: right on NumPy, and alive on the double."""
+    here, _ = outcome(bug.probe, "cpu", strict)
+    there, least = outcome(bug.probe, "cuda", strict)
     assert alike(there, here, places=False), f"the probe without the bug: {there} on the double, {here} on NumPy"
-    assert shown(bug.probe, there, least, strict, monkeypatch) == "", "the probe is caught without the bug"
-    with planted(bug):
-        with_bug, _ = outcome(bug.probe, "cpu", strict, monkeypatch)
+    assert shown(bug.probe, there, least, strict) == "", "the probe is caught without the bug"
+    with planted(bug) as calls:
+        with_bug, _ = outcome(bug.probe, "cpu", strict)
         assert alike(with_bug, here), f"the bug is not right on NumPy: {with_bug} in place of {here}"
-        how = shown(bug.probe, there, least, strict, monkeypatch)
+        calls.clear()
+        how = shown(bug.probe, there, least, strict)
+    assert calls, f"the wrong {bug.target} never ran in the probe{' within ' * bool(bug.within)}{bug.within}: {how}"
+    return how
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_right_on_numpy_and_caught_on_the_double(name, strict):
+    how = judged(BUGS[name], strict)
     print(f"{name}: {how or 'survives'}")
-    assert bool(how) == (name not in SURVIVORS)
+    assert how.partition(":")[0] == BUGS[name].shows
 
 
 def test_there_are_enough_and_few_survive():
-    assert len(BUGS) >= 34
-    assert BUGS.keys() >= SURVIVORS
-    assert len(SURVIVORS) <= 0.05 * len(BUGS), SURVIVORS
+    assert len(BUGS) >= 65
+    survivors = [name for name, bug in BUGS.items() if not bug.shows]
+    assert len(survivors) <= 0.05 * len(BUGS), survivors
 
 
-def test_bugs_are_planted_where_they_should_be_and_leave_nothing():
-    bug = Bug("ops.elementwise", "    return a * b\n", "    return a / b\n", None)
-    with planted(bug):
-        assert (tg.multiply(6.0, 3.0), elementwise.multiply(6.0, 3.0)) == (2, 2)
-        assert tg.Tensor(6.0).__mul__(3.0).item() == 2
-    assert tg.multiply(6.0, 3.0) == 18
-    for old, new, message in (
-        ("    return a ** b\n", "", "0 times"),
-        ("    return a", "    return b", "times"),
-        ("# ∂L/∂a = g ⊙ b", "# the rule of a", "not one function"),
-        ("import array_module, select\n", "import array_module, select as chosen\n", "not one function"),
-    ):
-        with pytest.raises(AssertionError, match=message), planted(bug._replace(old=old, new=new)):
-            pass
+def same(right, *args, **kwargs):
+    return right(*args, **kwargs)
+
+
+def halved(right, *args, **kwargs):
+    return right(*args, **kwargs) / 2
+
+
+def never(right):
+    raise AssertionError("nobody calls it without arguments")
+
+
+def slope():
+    x = Tensor(1.0, requires_grad=True)
+    (x * 18.0).backward()
+    return x.grad
+
+
+@pytest.mark.parametrize(
+    ("target", "within", "compute", "wrong"),
+    [
+        ("multiply.forward", "", lambda: tg.multiply(6.0, 3.0), 9),
+        ("multiply.forward", "", lambda: (Tensor(6.0) * 3.0).item(), 9),
+        ("multiply.rules", "", slope, 9),
+        ("select", "", lambda: tg.where(True, 18.0, 0.0), 9),
+        ("Tensor.numpy", "", lambda: Tensor(18.0).numpy(), 9),
+        ("multiply.forward", "square", lambda: tg.square(6.0) / 2, 9),
+        ("multiply.forward", "square", lambda: tg.multiply(6.0, 3.0), 18),
+    ],
+)
+def test_bugs_are_planted_where_they_should_be(target, within, compute, wrong):
+    assert compute() == 18
+    with planted(Bug(target, halved, None, within=within)):
+        assert compute() == wrong
+    assert compute() == 18
+
+
+def test_planting_leaves_nothing():
+    def everything():
+        return {(id(place), key): value for place in places() for key, value in vars(place).items()}
+
+    before = everything()
+    for bug in BUGS.values():
+        with suppress(ZeroDivisionError), planted(bug):
+            changed = [key for key, value in everything().items() if value is not before[key]]
+            assert changed
+            raise ZeroDivisionError
+    after = everything()
+    assert after.keys() == before.keys()
+    assert all(after[key] is before[key] for key in before)
+
+
+@pytest.mark.parametrize(
+    ("target", "within", "wrong", "probe", "message"),
+    [
+        ("no_such_function", "", same, sums, "nothing in the package has the name no_such_function"),
+        ("Optimizer.no_such_method", "", same, sums, "nothing in the package has the name Optimizer.no_such_method"),
+        ("sum.forward", "no_such_function", same, sums, "nothing in the package has the name no_such_function"),
+        ("ones_like", "", same, sums, "2 things have the name ones_like"),
+        ("tanh.forward", "", same, sums, "the wrong tanh.forward never ran"),
+        ("sum.forward", "square", same, sums, "the wrong sum.forward never ran in the probe within square"),
+        ("mean_of_kept", "", never, train(), "the wrong mean_of_kept never ran"),
+        ("sum.forward", "", halved, sums, "the bug is not right on NumPy"),
+        ("sum.forward", "", never, sums, "the bug is not right on NumPy"),
+    ],
+)
+def test_what_is_no_bug_is_refused(target, within, wrong, probe, message, strict):
+    with pytest.raises(AssertionError, match=message):
+        judged(Bug(target, wrong, probe, within=within), strict)
+
+
+def test_planting_alone_shows_nothing(strict):
+    assert judged(Bug("sum.forward", same, sums), strict) == ""
+    assert judged(Bug("array_module", same, sums, within="Tensor.backward"), strict) == ""
