@@ -18,60 +18,21 @@ from tinygrad_sm.ops import composed, elementwise, linalg, reductions, shaping
 from tinygrad_sm.tape import plain
 
 TWINS: dict[Callable[..., Any], Callable[..., Any]] = {
-    np.abs: elementwise.abs,
-    np.add: elementwise.add,
+    getattr(np, name): operation
+    for module in (elementwise, shaping, reductions, linalg, composed)
+    for name, operation in vars(module).items()
+    if hasattr(np, name) and getattr(operation, "__module__", None) == module.__name__
+}
+"""By NumPy's function the operation of the same name; where two files have it, that of the later one, as `tg` has."""
+
+TWINS |= {
     np.amax: reductions.max,
     np.amin: reductions.min,
-    np.arctan: elementwise.arctan,
-    np.broadcast_to: shaping.broadcast_to,
     np.clip: lambda x, a_min=None, a_max=None, min=None, max=None: composed.clip(
         x, min if a_min is None else a_min, max if a_max is None else a_max
     ),
-    np.concatenate: composed.concatenate,
-    np.cos: elementwise.cos,
-    np.cumsum: reductions.cumsum,
-    np.divide: elementwise.divide,
-    np.einsum: composed.einsum,
-    np.exp: elementwise.exp,
-    np.expand_dims: composed.expand_dims,
-    np.expm1: elementwise.expm1,
-    np.flip: composed.flip,
     np.linalg.norm: composed.norm,
-    np.log: elementwise.log,
     np.linalg.matmul: linalg.matmul,
-    np.log1p: elementwise.log1p,
-    np.matmul: linalg.matmul,
-    np.max: reductions.max,
-    np.maximum: elementwise.maximum,
-    np.mean: reductions.mean,
-    np.min: reductions.min,
-    np.minimum: elementwise.minimum,
-    np.moveaxis: composed.moveaxis,
-    np.multiply: elementwise.multiply,
-    np.negative: elementwise.negative,
-    np.outer: composed.outer,
-    np.pad: composed.pad,
-    np.power: elementwise.power,
-    np.prod: reductions.prod,
-    np.reshape: shaping.reshape,
-    np.roll: composed.roll,
-    np.sign: elementwise.sign,
-    np.sin: elementwise.sin,
-    np.split: composed.split,
-    np.sqrt: elementwise.sqrt,
-    np.square: composed.square,
-    np.squeeze: composed.squeeze,
-    np.stack: composed.stack,
-    np.std: composed.std,
-    np.subtract: elementwise.subtract,
-    np.sum: reductions.sum,
-    np.swapaxes: composed.swapaxes,
-    np.take: composed.take,
-    np.take_along_axis: composed.take_along_axis,
-    np.tanh: elementwise.tanh,
-    np.transpose: shaping.transpose,
-    np.var: composed.var,
-    np.where: elementwise.where,
 }
 
 QUESTIONS = {

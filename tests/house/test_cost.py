@@ -22,7 +22,8 @@ new waste hide in the gap. `make record` records what is measured: the diff of t
 **The cheap-gradient bound**: forward and backward together take at most 5 times the element operations of the forward
 alone, in every operation and in whole steps. That a small constant is enough for any function, of however many
 operands, is the cheap gradient principle: "Evaluating Derivatives" (Griewank and Walther, 2nd ed., 2008), sections 3.3
-and 4.6; it is 3 to 4 in their model of time. `BEYOND` names the operations that take more, how much, and why.
+and 4.6; it is 3 to 4 in their model of time. `COSTLY`, beside the rows of the table of op cases, names the operations
+that take more, how much, and why.
 
 **No page faults**: what a step frees, the next one gets, without asking the system.
 """
@@ -43,23 +44,13 @@ import pytest
 from tests.house import cost_counter, cost_jobs
 from tests.house.cost_counter import CountedArray, counted
 from tests.house.cost_jobs import JOBS, ROWS, case_id, cost, elements
+from tests.ops.op_case import COSTLY
 from tinygrad_sm import Tensor, checks, nn, tape
 from tinygrad_sm.backend import owned_copy
 from tinygrad_sm.mode import Observer, observe
 from tinygrad_sm.tape import count_uses, gradients
 
 BOUND = 5
-BEYOND = {
-    "divide": (6, "g / b for a, and −g·out / b for b, which takes three operations and then a sum if b is broadcast"),
-    "power": (15, "a**b ln a and b a**(b−1) are powers and logarithms again, and both keep 0·∞ away where a = 0"),
-    "maximum": (12, "five operations per operand: ties are halved, and a mask times an infinite g would be NaN"),
-    "minimum": (12, "as maximum"),
-    "max": (7, "who is the largest, a NaN too, how many they are, and their share: five operations of x's size"),
-    "min": (7, "as max"),
-    "prod": (9.6, "products of all others without a division, in pairs, so that they are right with zeros"),
-}
-"""Operations beyond the bound: the largest ratio among their rows, rounded up to a tenth, and the reason."""
-
 TOLERANCE = 0.05
 TOLERANCE_OF_CALLS = 0.03
 IS_TRIED = sys.version_info < (3, 14)
@@ -196,17 +187,17 @@ def ratio(case):
     return both / forward
 
 
-@pytest.mark.parametrize("case", [case for case in ROWS if operation(case) not in BEYOND], ids=case_id)
+@pytest.mark.parametrize("case", [case for case in ROWS if operation(case) not in COSTLY], ids=case_id)
 def test_cheap_gradients(case):
     assert ratio(case) <= BOUND
 
 
-@pytest.mark.parametrize("name", BEYOND)
+@pytest.mark.parametrize("name", COSTLY)
 def test_gradients_that_are_not_cheap(name):
     worst = max(ratio(case) for case in ROWS if operation(case) == name)
-    bound, reason = BEYOND[name]
+    bound, reason = COSTLY[name]
     assert reason
-    assert worst > BOUND, "leave it out of BEYOND"
+    assert worst > BOUND, "leave it out of COSTLY"
     assert bound - 0.1 < worst <= bound
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from tests.ops.op_case import (
+    COSTLY,
     any_shape,
     anything,
     between,
@@ -31,6 +32,7 @@ binary(elementwise.add, np.add, anything, anything)
 binary(elementwise.subtract, np.subtract, anything, anything)
 binary(elementwise.multiply, np.multiply, anything, anything)
 binary(elementwise.divide, np.divide, anything, nonzero)
+COSTLY["divide"] = 6, "g / b for a, and −g·out / b for b, which takes three operations and then a sum if b is broadcast"
 binary(elementwise.power, np.power, positive, anything)
 case(
     elementwise.power,
@@ -40,7 +42,9 @@ case(
     fixed_shapes(((2, 3), (2, 3)), ((), (4,))),
     label="power with zero and whole exponents",
 )
+COSTLY["power"] = 15, "a**b ln a and b a**(b−1) are powers and logarithms again, and both keep 0·∞ away where a = 0"
 binary(elementwise.maximum, np.maximum, distinct, between)
+COSTLY["maximum"] = 12, "five operations per operand: ties are halved, and a mask times an infinite g would be NaN"
 case(
     lambda a, b, condition: elementwise.where(condition, a, b),
     lambda a, b, condition: np.where(condition, a, b),
@@ -81,7 +85,10 @@ unary(composed.square, np.square, anything)
 unary(
     composed.gelu, lambda x: x / 2 * (1 + np.tanh((x + 0.044715 * x**3) * np.sqrt(2 / np.pi, dtype=x.dtype))), anything
 )
+binary(elementwise.logaddexp, np.logaddexp, anything, anything)
+COSTLY["logaddexp"] = 28, "σ of a difference, and −∞ kept away, for each operand; NumPy has no operation for either"
 binary(elementwise.minimum, np.minimum, distinct, between)
+COSTLY["minimum"] = 12, "as maximum"
 for bounds in ({"min": -0.31, "max": 0.44}, {"min": 0.06}, {"max": -0.19}):
     unary(composed.clip, lambda x, min=-np.inf, max=np.inf: np.clip(x, min, max), distinct, **bounds)
 case(

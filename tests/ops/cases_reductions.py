@@ -3,7 +3,7 @@
 import hypothesis.extra.numpy as hnp
 import numpy as np
 
-from tests.ops.op_case import anything, case, distinct, fixed_shapes, nonzero, unary, whole_and_zero
+from tests.ops.op_case import COSTLY, anything, case, distinct, fixed_shapes, nonzero, unary, whole_and_zero
 from tinygrad_sm.ops import composed, reductions, softmax
 
 for axis, keepdims in ((None, False), (0, False), (-1, True), ((0, 2), False), ((2, -2), True), ((), False)):
@@ -60,3 +60,7 @@ for axis in (None, 0, -1):
 unary(reductions.cumsum, np.cumsum, anything)
 for op, oracle in ((reductions.prod, np.prod), (reductions.max, np.max), (reductions.sum, np.sum)):
     case(op, oracle, [anything], ((),), fixed_shapes(((),)), label=f"{op.__name__} of a number", axis=-1)
+
+COSTLY["max"] = 7, "who is the largest, a NaN too, how many they are, and their share: five operations of x's size"
+COSTLY["min"] = 7, "as max"
+COSTLY["prod"] = 9.6, "products of all others without a division, in pairs, so that they are right with zeros"

@@ -81,6 +81,11 @@ def fixed_shapes(*choices: Shapes) -> st.SearchStrategy[Shapes]:
 
 CASES: list[OpCase] = []
 
+COSTLY: dict[str, tuple[float, str]] = {}
+"""Operations whose forward and backward take more than 5 times the element operations of the forward: see test_cost.py.
+
+By name the largest ratio among their rows, rounded up to a tenth, and the reason."""
+
 
 def case(op, oracle, domains, fixed, shapes, label="", **static):
     name = op.__name__ if callable(op) and hasattr(op, "__name__") else ""

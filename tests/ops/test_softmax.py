@@ -237,3 +237,22 @@ def test_rows_without_elements_and_numbers_without_axes(shape, axis):
     total = tg.logsumexp(x)
     assert total.item() == (1 if shape == () else -np.inf)  # the sum of no exponentials is 0
     tg.sum(total).backward()
+
+
+PAIRS = [(0.0, 0.0), (2.0, -1.0), (1e4, 1e4 + 1), (-1e4, 1e4), (-INF, 3.0), (3.0, -INF), (-INF, -INF), (-30.0, -30.5)]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("pair", PAIRS)
+def test_logaddexp_is_the_logsumexp_of_two(pair, dtype):
+    def three_orders(f):
+        a, b = leaf(pair[0], dtype), leaf(pair[1], dtype)
+        out = f(a, b)
+        first = tg.grad(out, [a, b], create_graph=True)
+        second = tg.grad(2.0 * first[0] - first[1], [a, b])
+        return [t.numpy() for t in (out, *first, *second)]
+
+    found = three_orders(tg.logaddexp)
+    assert all(x.dtype == dtype for x in found)
+    expected = three_orders(lambda a, b: tg.logsumexp(tg.stack([a, b])))
+    np.testing.assert_allclose(found, expected, rtol=4 * np.finfo(dtype).eps, atol=2 * np.finfo(dtype).eps)

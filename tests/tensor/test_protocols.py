@@ -12,8 +12,8 @@ A = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 7.0]])
 
 def arguments(function):
     """Return arguments, with the array A among them, that NumPy's function takes."""
-    two = {np.add, np.subtract, np.multiply, np.divide, np.power, np.maximum, np.minimum, np.outer}
     special = {
+        getattr(np, "astype", None): (A, np.float64),  # NumPy has it since 2.1
         np.broadcast_to: (A, (2, 2, 3)),
         np.clip: (A, 1.5, 4.5),
         np.concatenate: ([A, A],),
@@ -22,6 +22,7 @@ def arguments(function):
         np.matmul: (A, A.T),
         np.linalg.matmul: (A, A.T),
         np.moveaxis: (A, 0, 1),
+        np.outer: (A, A),
         np.pad: (A, 1),
         np.reshape: (A, (3, 2)),
         np.roll: (A, 1),
@@ -32,7 +33,7 @@ def arguments(function):
         np.take_along_axis: (A, np.array([[0], [1]]), 1),
         np.where: (A > 2, A, -A),
     }
-    return special.get(function, (A, A) if function in two else (A,))
+    return special.get(function, (A,) * getattr(function, "nin", 1))
 
 
 def with_leaf(argument, x):

@@ -4,6 +4,8 @@ The shapes of two operands need not be equal: a (128, 10) and a (10,) give (128,
 answer in the shape of the output, and the tape sums over what was repeated.
 """
 
+from math import inf
+
 from tinygrad_sm.backend import array_module, select
 from tinygrad_sm.primitive import primitive, zero
 
@@ -224,6 +226,29 @@ def softplus(x, /):
 
 
 softplus.vjp(lambda g, out, x: g * sigmoid(x))
+
+
+@primitive
+def logaddexp(a, b, /):
+    """Return ln(eᵃ + eᵇ), a smooth maximum, right also where eᵃ and eᵇ overflow or round to 0.
+
+    Its gradients are eᵃ / (eᵃ + eᵇ) and eᵇ / (eᵃ + eᵇ), the softmax of a and b. Convention: where both are −∞, the
+    logarithm of 0 + 0, the gradients are 0, as those of `logsumexp` are.
+
+    >>> import numpy as np
+    >>> np.exp(logaddexp(np.log(2.0), np.log(3.0))).round(6)
+    np.float64(5.0)
+    """
+    return array_module(a, b).logaddexp(a, b)
+
+
+def _softmax_of_two(g, out, mine, other):
+    """Return g σ(mine − other): the difference of large numbers is exact, where mine − out is rounded."""
+    is_masked = out == -inf
+    return where(is_masked, 0, g * sigmoid(where(is_masked, 0, mine) - other))  # −∞ less −∞ would be NaN
+
+
+logaddexp.vjp(lambda g, out, a, b: _softmax_of_two(g, out, a, b), lambda g, out, a, b: _softmax_of_two(g, out, b, a))
 
 
 @primitive(analytic=True)
