@@ -57,10 +57,14 @@ class Reply(NamedTuple):
 
 
 class Worker:
-    """A process that stays alive, holds one alternative and runs it on command."""
+    """A process that stays alive, holds one alternative and runs it on command.
 
-    def __init__(self, alternative: Callable[..., Any], threads: int, **setting: Any):
-        os.environ.update(dict.fromkeys(THREADS, str(threads)))  # the new process begins with them
+    It is held to as many cores as it is given threads. None leaves it all cores, and the threads that it likes.
+    """
+
+    def __init__(self, alternative: Callable[..., Any], threads: int | None, **setting: Any):
+        if threads is not None:
+            os.environ.update(dict.fromkeys(THREADS, str(threads)))  # the new process begins with them
         self.pipe, theirs = SPAWN.Pipe()
         SPAWN.Process(target=serve, args=(theirs, threads, alternative, setting), daemon=True).start()
         theirs.close()  # so that the pipe breaks when the process dies
@@ -78,13 +82,13 @@ class Worker:
         self.pipe.close()
 
 
-def serve(pipe: Any, threads: int, alternative: Callable[..., Any], setting: dict[str, Any]) -> None:
+def serve(pipe: Any, threads: int | None, alternative: Callable[..., Any], setting: dict[str, Any]) -> None:
     """Be the process of a Worker: prepare, then run for each message until the pipe is closed.
 
     It gets as many cores as threads, where the system lets a process choose. Else one thread would be two in JAX, which
     computes in the background of the thread that Python runs in, whatever it is told.
     """
-    if hasattr(os, "sched_setaffinity"):
+    if threads is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
     run = alternative(**setting)
     pipe.send(Reply(peak_memory()))

@@ -87,6 +87,18 @@ def test_new_processes_take_over_after_some_rounds(tmp_path):
     assert list(runs.values()) == [1 + harness.ROUNDS_OF_A_PROCESS, 1 + 1]  # each warms up first
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system lets no process choose its cores")
+def test_a_process_is_held_to_its_threads_or_left_alone():
+    for threads, cores in ((1, 1), (None, len(os.sched_getaffinity(0)))):
+        with harness.Worker(count_cores, threads) as worker:
+            assert worker.run().value == cores
+
+
+def count_cores():
+    """Be an alternative that tells how many cores it may use."""
+    return lambda: len(os.sched_getaffinity(0))
+
+
 def note_process(path):
     """Be an alternative that writes down which process runs it."""
 
