@@ -54,7 +54,7 @@ def left_of(double):
     return found
 
 
-@pytest.fixture(params=["cpu", "strict", *(["cuda"] if HAS_GPU else [])])
+@pytest.fixture(params=["cpu", "strict", *([pytest.param("cuda", marks=pytest.mark.gpu)] if HAS_GPU else [])])
 def device(request):
     """Run the test on the host, on the strict double and, where there is one, on a GPU; give the device's name."""
     if request.param == "strict":
