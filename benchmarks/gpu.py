@@ -1,6 +1,7 @@
 """Measure the framework on a GPU beside PyTorch on the same GPU, from the root of the repository.
 
     python -m benchmarks.gpu        # `make gpu` runs the tests on the GPU before
+    python -m benchmarks.gpu --first-contact    # all that a GPU can tell in nine minutes, see `gpu_first_contact`
 
 First each alternative trains an epoch, and its parameters are compared with those of float64 on the CPU: nothing is
 timed that does not compute the same. Then they take turns, each in a process of its own, timed by the GPU's events.
@@ -19,6 +20,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import tinygrad_sm as tg
+from benchmarks import gpu_card, gpu_first_contact
 from benchmarks.__main__ import positive
 from benchmarks.gpu_card import Card, card, floor, pytorch, versions
 from benchmarks.gpu_graph import CuPyGraph, PyTorchGraph
@@ -37,6 +39,9 @@ TOLERANCE = 1e-4
 LIMIT = 1.0
 RESULTS = Path(__file__).parent / "results"
 
+ALL_CORES = None
+"""Of a process: PyTorch goes backward in a thread of its own, which on one core would wait for the first."""
+
 
 class WrongResultError(RuntimeError):
     """An alternative does not compute what it should, or nothing at all."""
@@ -47,7 +52,7 @@ def check(programs: Mapping[str, type[Program]], task: Task) -> dict[str, float]
     errors = {}
     for name, program in programs.items():
         try:
-            with Worker(relative_error, 1, program=program, task=task) as worker:
+            with Worker(relative_error, ALL_CORES, program=program, task=task) as worker:
                 errors[name] = worker.run().value
         except EOFError as ended:
             raise WrongResultError(f"{task}: {name} has failed; its process has told above why") from ended
@@ -65,7 +70,7 @@ def measure(programs: Mapping[str, type[Program]], task: Task, rounds: int, step
     times: dict[str, list[float]] = {name: [] for name in programs}
     with ExitStack() as stack:
         workers = {
-            name: stack.enter_context(Worker(microseconds, 1, program=program, task=task, least_steps=steps))
+            name: stack.enter_context(Worker(microseconds, ALL_CORES, program=program, task=task, least_steps=steps))
             for name, program in programs.items()
         }
         for worker in workers.values():
@@ -113,9 +118,9 @@ def spread(figures: Sequence[float], digits: int) -> str:
     return f"{median:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
-def result_file(folder: Path, gpu: Card, day: datetime.date) -> Path:
-    """Return where the result of a day on a GPU stands."""
-    return folder / f"gpu-{day.isoformat()}-{re.sub(r'[^A-Za-z0-9]+', '-', gpu.name).strip('-')}.md"
+def result_file(folder: Path, name: str, day: datetime.date, kind: str = "gpu") -> Path:
+    """Return where the result of a day on a GPU of this name stands."""
+    return folder / f"{kind}-{day.isoformat()}-{re.sub(r'[^A-Za-z0-9]+', '-', name).strip('-')}.md"
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -124,6 +129,13 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=positive, default=31, help="how often each alternative is timed (31)")
     parser.add_argument("--steps", type=positive, default=400, help="steps of a round at least; epochs are whole (400)")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the result file (benchmarks/results)")
+    parser.add_argument(
+        "--first-contact",
+        nargs="*",
+        metavar="PART",
+        choices=gpu_first_contact.PARTS,
+        help="needs no installation and takes at most nine minutes; parts: " + ", ".join(gpu_first_contact.PARTS),
+    )
     return parser.parse_args(arguments)
 
 
@@ -135,7 +147,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except tg.DeviceError as error:
         print(f"benchmarks.gpu: {error}", file=sys.stderr)
         return 2
-    gpu, day = card(), datetime.date.today()
+    day = datetime.date.today()
+    if options.first_contact is not None:
+        name = gpu_card.name()
+        path = result_file(options.results, name, day, "gpu-first-contact")
+        return gpu_first_contact.main(options.first_contact, path, f"First contact with {name}, {day}")
+    gpu = card()
     about, has_pytorch = pytorch()
     options.results.mkdir(parents=True, exist_ok=True)  # fail now, not when all is measured
     most = f"{gpu.peak / 1e12:.0f} TFLOP/s in float32" if gpu.peak else "of unknown peak"
@@ -147,7 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "parameters after one epoch to those computed in float64 on the CPU.",
     ]
     print("\n".join(lines))
-    path = result_file(options.results, gpu, day)
+    path = result_file(options.results, gpu.name, day)
     for task, alternatives in TASKS:
         programs = {name: p for name, p in alternatives.items() if has_pytorch or not name.startswith("PyTorch")}
         try:

@@ -80,9 +80,15 @@ def card() -> Card:
         end.synchronize()
         milliseconds.append(cupy.cuda.get_elapsed_time(start, end))
     device = cupy.cuda.Device()
-    name = cupy.cuda.runtime.getDeviceProperties(device.id)["name"].decode()
     bandwidth = 2 * COPIED / (1e-3 * statistics.median(milliseconds[1:]))  # read and written
-    return Card(name, bandwidth, peak(device.compute_capability, device.attributes))
+    return Card(name(), bandwidth, peak(device.compute_capability, device.attributes))
+
+
+def name() -> str:
+    """Return the name of the current GPU."""
+    import cupy
+
+    return cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"].decode()
 
 
 def versions(pytorch: str) -> str:

@@ -12,8 +12,6 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.random import default_rng
 
-from tinygrad_sm.datasets import DataLoader, mnist, scaled_mnist
-
 LR, MOMENTUM, WEIGHT_DECAY = 0.1, 0.9, 1e-5
 SEED = 0
 
@@ -57,6 +55,8 @@ class Program(Protocol):
 
 def data(task: Task) -> tuple[np.ndarray, np.ndarray]:
     """Return the images as uint8 of shape (examples, 1, 28, 28), and the labels."""
+    from tinygrad_sm.datasets import mnist
+
     images, labels, _ = mnist("train", scale=None)
     return images[: task.examples], labels[: task.examples]
 
@@ -92,6 +92,7 @@ class TinygradSM:
         import cupy
 
         from tinygrad_sm import nn
+        from tinygrad_sm.datasets import DataLoader, scaled_mnist
 
         self.cuda = cupy.cuda
         self.model = model(nn, task)

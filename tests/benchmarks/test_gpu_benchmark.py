@@ -34,6 +34,7 @@ class InProcess:
     """A Worker without a process: others would not have the double."""
 
     def __init__(self, alternative, threads, **setting):
+        assert threads is None, "on one core the two threads of PyTorch would wait for each other"
         self.alternative = alternative(**setting)
 
     def run(self):
@@ -281,10 +282,11 @@ def test_an_error_in_a_kernel_is_found(kernel, small, monkeypatch):
 def test_the_file_has_the_day_and_the_gpu_in_its_name():
     names = {"NVIDIA H200": "NVIDIA-H200", "Quadro RTX 4000 (Max-Q)": "Quadro-RTX-4000-Max-Q"}
     for name, part in names.items():
-        path = gpu.result_file(Path("results"), Card(name, 1.0, None), DAY)
+        path = gpu.result_file(Path("results"), name, DAY)
         assert path == Path("results", f"gpu-2026-02-03-{part}.md")
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not HAS_GPU, reason="needs a GPU")
 @pytest.mark.parametrize("program", [TinygradSM, gpu_graph.CuPyGraph])
 def test_on_a_gpu(program):
