@@ -29,7 +29,12 @@ from tinygrad_sm.backend import Array
 from tinygrad_sm.datasets.idx import Fault, as_fault, check_labelled, read_open_idx
 from tinygrad_sm.datasets.images import SCALES, LabelledImages, labelled_images
 from tinygrad_sm.datasets.options import check_choice
-from tinygrad_sm.errors import DatasetError
+from tinygrad_sm.errors import DatasetError, package
+
+try:
+    import fcntl
+except ImportError:  # on Windows, and in a browser
+    fcntl = None  # type: ignore[assignment]
 
 FOLDER_VARIABLE = "TINYGRAD_SM_DATA"
 
@@ -57,9 +62,12 @@ def data_folder() -> Path:
     override = os.environ.get(FOLDER_VARIABLE)
     if override:
         return Path(override).expanduser()
-    import pooch  # type: ignore[import-untyped]  # imported when first used: it brings much with it
+    return Path(_pooch().os_cache("tinygrad_sm"))
 
-    return Path(pooch.os_cache("tinygrad_sm"))
+
+def _pooch() -> Any:
+    """Import pooch when it is first used: it brings much with it, and is not everywhere, as in a browser."""
+    return package("pooch", "to download data")
 
 
 def idx_images(
@@ -166,8 +174,6 @@ def _download(address: str, path: Path, file: IdxFile, dimensions: int) -> Array
 
 def _receive(address: str, opened: IO[bytes], size: int) -> None:
     """Write what is at the address to the file; Fault unless it has the size and came by secure ways."""
-    import pooch
-
     responses: list[Any] = []
 
     def check(response: Any, **_: Any) -> None:
@@ -179,7 +185,7 @@ def _receive(address: str, opened: IO[bytes], size: int) -> None:
         elif response.status_code != 200:
             raise Fault("status 200", f"{response.status_code} {response.reason}")
 
-    download = pooch.HTTPDownloader(
+    download = _pooch().HTTPDownloader(
         progressbar=True,
         chunk_size=2**16,
         timeout=SILENCE,
@@ -230,23 +236,19 @@ def _alone_in(folder: Path) -> Iterator[None]:
         yield
 
 
-if sys.platform == "win32":
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock, which the system takes back from a process that ends in any way.
 
-    @contextmanager
-    def _locked(folder: Path) -> Iterator[None]:
-        """Do nothing: Windows has no locks for folders, but removes no file that is open."""
+    Where folders have no locks, do nothing: Windows removes no file that is open, and in a browser there is one process.
+    """
+    if fcntl is None:
         yield
-
-else:
-    import fcntl
-
-    @contextmanager
-    def _locked(folder: Path) -> Iterator[None]:
-        """Hold the folder's lock, which the system takes back from a process that ends in any way."""
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            with suppress(OSError):  # a file system without locks: two downloads at once may fail, but do no harm
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks: two downloads at once may fail, but do no harm
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

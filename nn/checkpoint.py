@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from tinygrad_sm.backend import ARRAY_TYPES, Array, described, is_writable, owned_copy, to_numpy
-from tinygrad_sm.errors import CheckpointError, warn_user
+from tinygrad_sm.errors import CheckpointError, package, warn_user
 from tinygrad_sm.nn.module import Module
 from tinygrad_sm.random import random_generator
 from tinygrad_sm.tensor import Tensor
@@ -62,8 +62,6 @@ def save(path: str | os.PathLike[str], model: Module, optimizer: Stateful | None
 
     Raises TypeError or ValueError for what cannot be saved, and OSError where it cannot be written.
     """
-    from safetensors.numpy import save as to_bytes  # imported when first used: it is not needed to compute
-
     _check_arguments("save", path, model, optimizer)
     arrays: dict[str, Array] = {}
     contents = {"version": VERSION, "extra": _packed(extra, "extra", arrays)}
@@ -76,7 +74,8 @@ def save(path: str | os.PathLike[str], model: Module, optimizer: Stateful | None
         raise ValueError(f"the model has parameters or buffers with the names of other things to save: {sorted(both)}")
     tensors = {name: _savable(name, array) for name, array in {**state, **arrays}.items()}
     text = json.dumps(contents)
-    _replace(Path(os.path.realpath(path)), to_bytes(tensors, {"tinygrad_sm": text, "sha256": _checksum(tensors, text)}))
+    metadata = {"tinygrad_sm": text, "sha256": _checksum(tensors, text)}
+    _replace(Path(os.path.realpath(path)), _safetensors().numpy.save(tensors, metadata))
 
 
 def load(path: str | os.PathLike[str], model: Module, optimizer: Stateful | None = None) -> dict[str, Any]:
@@ -137,19 +136,23 @@ class _Contents(NamedTuple):
     blas_threads: int | None = None
 
 
+def _safetensors() -> Any:
+    """Import safetensors when it is first used: it is not needed to compute, and is not everywhere, as in a browser."""
+    return package("safetensors.numpy", "for files of models")
+
+
 def _read(path: str | os.PathLike[str]) -> _Contents:
     """Return what a file holds, after everything that can be checked without a model was checked."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load as from_bytes
-
+    safetensors = _safetensors()
     content = Path(path).read_bytes()
     try:
         try:
-            tensors = from_bytes(content)  # it compares all sizes with that of the file before it makes any array
+            # It compares all sizes with that of the file before it makes any array.
+            tensors = safetensors.numpy.load(content)
         except KeyError as error:
             raise ValueError(_without_counterpart(content, error.args[0])) from None
         metadata = _header(content).get("__metadata__", {})
-    except (SafetensorError, OverflowError, ValueError) as error:
+    except (safetensors.SafetensorError, OverflowError, ValueError) as error:
         raise CheckpointError(f"{os.fspath(path)}: expected a safetensors file, but {error}") from error
     if not {"tinygrad_sm", "sha256"} & metadata.keys():
         return _Contents(tensors, {})

@@ -171,6 +171,9 @@ def to_device(array: Array, device: str | None) -> Array:
         return _cupy().asarray(array)
 
 
+_OF_PYTHON = {"f": np.float32, "c": np.complex64, "i": np.int64}  # NumPy's own int may have 32 bits, as in a browser
+
+
 def as_array(data: Any, dtype: Any = None, device: str | None = None, is_new: bool = False) -> Array:
     """Return the data as an array: an array as it is, without a copy; Python floats as float32, ints as int64.
 
@@ -183,8 +186,8 @@ def as_array(data: Any, dtype: Any = None, device: str | None = None, is_new: bo
     array = data if type(data) in _MODULES or _is_cupy_array(data) else np.asarray(data)
     if array.dtype.kind not in "biufc":
         raise TypeError(f"expected numbers, got {described(data)}")
-    if dtype is None and array.dtype.kind in "fc" and _is_pure_python(data):
-        dtype = np.float32 if array.dtype.kind == "f" else np.complex64
+    if dtype is None and _is_pure_python(data):
+        dtype = _OF_PYTHON.get(array.dtype.kind)
     if device is None and is_new and type(array) is HostArray:
         device = _default_device
     return to_device(array if dtype is None else array.astype(dtype, copy=False), device)

@@ -1,9 +1,10 @@
-"""The exceptions of our own, and the line of the user's program at which one arose.
+"""The exceptions of our own, the line of the user's program at which one arose, and packages that may be missing.
 
 Wrong shapes and values are ValueError, wrong types and dtypes TypeError, indices and labels out of range IndexError, as
 in NumPy. Where none of these says what went wrong, one of the following does; each of them is also a built-in kind.
 """
 
+import importlib
 import sys
 import warnings
 from typing import Any, NamedTuple
@@ -46,6 +47,17 @@ def user_line() -> UserLine:
     while frame.f_back and f"{frame.f_globals.get('__name__')}.".startswith("tinygrad_sm."):
         frame = frame.f_back
     return UserLine(frame.f_code.co_filename, frame.f_lineno, frame.f_globals.setdefault("__warningregistry__", {}))
+
+
+def package(module: str, purpose: str) -> Any:
+    """Import a module that is not needed to compute, and return its package; ImportError says what it is needed for."""
+    name = module.partition(".")[0]
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        message = f"{purpose} the package {name} is needed, which cannot be imported ({error}): pip install {name}"
+        raise ImportError(message, name=name) from error
+    return sys.modules[name]
 
 
 def warn_user(message: str) -> None:
