@@ -34,7 +34,7 @@ test: $(VENV)/test
 	$(PYTEST) $(ARGS)
 
 quick: $(VENV)/test
-	$(PYTEST) $(QUICK) $(ARGS)
+	HYPOTHESIS_PROFILE=quick $(PYTEST) $(QUICK) $(ARGS)
 
 record: $(VENV)/test
 	$(BIN)/python -m tests.record

@@ -16,10 +16,11 @@ Servers vanish, answer with a page that says so, or break off in the middle; and
 """
 
 import os
-import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib import import_module
+from importlib.util import find_spec
 from io import BufferedRandom, BufferedReader
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -31,10 +32,7 @@ from tinygrad_sm.datasets.images import SCALES, LabelledImages, labelled_images
 from tinygrad_sm.datasets.options import check_choice
 from tinygrad_sm.errors import DatasetError, package
 
-try:
-    import fcntl
-except ImportError:  # on Windows, and in a browser
-    fcntl = None  # type: ignore[assignment]
+fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None  # neither Windows nor a browser has it
 
 FOLDER_VARIABLE = "TINYGRAD_SM_DATA"
 
@@ -240,7 +238,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
 def _locked(folder: Path) -> Iterator[None]:
     """Hold the folder's lock, which the system takes back from a process that ends in any way.
 
-    Where folders have no locks, do nothing: Windows removes no file that is open, and in a browser there is one process.
+    Where folders have no locks, do nothing: Windows removes no file that is open, and a browser has one process.
     """
     if fcntl is None:
         yield

@@ -1,4 +1,4 @@
-"""Hypothesis profiles: `ci` by default, `intense` with HYPOTHESIS_PROFILE=intense; and the devices to test on."""
+"""Hypothesis profiles: `ci` by default, `quick` or `intense` if HYPOTHESIS_PROFILE says so; the devices to test on."""
 
 import contextlib
 import os
@@ -14,6 +14,7 @@ from tests.fast import plain_kernels
 from tinygrad_sm import backend, kernels
 
 hypothesis.settings.register_profile("ci", max_examples=30, deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.register_profile("quick", hypothesis.settings.get_profile("ci"), max_examples=20)
 hypothesis.settings.register_profile("intense", max_examples=1000, deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
