@@ -362,3 +362,14 @@ def test_silence_where_numpy_warns(x):
     same(xp.log(xp.zeros(1)), [-np.inf])
     same(x[:1, :1] / xp.zeros((1, 1)), [[np.nan]])
     assert xp.exp(xp.full(1, 1e4)).item() == np.inf
+
+
+@pytest.mark.parametrize("name", ["sum", "prod", "max", "min", "cumsum", "cumprod", "argmax", "argmin", "any", "all"])
+@pytest.mark.parametrize("axis", [0, -1])
+def test_numpy_reduces_a_number_along_its_first_axis_and_cupy_refuses(name, axis):
+    getattr(np, name)(np.array(2.0), axis=axis)
+    with pytest.raises(np.exceptions.AxisError, match=f"axis {axis} is out of bounds for array of dimension 0"):
+        getattr(xp, name)(xp.asarray(2.0), axis=axis)
+    with pytest.raises(np.exceptions.AxisError):
+        getattr(xp.asarray(2.0), name)(axis)
+    getattr(xp, name)(xp.asarray(2.0))
