@@ -19,7 +19,8 @@ EXAMPLES := $(filter-out %/pictures.py %/micro.py %/choose_defaults.py,$(sort $(
 # A worker for each core, and one BLAS thread for each worker: several would wait for each other.
 PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 SLOW := %/test_stress.py %/test_random_graphs.py
-QUICK := tests/ops/test_ops.py $(filter-out $(SLOW),$(wildcard tests/engine/test_*.py)) tests/nn/test_losses.py tests/house
+QUICK := tests/ops/test_ops.py tests/ops/test_kinks.py tests/tensor/test_errors.py tests/tensor/test_protocols.py \
+	$(filter-out $(SLOW),$(wildcard tests/engine/test_*.py)) tests/nn/test_losses.py tests/house
 
 .PHONY: mnist examples test quick record stress lint bench gpu
 

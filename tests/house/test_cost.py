@@ -30,6 +30,7 @@ that take more, how much, and why.
 
 import itertools
 import json
+import math
 import os
 import platform
 import re
@@ -189,7 +190,8 @@ def ratio(case):
 
 @pytest.mark.parametrize("case", [case for case in ROWS if operation(case) not in COSTLY], ids=case_id)
 def test_cheap_gradients(case):
-    assert ratio(case) <= BOUND
+    bound = math.ceil(10 * ratio(case)) / 10
+    assert bound <= BOUND, f'if it cannot be cheaper: COSTLY["{operation(case)}"] = {bound:g}, "why", beside its row'
 
 
 @pytest.mark.parametrize("name", COSTLY)
@@ -198,7 +200,7 @@ def test_gradients_that_are_not_cheap(name):
     bound, reason = COSTLY[name]
     assert reason
     assert worst > BOUND, "leave it out of COSTLY"
-    assert bound - 0.1 < worst <= bound
+    assert bound - 0.1 < worst <= bound, f"it is {worst:g} in COSTLY"
 
 
 @pytest.mark.parametrize("model", ["softmax regression", "perceptron"])
