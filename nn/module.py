@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from tinygrad_sm.backend import Array, as_array, described, device_name, is_writable, owned_copy, to_device
-from tinygrad_sm.memory import mark_changed
+from tinygrad_sm.memory import change
 from tinygrad_sm.nn.states import refuse_state
 from tinygrad_sm.tape import plain
 from tinygrad_sm.tensor import Tensor
@@ -43,6 +43,10 @@ def _array_or_none(value: Any) -> Any:
         return as_array(plain(value))
     except (TypeError, ValueError):  # text, objects, ragged lists
         return None
+
+
+def _place(tensor: Tensor, data: Array, grad: Array | None) -> None:
+    tensor.data, tensor.grad = data, grad
 
 
 class _ModuleType(ABCMeta):
@@ -175,11 +179,11 @@ class Module(metaclass=_ModuleType):
         What an optimizer remembers of them follows at its next step.
         """
         device = device_name(device)
-        for _, tensor in self._named_tensors():
-            if tensor.device != device:
-                tensor.data = to_device(tensor.data, device)
-                tensor.grad = None if tensor.grad is None else to_device(tensor.grad, device)
-                mark_changed(tensor)
+        tensors = [tensor for _, tensor in self._named_tensors() if tensor.device != device]
+        arrays = [to_device(tensor.data, device) for tensor in tensors]  # all of them first: there may be no room
+        gradients = [None if tensor.grad is None else to_device(tensor.grad, device) for tensor in tensors]
+        for tensor, data, grad in zip(tensors, arrays, gradients, strict=True):
+            change(tensor, _place, tensor, data, grad)
         return self
 
     def state_dict(self) -> dict[str, Any]:
@@ -196,6 +200,7 @@ class Module(metaclass=_ModuleType):
         """
         arrays, keys, differences = self._compare(state, strict)
         refuse_state(type(self).__name__, differences)
+        arrays = {path: owned_copy(array) for path, array in arrays.items()}  # they may be arrays of this very model
         for path, tensor in self._named_tensors():
             if path in arrays:
                 tensor.assign(arrays[path])

@@ -62,18 +62,24 @@ class SGD(Optimizer):
     def _new_state(self, data: Array) -> dict[str, Any]:
         return {"velocity": array_module(data).zeros_like(data)}
 
-    def _update(self, slot: Slot, data: Array, grad: Array) -> None:
+    def _prepare(self, slot: Slot) -> tuple[dict[str, Any], list[tuple[Array, ...]]]:
+        data, grad, state = slot.parameter.data, slot.parameter.grad, slot.state
+        velocity = grad
+        if slot.group["momentum"]:
+            state = state or self._new_state(data)
+            velocity = state["velocity"]
+            if type(data) is not HostArray:  # a kernel computes in registers
+                return state, [(data, grad, velocity, None)]
+        return state, [(*part, slot.scratch("change", part[0])) for part in blocks(data, grad, velocity)]
+
+    def _update(self, slot: Slot, parts: list[tuple[Array, ...]]) -> None:
         options = slot.group
         lr, momentum, weight_decay = options["lr"], options["momentum"], options["weight_decay"]
-        xp, velocity = array_module(data), grad
-        if momentum:
-            slot.state = slot.state or self._new_state(data)
-            velocity = slot.state["velocity"]
-            if type(data) is not HostArray:
-                momentum_step(grad, lr, momentum, weight_decay, options["nesterov"], data, velocity)
-                return
-        for theta, g, v in blocks(data, grad, velocity):
-            scratch = slot.scratch("change", theta)
+        for theta, g, v, scratch in parts:
+            if momentum and type(theta) is not HostArray:
+                momentum_step(g, lr, momentum, weight_decay, options["nesterov"], theta, v)
+                continue
+            xp = array_module(theta)
             if weight_decay:
                 g = xp.add(xp.multiply(theta, weight_decay, out=scratch), g, out=scratch)
             if momentum:
@@ -113,6 +119,8 @@ class Adam(Optimizer):
     array([0.75, 0.75], dtype=float32)
     """
 
+    _is_decoupled = False  # whether weight decay shrinks θ itself and is no part of g
+
     def __init__(
         self,
         params: Iterable[Any],
@@ -137,38 +145,45 @@ class Adam(Optimizer):
         zeros_like, dtype = array_module(data).zeros_like, _precise(data)
         return {"step": 0, "mean": zeros_like(data, dtype=dtype), "mean_square": zeros_like(data, dtype=dtype)}
 
-    def _update(self, slot: Slot, data: Array, grad: Array) -> None:
-        self._follow(slot, data, grad, weight_decay=slot.group["weight_decay"])
+    def _prepare(self, slot: Slot) -> tuple[dict[str, Any], list[tuple[Array, ...]]]:
+        data, grad = slot.parameter.data, slot.parameter.grad
+        state = slot.state or self._new_state(data)
+        moments = state["mean"], state["mean_square"]
+        if type(data) is not HostArray:  # a kernel computes in registers
+            return state, [(data, grad, *moments, None)]
+        parts = [(*part, slot.scratch("change", part[2])) for part in blocks(data, grad, *moments)]
+        if slot.group["weight_decay"] and not self._is_decoupled:
+            parts = [(*part, slot.scratch("decayed", part[2])) for part in parts]
+        return state, parts
 
-    def _follow(self, slot: Slot, data: Array, grad: Array, shrink: float = 1.0, weight_decay: float = 0.0) -> None:
-        """Compute the formulas, after θ ← shrink · θ."""
-        slot.state = state = slot.state or self._new_state(data)
-        state["step"] += 1
-        mean, mean_square, t = state["mean"], state["mean_square"], state["step"]
-        lr, eps, (beta1, beta2) = slot.group["lr"], slot.group["eps"], slot.group["betas"]
+    def _update(self, slot: Slot, parts: list[tuple[Array, ...]]) -> None:
+        slot.state["step"] += 1
+        t, group = slot.state["step"], slot.group
+        lr, eps, (beta1, beta2), weight_decay = group["lr"], group["eps"], group["betas"], group["weight_decay"]
+        shrink = 1.0
+        if self._is_decoupled:
+            shrink, weight_decay = 1 - lr * weight_decay, 0.0
         root, rate = math.sqrt(1 - beta2**t), lr / (1 - beta1**t)
-        if type(data) is not HostArray:
-            constants = shrink, weight_decay, beta1, 1 - beta1, beta2, 1 - beta2, root, eps, rate
-            adam_step(grad, *constants, data, mean, mean_square)
-            return
-        xp, dtype = array_module(data), mean.dtype
-        rate, eps = rate * root, eps * root  # m / (√v / root + eps) = root · m / (√v + root · eps): one pass less
-        for theta, g, m, v in blocks(data, grad, mean, mean_square):
-            scratch = slot.scratch("change", m)
+        for theta, g, m, v, scratch, *room in parts:
+            if type(theta) is not HostArray:
+                constants = shrink, weight_decay, beta1, 1 - beta1, beta2, 1 - beta2, root, eps, rate
+                adam_step(g, *constants, theta, m, v)
+                continue
+            xp, dtype = array_module(theta), m.dtype
             if shrink != 1:
                 xp.multiply(theta, shrink, out=theta, dtype=dtype)
             if weight_decay:
-                decayed = xp.multiply(theta, weight_decay, out=slot.scratch("decayed", m), dtype=dtype)
+                decayed = xp.multiply(theta, weight_decay, out=room[0], dtype=dtype)
                 decayed += g
                 g = decayed
             m *= beta1
             m += xp.multiply(g, 1 - beta1, out=scratch, dtype=dtype)
             v *= beta2
             v += xp.multiply(xp.multiply(g, g, out=scratch, dtype=dtype), 1 - beta2, out=scratch)
-            denominator = xp.sqrt(v, out=scratch)
-            denominator += eps
+            denominator = xp.sqrt(v, out=scratch)  # m / (√v / root + eps) = root · m / (√v + root · eps): one pass less
+            denominator += root * eps
             change = xp.divide(m, denominator, out=scratch)
-            change *= rate
+            change *= rate * root
             theta -= change
 
 
@@ -188,6 +203,8 @@ class AdamW(Adam):
     array([0.75], dtype=float32)
     """
 
+    _is_decoupled = True
+
     def __init__(
         self,
         params: Iterable[Any],
@@ -197,9 +214,6 @@ class AdamW(Adam):
         weight_decay: float = 0.01,
     ):
         super().__init__(params, lr, betas, eps, weight_decay)
-
-    def _update(self, slot: Slot, data: Array, grad: Array) -> None:
-        self._follow(slot, data, grad, shrink=1 - slot.group["lr"] * slot.group["weight_decay"])
 
 
 def _precise(data: Array) -> Any:

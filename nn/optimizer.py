@@ -19,9 +19,9 @@ from tinygrad_sm.backend import (
     owned_copy,
     to_device,
 )
-from tinygrad_sm.memory import mark_changed
+from tinygrad_sm.memory import change
 from tinygrad_sm.nn.states import check_state, refuse_state
-from tinygrad_sm.tape import plain
+from tinygrad_sm.tape import check_grad, plain
 from tinygrad_sm.tensor import Tensor
 
 SCHEDULED = ("initial_lr", "scheduled_lr")
@@ -65,8 +65,8 @@ class Optimizer:
     remembered of it too. After the first step, steps allocate no arrays. What they need to compute in is as large as
     the parameter, but of large ones, from 2¹⁸ elements on, no more than a block or two of so many (`blocks.py`).
 
-    A kind of optimizer says what it remembers (`_new_state`), how one parameter changes (`_update`), and which values
-    its options may have (`_checked`).
+    A kind of optimizer says what it remembers (`_new_state`), what it needs for a step (`_prepare`), how one parameter
+    changes (`_update`), and which values its options may have (`_checked`).
     """
 
     def __init__(self, params: Iterable[Any], **options: Any):
@@ -110,12 +110,13 @@ class Optimizer:
         if self._settings() != self._checked_settings:
             self._check_groups()
         for slot in self._slots:
-            parameter = slot.parameter
-            if parameter.grad is not None:
-                if device_of(parameter.data) != slot.device:
-                    slot.follow()
-                self._update(slot, parameter.data, parameter.grad)
-                mark_changed(parameter)
+            if device_of(slot.parameter.data) != slot.device:
+                slot.follow()
+        # What has to be allocated is, before anything changes: there may be no room for it.
+        ready = [(slot, *self._prepare(slot)) for slot in self._slots if slot.parameter.grad is not None]
+        for slot, state, parts in ready:
+            slot.state = state
+            change(slot.parameter, self._update, slot, parts)
 
     def _settings(self) -> list[Any]:
         """Return what tells whether anybody has changed the groups."""
@@ -134,8 +135,15 @@ class Optimizer:
             group |= options
         self._checked_settings = self._settings()
 
-    def _update(self, slot: Slot, data: Array, grad: Array) -> None:
-        """Change the data of one parameter in place; its gradient must stay as it is.
+    def _prepare(self, slot: Slot) -> tuple[dict[str, Any], list[tuple[Array, ...]]]:
+        """Return what is remembered of a parameter that has a gradient, and the parts that its update works on.
+
+        A part has views of data, gradient and what is remembered, and the arrays to compute in.
+        """
+        raise NotImplementedError
+
+    def _update(self, slot: Slot, parts: list[tuple[Array, ...]]) -> None:
+        """Change the data of one parameter in place, part by part; its gradient must stay as it is.
 
         The options in `slot.group` are what `_checked` makes of them.
         """
@@ -152,9 +160,10 @@ class Optimizer:
     def state_dict(self) -> dict[str, Any]:
         """Return all that the next steps depend on beside parameters and gradients: options, and copies of arrays.
 
-        It has the form of PyTorch's: under "param_groups" the options of each group with the places of its "params",
-        under "state" what is remembered of each parameter; and under "optimizer" the name of the class. Once there was
-        a schedule, each group also has what schedules note in it (`schedules.py`).
+        It has the form of PyTorch's: under "param_groups" the options of each group with the places of its "params"
+        and, where a Module has named them, their "param_names"; under "state" what is remembered of each parameter; and
+        under "optimizer" the name of the class. Once there was a schedule, each group also has what schedules note in
+        it (`schedules.py`).
         """
         state = self._skeleton()
         state["state"] = [{name: _copied(value) for name, value in slot.state.items()} for slot in self._slots]
@@ -164,7 +173,8 @@ class Optimizer:
         """Set options and what is remembered to a state dict, so that the next steps are those of its optimizer.
 
         Raises CheckpointError with every difference if it is of another class or does not fit the groups and the
-        shapes and dtypes of the parameters; the optimizer is then as it was. Of a state from before any schedule, a
+        shapes, dtypes and names of the parameters; the optimizer is then as it was. The order says which parameter is
+        which, so a name that both know must be the same. Of a state from before any schedule, a
         schedule takes each lr as one that was set by hand.
         """
         owner = type(self).__name__
@@ -179,18 +189,20 @@ class Optimizer:
             if remembered.get("step", 0) < 0:
                 refused.append(f"state[{i}].step: expected at least 0, got {remembered['step']}")
         refuse_state(owner, refused)
+        states = [self._taken_over(slot, loaded) for slot, loaded in zip(self._slots, state["state"], strict=True)]
         for own, group in zip(self.param_groups, state["param_groups"], strict=True):
             own |= self._options(group)
-        for slot, loaded in zip(self._slots, state["state"], strict=True):
-            if not loaded:
-                slot.state = {}
-                continue
-            slot.state = slot.state or self._new_state(slot.parameter.data)
-            for name, value in loaded.items():
-                if type(slot.state[name]) in ARRAY_TYPES:
-                    slot.state[name][...] = as_array(plain(value), device=device_of(slot.state[name]))
-                else:
-                    slot.state[name] = value
+        for slot, loaded in zip(self._slots, states, strict=True):
+            slot.state = loaded
+
+    def _taken_over(self, slot: Slot, loaded: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what is remembered of a parameter as new arrays beside its data: those given may be in use here."""
+        return {
+            name: owned_copy(as_array(plain(value), device=device_of(slot.parameter.data)))
+            if hasattr(value, "shape")
+            else value
+            for name, value in loaded.items()
+        }
 
     def _options(self, group: Mapping[str, Any]) -> dict[str, Any]:
         """Return the options of a group, and what schedules noted there if any did, if all are what they may be."""
@@ -201,15 +213,18 @@ class Optimizer:
         """Return the state dict without what is remembered of the parameters."""
         self._check_groups()
         places = iter(range(len(self._slots)))
-        groups = [
-            {**self._options(group), "params": [next(places) for _ in group["params"]]} for group in self.param_groups
-        ]
+        groups = []
+        for group in self.param_groups:
+            groups.append({**self._options(group), "params": [next(places) for _ in group["params"]]})
+            names = [parameter.name for parameter in group["params"]]
+            if any(name is not None for name in names):
+                groups[-1]["param_names"] = names
         return {"optimizer": type(self).__name__, "param_groups": groups, "state": []}
 
     def _fitting(self, state: Any) -> dict[str, Any]:
         """Return a state dict of this optimizer with those of the parts that need not be there which the given one has.
 
-        These are what schedules note in a group, and what is remembered of a parameter.
+        These are what schedules note in a group, the names of parameters, and what is remembered of a parameter.
         """
         expected = self._skeleton()
         for i, group in enumerate(expected["param_groups"]):
@@ -218,10 +233,20 @@ class Optimizer:
                 group.pop(name, None)
             if given is not None and any(name in given for name in SCHEDULED):
                 group |= dict.fromkeys(SCHEDULED, 0.0)
+            own = group.pop("param_names", [None] * len(group["params"]))
+            if given is not None and "param_names" in given:
+                group["param_names"] = _known_to_both(own, given["param_names"])
         for i, slot in enumerate(self._slots):
             new = _dict_at(state, "state", i) == {}
             expected["state"].append({} if new else self._new_state(slot.parameter.data))
         return expected
+
+
+def _known_to_both(own: list[str | None], given: Any) -> list[Any]:
+    """Return our own names of parameters, and the given ones where one of the two is not known."""
+    if not isinstance(given, list | tuple) or len(given) != len(own):
+        return own
+    return [theirs if ours is None or theirs is None else ours for ours, theirs in zip(own, given, strict=True)]
 
 
 def _dict_at(state: Any, name: str, i: int) -> Mapping[str, Any] | None:
@@ -254,19 +279,6 @@ def number_at_least_0(expected: str, value: Any, finite: bool = True) -> float:
 
 def _copied(value: Any) -> Any:
     return owned_copy(value) if type(value) in ARRAY_TYPES else value
-
-
-def check_grad(caller: str, parameter: Tensor) -> None:
-    """Raise unless `.grad` is None or an array like the data, as backward() leaves it: nothing stops half-way."""
-    grad = parameter.grad
-    if grad is not None and not (
-        type(grad) is type(parameter.data) and grad.shape == parameter.data.shape and grad.dtype.kind != "c"
-    ):
-        name = parameter.name or "a parameter"
-        raise ValueError(
-            f"{caller}: expected the grad of {name} to be an array like {described(parameter.data)}, "
-            f"got {described(grad)}"
-        )
 
 
 def _as_groups(params: Iterable[Any]) -> list[dict[str, Any]]:

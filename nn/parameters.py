@@ -14,10 +14,10 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from tinygrad_sm.backend import array_module, as_array, described, is_writable, to_numpy
-from tinygrad_sm.nn.optimizer import as_list, check_grad, check_leaves, check_tensors, number_at_least_0
+from tinygrad_sm.backend import array_module, as_array, described, to_numpy
+from tinygrad_sm.nn.optimizer import as_list, check_leaves, check_tensors, number_at_least_0
 from tinygrad_sm.ops import composed
-from tinygrad_sm.tape import plain
+from tinygrad_sm.tape import check_grad, plain
 from tinygrad_sm.tensor import Tensor
 
 
@@ -92,9 +92,7 @@ def _gradients(caller: str, parameters: Iterable[Tensor]) -> list[Any]:
     parameters, gradients = as_list(parameters), []
     check_tensors(caller, parameters)
     for parameter in parameters:
-        check_grad(caller, parameter)
+        check_grad(caller, parameter, writes=True)
         if parameter.grad is not None:
-            if not is_writable(parameter.grad):
-                raise ValueError(f"{caller}: the grad of {parameter.name or 'a parameter'} is read-only: give a copy")
             gradients.append(parameter.grad)
     return gradients

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_sm.backend import as_array, device_of, unpacked
+from tinygrad_sm.backend import as_array, device_of, owned_copy, unpacked
 from tinygrad_sm.random import random_generator
-from tinygrad_sm.tape import plain
+from tinygrad_sm.tape import Traced, plain
 from tinygrad_sm.tensor import Tensor
 
 
@@ -71,7 +71,9 @@ def randn(*shape: Any, requires_grad: bool = False, device: str | None = None) -
 def Parameter(data: Any) -> Tensor:
     """Return a leaf Tensor that requires a gradient: what a Module calls a parameter. It is a function, not a subclass.
 
+    It holds a copy of the data: a training changes the parameter, and never the array that it was made of.
+
     >>> Parameter([0.0, 0.0])
     Tensor([0., 0.], shape=(2,), dtype=float32, device=cpu, requires_grad=True)
     """
-    return Tensor(data, requires_grad=True)
+    return Tensor(owned_copy(as_array(plain(data), is_new=not isinstance(data, Traced))), requires_grad=True)

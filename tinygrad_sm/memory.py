@@ -4,10 +4,15 @@
     weight.assign(new)
     loss.backward()  # the rule of multiply for x would compute with the new weight: refused
 
-Every value has a memory; a node notes when it was recorded, on the same clock.
+Every value has a memory; a node notes when its forward began, on the same clock. While an array is being changed, its
+memory says that it will change in the future: what another thread computes meanwhile, from some old elements and some
+new ones, is stale too.
 """
 
+import math
+import os
 import threading
+from collections.abc import Callable
 from typing import Any
 
 
@@ -17,7 +22,7 @@ class Memory:
     __slots__ = ("changed_at",)
 
     def __init__(self) -> None:
-        self.changed_at = 0
+        self.changed_at: float = 0
 
     def __reduce__(self) -> Any:
         # What is unpickled begins anew, as another process has another clock; a string stands for the global itself.
@@ -25,15 +30,43 @@ class Memory:
 
 
 NEVER_CHANGED = Memory()  # of all values that nothing has changed yet and that share their array with no other
-CLOCK = Memory()  # of all arrays together: how many changes there have been
-LEAVES_LOCK = threading.Lock()  # held while leaves change: threads may share them
 
 
-def mark_changed(leaf: Any) -> None:
-    """Note that the array of a leaf was changed in place: what was recorded with the old data is stale."""
+class Clock:
+    """The time of all arrays: `now` is how many changes there have been; `settled` is that if none is under way."""
+
+    __slots__ = ("now", "settled")
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.settled: int | None = 0
+
+
+CLOCK = Clock()
+
+# Held while leaves or their gradients change: threads may share them. It is reentrant, because a signal handler or a
+# finalizer can run in the middle of a change, in the thread that holds it, and change a leaf itself.
+LEAVES_LOCK = threading.RLock()
+
+if hasattr(os, "register_at_fork"):
+    # A child has only the thread that forked. If another one held the lock, nobody would ever release it there: so the
+    # fork waits for the lock, and parent and child release it afterwards.
+    os.register_at_fork(
+        before=LEAVES_LOCK.acquire, after_in_parent=LEAVES_LOCK.release, after_in_child=LEAVES_LOCK.release
+    )
+
+
+def change(leaf: Any, write: Callable[..., Any], *arguments: Any) -> None:
+    """Let `write` change the array of a leaf in place: what was recorded with the old data is stale."""
     with LEAVES_LOCK:
-        CLOCK.changed_at += 1
-        _own_memory(leaf).changed_at = CLOCK.changed_at
+        memory, was_settled = _own_memory(leaf), CLOCK.settled is not None
+        memory.changed_at, CLOCK.settled = math.inf, None
+        try:
+            write(*arguments)
+        finally:
+            memory.changed_at = CLOCK.now = CLOCK.now + 1
+            if was_settled:  # else a signal handler or a finalizer is in the middle of another change
+                CLOCK.settled = CLOCK.now
 
 
 def share_memory(value: Any, view: Any) -> None:

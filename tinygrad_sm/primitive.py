@@ -34,7 +34,7 @@ from tinygrad_sm.backend import (
     device_of,
     is_view,
 )
-from tinygrad_sm.memory import share_memory
+from tinygrad_sm.memory import CLOCK, share_memory
 from tinygrad_sm.mode import current_mode
 from tinygrad_sm.tape import Node, Traced, plain
 
@@ -114,7 +114,7 @@ class Primitive:
         forward = self.forward
         for observer in observers:
             forward = observer.forward(self, forward)
-        saved = None
+        saved, began = None, CLOCK.now
         try:
             out = forward(*arrays, **static)
             if self.saves is not None:
@@ -135,7 +135,7 @@ class Primitive:
                 if isinstance(operands[i], Traced) and operands[i].needs_grad:
                     name = self.operand_names[i]
                     raise TypeError(f"{self.name} has no gradient with respect to {name}: pass {name}.detach()")
-            node = Node(self, operands, static or _NO_STATIC, saved)
+            node = Node(self, operands, static or _NO_STATIC, saved, began)
             for observer in observers:
                 observer.recorded(node)
         result = object.__new__(result_type)

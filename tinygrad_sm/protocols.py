@@ -14,7 +14,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_sm.backend import Array, axis_of, check_same_device
+from tinygrad_sm.errors import GradientError
+from tinygrad_sm.memory import LEAVES_LOCK
+from tinygrad_sm.mode import current_mode
 from tinygrad_sm.ops import composed, elementwise, linalg, reductions, shaping
+from tinygrad_sm.primitive import as_operand
 from tinygrad_sm.tape import plain
 
 TWINS: dict[Callable[..., Any], Callable[..., Any]] = {
@@ -73,6 +77,29 @@ def comparison(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Array
         except TypeError:
             check_same_device("a comparison", [self.data, plain(other)])
             raise
+
+    return method
+
+
+def in_place(name: str, compute: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Return the method of an augmented operator such as `-=`.
+
+    What a training changes, leaves that require a gradient and the state of Modules, it changes in place, as NumPy
+    does: shape and dtype stay. Of other Tensors Python makes a new one, since the method does not answer.
+    """
+
+    def method(self: Any, other: Any) -> Any:
+        if self.node is not None or not (self.needs_grad or self.name):  # a Module names what is its state
+            return NotImplemented
+        if current_mode().record:
+            raise GradientError(
+                f"t {name} u would change a leaf in place while operations are recorded: put it into a block of "
+                f"with tg.no_grad(), or let an optimizer of nn.optim do it; t = t {name[:-1]} u makes a new Tensor"
+            )
+        other = plain(as_operand(other, beside=self))
+        check_same_device(name, [self.data, other])
+        with LEAVES_LOCK:  # nobody else may change it between reading and writing
+            return self.assign(compute(self.data, other))
 
     return method
 

@@ -21,7 +21,9 @@ import functools
 from collections.abc import Callable, Iterable, Set
 from typing import Any, ClassVar
 
-from tinygrad_sm.backend import Array, as_array, check_same_device, described, ones_like, taken
+from numpy import errstate
+
+from tinygrad_sm.backend import Array, as_array, check_same_device, described, is_writable, ones_like, taken
 from tinygrad_sm.errors import GradientError
 from tinygrad_sm.memory import CLOCK, LEAVES_LOCK, NEVER_CHANGED
 from tinygrad_sm.mode import current_mode
@@ -60,12 +62,12 @@ class Node:
 
     __slots__ = ("__weakref__", "op", "operands", "recorded_at", "saved", "static")
 
-    def __init__(self, op: Any, operands: Any, static: dict[str, Any], saved: Any):
+    def __init__(self, op: Any, operands: Any, static: dict[str, Any], saved: Any, recorded_at: int):
         self.op = op
         self.operands = operands
         self.static = static
         self.saved = saved
-        self.recorded_at = CLOCK.changed_at
+        self.recorded_at = recorded_at  # the clock's time when the forward began
 
     @property
     def arrays(self) -> list[Any]:
@@ -129,6 +131,8 @@ def gradients(
             else:
                 del uses[operand]
                 ready.append((operand, part))
+        if node.recorded_at != CLOCK.settled:
+            check_fresh(node)  # a hook, or another thread, may have changed what the rules have just read
         if passed and not (retain_graph or create_graph):
             node.operands = node.saved = None
     return found
@@ -146,7 +150,7 @@ def count_uses(roots: Iterable[Traced], wanted: Set[Traced] | None = None) -> di
         node = to_visit.pop().node
         if node is None:
             continue
-        op, recorded_at = node.op, node.recorded_at
+        op = node.op
         if node.operands is None:
             raise GradientError(
                 f"this graph was freed: an earlier backward() went through {op.name} already. Compute the loss again, "
@@ -155,22 +159,28 @@ def count_uses(roots: Iterable[Traced], wanted: Set[Traced] | None = None) -> di
             )
         if op.rules is None and op.rule_for_each is None:
             raise GradientError(f"{op.name} has no gradient rules: give them with {op.name}.vjp(...)")
+        if node.recorded_at != CLOCK.settled:
+            check_fresh(node)
         for i, operand in enumerate(node.operands):
-            if isinstance(operand, Traced):
-                if operand.memory.changed_at > recorded_at:
-                    raise GradientError(
-                        f"{operand_name(op, i, operand)} was changed (by an optimizer's step, assign or "
-                        f"load_state_dict) after {op.name} had used it: compute the loss again after the change"
-                    )
-                if operand.needs_grad:
-                    if i in op.refused:
-                        raise GradientError(f"{op.name} has no gradient with respect to {operand_name(op, i, operand)}")
-                    if operand in uses:
-                        uses[operand] += 1
-                    else:
-                        uses[operand] = 1
-                        to_visit.append(operand)
+            if isinstance(operand, Traced) and operand.needs_grad:
+                if i in op.refused:
+                    raise GradientError(f"{op.name} has no gradient with respect to {operand_name(op, i, operand)}")
+                if operand in uses:
+                    uses[operand] += 1
+                else:
+                    uses[operand] = 1
+                    to_visit.append(operand)
     return uses if wanted is None else _leading_to(wanted, uses)
+
+
+def check_fresh(node: Node) -> None:
+    """Raise GradientError if an operand was changed after the node's forward began: the rules would read new data."""
+    for i, operand in enumerate(node.operands):
+        if isinstance(operand, Traced) and operand.memory.changed_at > node.recorded_at:
+            raise GradientError(
+                f"{operand_name(node.op, i, operand)} was changed (by an optimizer's step, assign, load_state_dict or "
+                f"in place) after {node.op.name} had used it: compute the loss again after the change"
+            )
 
 
 def _leading_to(wanted: Set[Traced], uses: dict[Traced, int]) -> dict[Traced, int]:
@@ -259,10 +269,35 @@ def check_gradient(root: Traced, g: Any, caller: str = "backward()", retain_grap
 def backward(root: Traced, g: Any = None, retain_graph: bool = False) -> None:
     """Add the gradient of the root to the `grad` of every leaf it depends on, and of what else retains it."""
     roots: dict[Traced, Any] = {root: check_gradient(root, g, retain_graph=retain_graph)}
-    found = gradients(roots, count_uses(roots), retain_graph=retain_graph)
+    uses = count_uses(roots)
+    for value in [value for value in uses if value.grad is not None]:
+        check_grad("backward()", value, writes=True, same_dtype=True)
+    found = gradients(roots, uses, retain_graph=retain_graph)
     with LEAVES_LOCK:
         for value in list(found):
-            if value.grad is None:
-                value.grad = taken(found, value)
+            g = taken(found, value) if value.grad is None else found[value]
+            if value.grad is None:  # asked again, as a signal handler or finalizer may have left a gradient meanwhile
+                value.grad = g
             else:
-                value.grad += found[value]
+                with errstate(
+                    all="ignore"
+                ):  # an error in the middle would leave some gradients with this, some without
+                    value.grad += g
+
+
+def check_grad(caller: str, value: Traced, writes: bool = False, same_dtype: bool = False) -> None:
+    """Raise ValueError unless `.grad` is None or an array like the data: nothing stops half-way.
+
+    writes : whether the caller changes its elements.  same_dtype : whether another real dtype will not do.
+    """
+    grad, data = value.grad, value.data
+    if grad is None:
+        return
+    is_like = type(grad) is type(data) and grad.shape == data.shape
+    if not (is_like and (grad.dtype == data.dtype if same_dtype else grad.dtype.kind != "c")):
+        raise ValueError(
+            f"{caller}: expected the grad of {value.name or 'a parameter'} to be an array like {described(data)}, "
+            f"got {described(grad)}"
+        )
+    if writes and not is_writable(grad):
+        raise ValueError(f"{caller}: the grad of {value.name or 'a parameter'} is read-only: give a copy")

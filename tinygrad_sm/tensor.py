@@ -29,7 +29,7 @@ from tinygrad_sm.backend import (
 )
 from tinygrad_sm.errors import GradientError
 from tinygrad_sm.hooks import HookHandle
-from tinygrad_sm.memory import mark_changed, share_memory
+from tinygrad_sm.memory import change, share_memory
 from tinygrad_sm.ops import composed, elementwise, indexing, linalg, reductions, shaping
 from tinygrad_sm.ops import softmax as softmax_ops
 from tinygrad_sm.tape import Traced, backward, plain
@@ -43,10 +43,11 @@ class Tensor(Traced):
     requires_grad : whether backward() shall leave the gradient with respect to this Tensor in `.grad`; only for floats.
     dtype, device : convert to these; numbers, and arrays of NumPy, go to the default device where none is named.
 
-    `.data` is the array and `.grad` an array like it, or None. Tensors have no operations in place: `t += u` makes a
-    new Tensor. Only optimizers, `load_state_dict` and `assign` change data, and backward() refuses a graph that was
-    recorded before such a change, of the Tensor itself, of its `detach()` or of what it is a view of. It cannot see a
-    change of an array: of `.data`, or of one that was itself an operand or an index.
+    `.data` is the array and `.grad` an array like it, or None. Only optimizers, `load_state_dict`, `assign` and, under
+    no_grad(), `w -= step` change data in place, the last of leaves that require a gradient and of a Module's state; of
+    other Tensors `t -= u` makes a new one. backward() refuses a graph that was recorded before such a change, of the
+    Tensor itself, of its copy or `detach()`, or of what it is a view of. It cannot see a change of an array: of
+    `.data`, or of one that was itself an operand or an index.
 
     >>> Tensor([[1, 2], [3, 4]])
     Tensor([[1, 2],
@@ -143,8 +144,7 @@ class Tensor(Traced):
             raise ValueError("assign: the array of this Tensor is read-only, as a broadcast view is: make it of a copy")
         if not np.can_cast(new.dtype, self.dtype, "same_kind"):
             raise TypeError(f"assign: expected {self.dtype}, got {new.dtype}: convert with .astype first")
-        self.data[...] = new
-        mark_changed(self)
+        change(self, operator.setitem, self.data, ..., new)
         return self
 
     def numpy(self) -> np.ndarray[Any, Any]:
@@ -168,6 +168,15 @@ class Tensor(Traced):
         if np.dtype(dtype).kind != "f":
             return Tensor(self.data.astype(dtype))
         return elementwise.astype(self, dtype)
+
+    def __copy__(self) -> "Tensor":
+        copied = object.__new__(type(self))
+        state: Any = object.__getstate__(self)
+        attributes, slots = state
+        for name, value in {**(attributes or {}), **slots}.items():
+            setattr(copied, name, value)
+        share_memory(self, copied)  # it is on the same array
+        return copied
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Tensor":
         if self.node is not None:
@@ -230,6 +239,12 @@ class Tensor(Traced):
     __pow__, __rpow__ = protocols.operators(elementwise.power)
     __matmul__, __rmatmul__ = protocols.operators(linalg.matmul)
     __neg__ = elementwise.negative
+    __iadd__ = protocols.in_place("+=", operator.add)
+    __isub__ = protocols.in_place("-=", operator.sub)
+    __imul__ = protocols.in_place("*=", operator.mul)
+    __itruediv__ = protocols.in_place("/=", operator.truediv)
+    __ipow__ = protocols.in_place("**=", operator.pow)
+    __imatmul__ = protocols.in_place("@=", operator.matmul)
 
     def __pos__(self) -> "Tensor":
         return self

@@ -42,9 +42,7 @@ def _(right, detector, op, forward):
 
 
 @bug("the first gradient made by NumPy", "backend.ones_like", probes.backward_of_one_element, shows="result")
-@bug(
-    "the first gradient of a scalar made by NumPy", "backend.ones_like", probes.one_backward_and_another, shows="result"
-)
+@bug("the first gradient of a scalar made by NumPy", "backend.ones_like", probes.one_backward_and_another)
 def _(right, array, shared=True):
     return np.ones(array.shape, array.dtype)
 
@@ -59,7 +57,13 @@ def _(right, array, shared=True, kept={}):  # noqa: B006  it is kept from call t
 @bug("noise stays on the host", "as_array", probes.noisy)
 @bug("a mask stays on the host", "as_array", probes.dropped)
 @bug("assign of an array of the host", "as_array", lambda device: [tg.zeros(2, device=device).assign([3.0, 4.0])])
-@bug("a state is loaded from the host", "as_array", probes.state_from_a_file, within="Optimizer.load_state_dict")
+@bug(
+    "a state is loaded from the host",
+    "as_array",
+    probes.state_from_a_file,
+    shows="result",
+    within="Optimizer.load_state_dict",
+)
 def _(right, data, dtype=None, device=None, is_new=False):
     return right(data, dtype, device if is_new else None, is_new)
 

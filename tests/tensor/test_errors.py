@@ -304,7 +304,7 @@ TABLE = {
         "SGD: a parameter is .* twice.*",
     ),
     "a read-only parameter": (
-        lambda: nn.optim.SGD([nn.Parameter(np.broadcast_to(X[0], (2, 3)))], 0.1),
+        lambda: nn.optim.SGD([Tensor(np.broadcast_to(X[0], (2, 3)), requires_grad=True)], 0.1),
         ValueError,
         "SGD: parameter 0 has a read-only array.*",
     ),
