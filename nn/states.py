@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tinygrad_sm.backend import ARRAY_TYPES, described
+from tinygrad_sm.dtypes import is_masked
 from tinygrad_sm.errors import CheckpointError
 from tinygrad_sm.tape import plain
 
@@ -53,6 +54,7 @@ def _differences(expected: Any, state: Any, path: str) -> list[str]:
     if type(expected) in ARRAY_TYPES:
         array = plain(state)
         fits = (getattr(array, "shape", None), getattr(array, "dtype", None)) == (expected.shape, expected.dtype)
+        fits = fits and not is_masked(array)
         return [] if fits else [f"{at}expected {described(expected)}, got {_named(array)}"]
     if isinstance(expected, str):
         return [] if state == expected else [f"{at}expected {expected!r}, got {state!r}"]

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_sm.dtypes import is_masked, strong_dtype
 from tinygrad_sm.errors import DeviceError
 
 Array = Any
@@ -180,13 +181,19 @@ def as_array(data: Any, dtype: Any = None, device: str | None = None, is_new: bo
     device : where it shall be. None leaves arrays where they are and numbers on the host; but what is new to the
         framework, other than an array on a GPU, goes to the default device then.
 
-    >>> as_array([1.5, 2]).dtype, as_array(3).dtype, as_array(np.float64(1.5)).dtype
+    In a list of numbers, those that have a dtype decide, in any order; see `dtypes`. A masked array is a TypeError.
+
+    >>> as_array([1.5, 2]).dtype, as_array(3).dtype, as_array([1.5, np.float64(2)]).dtype
     (dtype('float32'), dtype('int64'), dtype('float64'))
     """
-    array = data if type(data) in _MODULES or _is_cupy_array(data) else np.asarray(data)
+    is_array = type(data) in _MODULES or _is_cupy_array(data)
+    strong = None if is_array else strong_dtype(data)
+    array = data if is_array else np.asarray(data)
     if array.dtype.kind not in "biufc":
         raise TypeError(f"expected numbers, got {described(data)}")
-    if dtype is None and _is_pure_python(data):
+    if dtype is None and strong is not None and array.dtype != strong:
+        array = np.asarray(data, strong)  # an OverflowError for what it cannot hold, which astype would wrap around
+    elif dtype is None and strong is None and not is_array:
         dtype = _OF_PYTHON.get(array.dtype.kind)
     if device is None and is_new and type(array) is HostArray:
         device = _default_device
@@ -210,18 +217,12 @@ def as_result(out: Any, caller: str, arrays: Sequence[Any]) -> Array:
     return out
 
 
-def _is_pure_python(data: Any) -> bool:
-    """Whether the data is a Python number or nested sequences of them, with no NumPy value that has a dtype to keep."""
-    while isinstance(data, Sequence) and data:
-        data = data[0]
-    return not hasattr(data, "dtype")
-
-
 def described(x: Any) -> str:
     """Return what messages say of a value: dtype and shape of an array, type and value of anything else."""
     if hasattr(x, "shape") and hasattr(x, "dtype"):
         device = device_of(x)
-        return f"{x.dtype} {x.shape}" + ("" if device == "cpu" else f" on {device}")
+        kind = "masked " if is_masked(x) else ""
+        return f"{kind}{x.dtype} {x.shape}" + ("" if device == "cpu" else f" on {device}")
     text = repr(x)
     return f"{type(x).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
 

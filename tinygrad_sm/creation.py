@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_sm.backend import as_array, device_of, owned_copy, unpacked
+from tinygrad_sm.backend import as_array, device_of, owned_copy, to_numpy, unpacked
+from tinygrad_sm.dtypes import check_unmasked
 from tinygrad_sm.random import random_generator
 from tinygrad_sm.tape import Traced, plain
 from tinygrad_sm.tensor import Tensor
@@ -31,8 +32,14 @@ def ones(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False, devi
 def full(
     shape: Any, value: Any, dtype: Any = np.float32, requires_grad: bool = False, device: str | None = None
 ) -> Tensor:
-    """Return a Tensor of the shape with the same value everywhere."""
-    return Tensor(np.full(shape, value, dtype), requires_grad, device=device)
+    """Return a Tensor of the shape with the same value everywhere, a constant.
+
+    Raises TypeError if the value is a Tensor that requires a gradient: `broadcast_to` passes it on.
+    """
+    check_unmasked(value)
+    if isinstance(value, Tensor) and value.requires_grad:
+        raise TypeError("full: no gradient passes to the value: write tg.broadcast_to(value, shape) or value.detach()")
+    return Tensor(np.full(shape, to_numpy(plain(value)), dtype), requires_grad, device=device)
 
 
 def zeros_like(x: Any, requires_grad: bool = False, device: str | None = None) -> Tensor:

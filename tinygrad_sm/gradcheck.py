@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_sm.backend import Array, to_numpy
+from tinygrad_sm.backend import Array, as_array, to_numpy
 from tinygrad_sm.errors import GradcheckError, GradientError
 from tinygrad_sm.mistakes import mistakes_in
 from tinygrad_sm.mode import Observer, enable_grad, no_grad, observe
@@ -81,7 +81,7 @@ def gradcheck(f: Callable[..., Any], inputs: Any, order: int = 2, rtol: float = 
     differentiation cannot tell.
     """
     given = inputs if isinstance(inputs, list | tuple) else [inputs]
-    arrays = [np.array(to_numpy(plain(x)), np.float64) for x in given]
+    arrays = [np.array(to_numpy(as_array(plain(x))), np.float64) for x in given]
     if not arrays or order < 1:
         raise ValueError(f"gradcheck: expected inputs and an order of at least 1, got {len(arrays)} and order {order}")
     with enable_grad():

@@ -34,6 +34,7 @@ from tinygrad_sm.backend import (
     device_of,
     is_view,
 )
+from tinygrad_sm.dtypes import check_unmasked
 from tinygrad_sm.memory import CLOCK, share_memory
 from tinygrad_sm.mode import current_mode
 from tinygrad_sm.tape import Node, Traced, plain
@@ -191,8 +192,16 @@ def primitive(
 
 
 def as_operand(x: Any, beside: Any = None) -> Any:
-    """Return a Traced value or an array as it is, and lists and numbers as an array, on the device of `beside`."""
-    return x if isinstance(x, Traced) or hasattr(x, "shape") else as_array(x, device=device_of(plain(beside)))
+    """Return a Traced value or an array as it is, and lists and numbers as an array, on the device of `beside`.
+
+    Raises TypeError if it is a masked array.
+    """
+    if isinstance(x, Traced):
+        return x
+    if hasattr(x, "shape"):
+        check_unmasked(x)
+        return x
+    return as_array(x, device=device_of(plain(beside)))
 
 
 def zero(g: Any, out: Any, *operands: Any, **static: Any) -> Array:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_sm.backend import Array, axis_of, check_same_device
+from tinygrad_sm.dtypes import check_unmasked
 from tinygrad_sm.errors import GradientError
 from tinygrad_sm.memory import LEAVES_LOCK
 from tinygrad_sm.mode import current_mode
@@ -72,6 +73,7 @@ def comparison(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Array
     """Return the method of a comparison, which gives a plain array: no gradient passes through it."""
 
     def method(self: Any, other: Any) -> Array:
+        check_unmasked(other)
         try:
             return compare(self.data, plain(other))
         except TypeError:

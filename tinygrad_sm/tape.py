@@ -24,6 +24,7 @@ from typing import Any, ClassVar
 from numpy import errstate
 
 from tinygrad_sm.backend import Array, as_array, check_same_device, described, is_writable, ones_like, taken
+from tinygrad_sm.dtypes import check_unmasked
 from tinygrad_sm.errors import GradientError
 from tinygrad_sm.memory import CLOCK, LEAVES_LOCK, NEVER_CHANGED
 from tinygrad_sm.mode import current_mode
@@ -239,6 +240,7 @@ def _hooked(value: Traced, hook: Callable[[Any], Any], g: Any) -> Any:
     replaced = replaced if isinstance(g, Traced) else plain(replaced)
     if getattr(replaced, "shape", None) != value.data.shape:
         raise ValueError(f"a hook must return None or a gradient of {value.data.shape}, got {described(replaced)}")
+    check_unmasked(replaced)
     check_same_device("a hook", [value.data, plain(replaced)])
     return replaced.astype(value.data.dtype)
 

@@ -11,7 +11,7 @@ A Tensor is a `Traced` with operators and methods, each of which names the opera
 
 import operator
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from tinygrad_sm.backend import (
     to_numpy,
     unpacked,
 )
+from tinygrad_sm.dtypes import check_unmasked, refuse_masked
 from tinygrad_sm.errors import GradientError
 from tinygrad_sm.hooks import HookHandle
 from tinygrad_sm.memory import change, share_memory
@@ -39,7 +40,8 @@ class Tensor(Traced):
     """An array that can be differentiated.
 
     data : array, number, or nested lists of numbers. An array keeps its dtype and is not copied; Python floats become
-        float32, ints int64, bools bool. A Tensor gives its array: the new one shares it but not its history.
+        float32, ints int64, bools bool; in a list, elements that have a dtype decide, in any order. A masked array is a
+        TypeError. A Tensor gives its array: the new one shares it but not its history.
     requires_grad : whether backward() shall leave the gradient with respect to this Tensor in `.grad`; only for floats.
     dtype, device : convert to these; numbers, and arrays of NumPy, go to the default device where none is named.
 
@@ -205,6 +207,11 @@ class Tensor(Traced):
             raise TypeError("a Tensor that requires a gradient does not become an array in silence: use .numpy()")
         return np.array(self.numpy(), dtype, copy=copy)
 
+    @property
+    def _data(self) -> NoReturn:
+        """Refuse what a masked array asks the other operand for, as in masked + t: see `check_unmasked`."""
+        refuse_masked()
+
     def __len__(self) -> int:
         return len(self.data)
 
@@ -212,6 +219,11 @@ class Tensor(Traced):
         return (self[i] for i in range(len(self)))
 
     def __float__(self) -> float:
+        """Return the one element as a Python number, which has no history: no gradient passes through it.
+
+        Whatever asks for a plain number comes here, without a warning: float(t), math.exp(t), and a[0] = t for an array
+        a of NumPy. Write tg.exp(t) where a gradient is to pass.
+        """
         return float(self.item())
 
     def __int__(self) -> int:
@@ -224,6 +236,8 @@ class Tensor(Traced):
         return bool(self.data)
 
     def __getitem__(self, index: Any) -> "Tensor":
+        for part in index if isinstance(index, tuple) else (index,):
+            check_unmasked(part)
         return indexing.getitem(self, tuple(map(plain, index)) if isinstance(index, tuple) else plain(index))
 
     def __setitem__(self, index: Any, value: Any) -> None:

@@ -2,8 +2,10 @@
 
 import copy
 
+import hypothesis.strategies as st
 import numpy as np
 import pytest
+from hypothesis import given
 
 import tinygrad_sm as tg
 from tests.helpers import leaf
@@ -36,6 +38,56 @@ def test_dtypes_of_what_tensors_are_made_of(data, dtype, shape):
     assert (t.dtype, t.shape) == (dtype, shape)
     assert type(t.data) is np.ndarray
     assert (t.ndim, t.size, t.device, t.requires_grad, t.grad) == (len(shape), np.prod(shape), "cpu", False, None)
+
+
+# Python's numbers follow what stands beside them, as in 0.2 + np.float32(1), which is a float32 (NEP 50).
+ELEMENTS = [
+    True,
+    1,
+    0.5,
+    1j,
+    np.True_,
+    np.int8(2),
+    np.uint8(2),
+    np.int64(2),
+    np.float16(2),
+    np.float32(2),
+    np.float64(2),
+]
+ELEMENTS += [np.complex64(2), np.array(2.0, np.float32), Tensor(2.0, dtype=np.float16)]
+
+
+@given(elements=st.lists(st.sampled_from(ELEMENTS), min_size=2, max_size=4), data=st.data())
+def test_the_dtype_of_a_list_does_not_depend_on_the_order(elements, data):
+    dtype = Tensor(elements).dtype
+    other = data.draw(st.permutations(elements))
+    assert Tensor(other).dtype == dtype
+    assert Tensor(tuple(other)).dtype == dtype
+    assert Tensor([[[x]] for x in other]).dtype == dtype
+    assert (tg.ones(len(other)) * other).dtype == Tensor(np.ones((), np.float32) * np.ones((), dtype)).dtype
+
+
+@pytest.mark.parametrize("a", ELEMENTS, ids=lambda x: type(x).__name__)
+@pytest.mark.parametrize("b", ELEMENTS, ids=lambda x: type(x).__name__)
+def test_a_list_of_two_has_the_dtype_of_their_sum(a, b):
+    has_dtype = [hasattr(x, "dtype") for x in (a, b)]
+    if any(has_dtype):
+        expected = np.add(*(np.asarray(x) if isinstance(x, Tensor) else x for x in (a, b))).dtype
+    else:  # two of Python's: float32, int64 and so on
+        expected = {bool: np.bool_, int: np.int64, float: np.float32, complex: np.complex64}[type(a + b)]
+        expected = np.bool_ if type(a) is type(b) is bool else expected
+    assert Tensor([a, b]).dtype == Tensor([[a], [b]]).dtype == expected
+
+
+def test_lists_in_lists_decide_the_dtype_too():
+    assert Tensor([[0.1, 0.2], np.zeros(2, np.float64)]).dtype == np.float64
+    assert Tensor([[0.1, 0.2], [np.float32(0.1), 1]]).dtype == np.float32
+    assert Tensor([[0.1, 0.2], [1, 2]]).dtype == np.float32
+    assert Tensor([range(2), np.arange(2, dtype=np.int16)]).dtype == np.int16
+    assert Tensor([0.1, np.float64(0.1)]).tolist() == [0.1, 0.1]
+    assert Tensor([0.1, np.float64(0.1)], dtype=np.float16).dtype == np.float16
+    big_endian = np.arange(3, dtype=">f8")
+    assert Tensor(big_endian.view(np.recarray)).dtype == big_endian.dtype
 
 
 def test_arrays_are_not_copied_but_converted_when_asked():
