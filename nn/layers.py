@@ -27,16 +27,17 @@ class Linear(Module):
     """The affine map y = x Wᵀ + b.
 
     weight : shape (out_features, in_features), one row per output; bias : shape (out_features,), or None.
-    Both begin as draws from U(−1/√in_features, 1/√in_features), as in PyTorch; `tg.manual_seed` sets the draws.
+    Both begin as draws from U(−1/√in_features, 1/√in_features), as in PyTorch; `tg.manual_seed` sets the draws. Without
+    input features, y is the bias, which begins as 0.
 
     >>> Linear(784, 10)
     Linear(in_features=784, out_features=10, bias=True)
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True):
-        self.in_features = integer("Linear", "in_features", in_features, smallest=1)
+        self.in_features = integer("Linear", "in_features", in_features, smallest=0)
         self.out_features = integer("Linear", "out_features", out_features, smallest=1)
-        bound = 1 / math.sqrt(in_features)
+        bound = 1 / math.sqrt(in_features) if in_features else 0  # of no weights, and then of the biases too
         # column by column is the layout in which the gradient comes and BLAS is quick
         self.weight = Parameter(np.empty((out_features, in_features), np.float32, order="F"))
         init.uniform_(self.weight, -bound, bound)

@@ -233,3 +233,15 @@ def test_cross_entropy_warns_of_a_softmax_once_for_each_line():
     nn.CrossEntropyLoss()(tg.log_softmax(x), labels)  # silent: warnings are errors here
     nn.CrossEntropyLoss()(x * 1.0, labels)
     nn.NLLLoss()(tg.log_softmax(x), labels)
+
+
+def test_a_linear_layer_without_input_features_is_its_bias():
+    layer = nn.Linear(0, 2)
+    layer.bias.assign([1.0, -2.0])
+    for shape in ((4, 0), (0,), (2, 3, 0), (2, 0, 0)):
+        out = layer(np.zeros(shape, np.float32))
+        np.testing.assert_array_equal(out.data, np.broadcast_to(np.float32([1, -2]), (*shape[:-1], 2)))
+        layer.zero_grad()
+        out.sum().backward()
+        assert layer.weight.grad.shape == (2, 0)
+        np.testing.assert_array_equal(layer.bias.grad, [out.data.size / 2] * 2)

@@ -28,6 +28,9 @@ case(
     axes=(-1, 0, 1),
 )
 case(
+    shaping.transpose, np.transpose, [anything], ((3,),), fixed_shapes(((3,),), ((0,),)), label="transpose int", axes=0
+)
+case(
     composed.swapaxes,
     np.swapaxes,
     [anything],
@@ -63,7 +66,7 @@ INDICES = (
     (np.array([True, False, True]), np.array([1, 1])),
     ((0, 0, 2), (1, 1, 3)),
     ((0, 0, 2),),
-    np.ma.array([0, 0, 2]),
+    np.array([0, 0, 2]).view(np.recarray),  # a subclass of ndarray
     (True, 1),
 )
 for number, index in enumerate(INDICES):
@@ -102,6 +105,7 @@ for op, oracle, arguments in (
     (composed.roll, np.roll, {"shift": 4}),
     (composed.roll, np.roll, {"shift": -1, "axis": 1}),
     (composed.roll, np.roll, {"shift": (1, 2), "axis": (0, -1)}),
+    (composed.roll, np.roll, {"shift": np.uint8(1), "axis": 1}),  # −1 in uint8 is 255
     (composed.pad, np.pad, {"pad_width": 1}),
     (composed.pad, np.pad, {"pad_width": ((0, 1), (2, 0), (1, 1)), "constant_values": 1.5}),
 ):
@@ -134,10 +138,10 @@ case(
     *rows(((2, 3), (2, 1)), ((2, 0), (2, 2))),
     label="concatenate of unequal lengths",
 )
-for parts in (2, [1, 3], [0, 5]):
+for parts, part in ((2, 1), ([1, 3], 1), ([0, 5], 1), ([3, 1], -1), ([-3, -1], 0), (np.array([1, 3], np.uint8), 1)):
     case(
-        lambda x, parts: composed.split(x, parts, axis=1)[1],
-        lambda x, parts: np.split(x, parts, axis=1)[1],
+        lambda x, parts, part=part: composed.split(x, parts, axis=1)[part],
+        lambda x, parts, part=part: np.split(x, parts, axis=1)[part],
         [anything],
         *rows(((2, 4),), ((0, 4),)),
         label=f"split{parts}",
@@ -148,6 +152,8 @@ for axis in (0, -1, None):
         composed.take, np.take, [anything], *rows(((3, 3),), ((4, 3),)), indices=np.array([[0, 2], [2, -1]]), axis=axis
     )
 case(composed.take, np.take, [anything], *rows(((3, 2),)), label="take one", indices=1, axis=0)
+BOOLEANS = np.array([True, False, True])  # the integers 1, 0, 1
+case(composed.take, np.take, [anything], *rows(((3, 2),)), label="take booleans", indices=BOOLEANS, axis=0)
 PLACES = np.array([[0, 2, 2], [1, 0, -1]])
 for places, axis in ((PLACES, 1), (PLACES[:, :1], -1), (PLACES[0], None)):
     case(composed.take_along_axis, np.take_along_axis, [anything], *rows(((2, 3),)), indices=places, axis=axis)

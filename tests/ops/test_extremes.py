@@ -346,6 +346,32 @@ def test_norm_of_huge_and_tiny_vectors(dtype, sign, x, v):
     assert_close(second, expected, [4 / length] * x.size)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("g", [1.0, 0.3, 1e-3])
+def test_norm_of_subnormals(device, dtype, g):
+    """There a gradient times the largest element would be rounded to few digits, or to 0."""
+    smallest = float(np.finfo(dtype).smallest_subnormal)
+    for whole in ([1], [3, 0, -4], [0, 1, 1], [1000, 7], [0, 0], [[1], [3000]]):
+        x = tg.Tensor((np.array(whole) * smallest).astype(dtype), requires_grad=True, device=device)
+        assert x.numpy().any() == np.any(whole)
+        length = tg.norm(x)
+        (gradient,) = tg.grad(length, x, tg.Tensor(dtype(g), device=device))
+        exact_length = np.sqrt(np.square(whole).sum())
+        eps = float(np.finfo(dtype).eps)
+        assert length.dtype == gradient.dtype == dtype
+        np.testing.assert_allclose(length.numpy() / smallest, exact_length, atol=0.5 + 4 * eps * exact_length)
+        unit = np.array(whole) / (exact_length or 1)
+        np.testing.assert_allclose(gradient.numpy(), float(dtype(g)) * unit, rtol=4 * eps, atol=smallest)
+
+
+def test_norm_of_integers_is_of_double_precision():
+    for dtype in (np.int8, np.uint8, np.int64, bool):
+        x = np.array([3, 4, 0]).astype(dtype)
+        assert tg.norm(x).dtype == np.float64
+        np.testing.assert_allclose(tg.norm(x), np.linalg.norm(x), rtol=1e-15)
+    assert tg.norm(np.array([-128], np.int8)) == 128  # of which int8 has no absolute value
+
+
 @every_dtype
 @pytest.mark.parametrize("ddof", [0, 1])
 @given(

@@ -10,6 +10,7 @@ from hypothesis import given
 
 import tinygrad_sm as tg
 from tests.helpers import leaf
+from tinygrad_sm import Tensor
 
 H = 1 / 8  # between neighbouring integers a piecewise linear function has no other kink: differences are exact
 SHAPE = (2, 3, 2)
@@ -43,6 +44,10 @@ def assert_between_one_sided_derivatives(f, arrays, g, gradients):
             low = np.minimum(to_the_left, to_the_right).sum()
             high = np.maximum(to_the_left, to_the_right).sum()
             assert low - 1e-12 <= gradient[i] <= high + 1e-12, (k, i)
+
+
+def leaf_on(device, data, dtype=np.float64):
+    return Tensor(np.array(data, dtype), requires_grad=True, device=device)
 
 
 def is_zero_everywhere(gradient):
@@ -245,6 +250,117 @@ def test_the_gradient_of_a_power_with_respect_to_its_exponent(a, b, scales):
         _, (gradient,) = gradients_of(lambda b, base=base: base**b, [np.abs(b)], np.ones(SHAPE))
         expected = base ** np.abs(b) * math.log(base) if base else np.zeros(SHAPE)
         np.testing.assert_allclose(gradient, expected, rtol=1e-15)
+
+
+ANY_BASE = [0.0, -0.0, 5e-324, -1e-310, 2.0**-1024, 2.0**-1023, 1e-300, -2.0, 1.0, 1e300, np.inf, np.nan]
+"""Of these, 1/a overflows up to 2⁻¹⁰²⁴ in float64."""
+
+
+@pytest.mark.filterwarnings("ignore:overflow")  # what a second derivative is at 2⁻¹⁰²³
+def test_the_gradient_of_a_to_the_0_is_0_for_every_a(device):
+    x = leaf_on(device, ANY_BASE)
+    zeros = np.zeros(len(ANY_BASE))
+    for exponent in (0, 0.0, np.float64(0), Tensor(zeros, device=device)):
+        (first,) = tg.grad(x**exponent, x, Tensor(zeros + 3, device=device))
+        np.testing.assert_array_equal(first.numpy(), zeros)
+    (first,) = tg.grad(x**1, x, Tensor(zeros + 1, device=device), create_graph=True)  # a⁰ is a rule's own work here
+    np.testing.assert_array_equal(first.numpy(), zeros + 1)
+    (second,) = tg.grad(first, x, Tensor(zeros + 1, device=device))
+    np.testing.assert_array_equal(second.numpy(), zeros)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_to_the_0_where_1_over_a_overflows_in_every_dtype(device, dtype):
+    smallest = np.finfo(dtype).smallest_subnormal
+    edge = dtype(1 / float(np.finfo(dtype).max))  # 1/a overflows here, and not at the next number
+    x = leaf_on(device, np.array([smallest, edge, edge + smallest], dtype), dtype)
+    b = leaf_on(device, [0.0] * 3, dtype)
+    of_base, _ = tg.grad((x**b).sum(), [x, b], create_graph=True)
+    np.testing.assert_array_equal(of_base.numpy(), [0, 0, 0])
+    (mixed,) = tg.grad(of_base.sum(), b)
+    with np.errstate(over="ignore"):
+        assert mixed.numpy()[2] == dtype(1) / (edge + smallest)  # ∂²/∂a∂b of a**b at b = 0 is 1/a
+
+
+def test_the_gradient_of_0_to_the_b_is_minus_infinite_below_0(device):
+    exponents = [-2.0, -0.5, -1e-310, -0.0, 0.0, 1e-310, 0.5, 2.0, np.inf]
+    expected = [-np.inf] * 3 + [0.0] * 6
+    ones = Tensor(np.ones(len(exponents)), device=device)
+    for base in (0, 0.0, Tensor(0.0, dtype=np.float64, device=device), Tensor(-0.0, dtype=np.float64, device=device)):
+        b = leaf_on(device, exponents)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            (gradient,) = tg.grad(base**b, b, ones)
+        np.testing.assert_array_equal(gradient.numpy(), expected, err_msg=repr(base))
+    b = leaf_on(device, exponents[:-1])
+    (gradient,) = tg.grad((2.0**b).sum(), b)  # beside it: a base that is not 0
+    np.testing.assert_allclose(gradient.numpy(), 2.0 ** np.array(exponents[:-1]) * math.log(2), rtol=1e-15)
+
+
+NAN_BOUNDS = [
+    (np.nan, 3.0),
+    (0.0, np.nan),
+    (None, np.float64(np.nan)),
+    (np.nan, None),
+    ([np.nan, 0.0, 1.5, -9.0], None),
+    (np.array([[0.0], [np.nan]]), np.array([2.0, np.nan, 1.0, 9.0])),
+]
+
+
+@pytest.mark.parametrize(("low", "high"), NAN_BOUNDS)
+@pytest.mark.parametrize("dtype", [np.float32, np.int8])
+def test_a_bound_of_clip_that_is_nan_gives_nan(device, low, high, dtype):
+    def on_device(bound):
+        return Tensor(bound, dtype=np.float32, device=device) if isinstance(bound, list | np.ndarray) else bound
+
+    x = np.array([1, 2, -3, 4], dtype)
+    found = tg.clip(Tensor(x, device=device), on_device(low), on_device(high)).numpy()
+    np.testing.assert_array_equal(found, np.clip(x, *(b if b is None else np.asarray(b) for b in (low, high))))
+    assert np.isnan(found).any()
+
+
+def test_a_bound_that_is_nan_takes_the_gradient(device):
+    x = leaf_on(device, [1.0, np.nan, 2.0, -1.0])
+    low, high = leaf_on(device, [np.nan, 0.0, 0.0, 0.0]), leaf_on(device, [9.0, 9.0, np.nan, 9.0])
+    g = Tensor(np.array([2.0, 3.0, 5.0, 7.0]), device=device)
+    found = [part.numpy() for part in tg.grad(tg.clip(x, low, high), [x, low, high], g)]
+    np.testing.assert_array_equal(found, [[0, 3, 0, 0], [2, 0, 0, 7], [0, 0, 5, 0]])
+
+
+def test_clip_of_integers_keeps_bounds_that_no_integer_reaches_away():
+    x = np.array([0, 100, 255], np.uint8)
+    assert tg.clip(x, -1, 300).tolist() == np.clip(x, -1, 300).tolist() == [0, 100, 255]
+    assert tg.clip(x, 50, 300).dtype == np.uint8
+    for bounds in ((300, None), (None, -1)):  # where(x < 300, 300, x) would give 44
+        with pytest.raises(OverflowError, match="out of bounds for uint8"):
+            tg.clip(x, *bounds)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, bool])
+def test_gelu_of_narrow_integers(device, dtype):
+    x = np.array([0, 1, 3, 30, 100]).astype(dtype)
+    for sign in (1, -1) if x.dtype.kind == "i" else (1,):
+        np.testing.assert_allclose(tg.gelu(Tensor(sign * x, device=device)).numpy(), tg.gelu(sign * x.astype(float)))
+
+
+def test_gelu_at_infinity():
+    x = leaf([-np.inf, -1e300, 1e300, np.inf, np.nan])
+    with np.errstate(invalid="ignore"):
+        y = tg.gelu(x)
+        (slope,) = tg.grad(y.sum(), x)
+    np.testing.assert_array_equal(y.data, [0, 0, 1e300, np.inf, np.nan])
+    np.testing.assert_array_equal(slope.data[:4], [0, 0, 1, 1])
+
+
+def test_pad_keeps_the_sign_of_zero(device):
+    x = np.array([-0.0, 0.0, -1.0, np.inf, np.nan])
+    padded = tg.pad(Tensor(x, device=device), (1, 2), constant_values=3.0).numpy()
+    np.testing.assert_array_equal(padded, np.pad(x, (1, 2), constant_values=3.0))
+    np.testing.assert_array_equal(np.signbit(padded[1:5]), np.signbit(x[:4]))
+    for dtype in (np.uint8, bool):
+        whole_numbers = np.array([0, 1], dtype)
+        padded = tg.pad(Tensor(whole_numbers, device=device), 1, constant_values=1).numpy()
+        np.testing.assert_array_equal(padded, np.pad(whole_numbers, 1, constant_values=1))
+        assert padded.dtype == dtype
 
 
 @pytest.mark.parametrize(("axis", "keepdims"), AXES)

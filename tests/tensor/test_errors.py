@@ -61,6 +61,23 @@ def linear_mismatch():
     model(np.zeros((128, 1, 28, 28), np.float32))
 
 
+def masked_momentum():
+    parameter = leaf()
+    optimizer = nn.optim.SGD([parameter], 0.1, momentum=0.9)
+    parameter.grad = X + 1
+    optimizer.step()
+    state = optimizer.state_dict()
+    remembered = next(iter(state["state"]))
+    remembered |= {name: np.ma.array(value) for name, value in remembered.items() if isinstance(value, np.ndarray)}
+    optimizer.load_state_dict(state)
+
+
+def masked_gradient():
+    parameter = leaf()
+    parameter.grad = np.ma.array(X)
+    nn.optim.SGD([parameter], 0.1).step()
+
+
 # (what is done, the error, a pattern of the whole message)
 TABLE = {
     # backward
@@ -173,6 +190,31 @@ TABLE = {
         ValueError,
         r"take_along_axis: expected indices of 2 axes, got shape \(2,\)",
     ),
+    "take_along_axis of a mask": (
+        lambda: tg.take_along_axis(leaf(), X > 0, 0),
+        IndexError,
+        r"take_along_axis: expected integers as indices, got bool \(4, 3\): x\[mask\] takes a mask",
+    ),
+    "a number that the dtype of its list cannot hold": (
+        lambda: Tensor([300, np.int8(1)]),
+        OverflowError,
+        "Python integer 300 out of bounds for int8",
+    ),
+    "a state with a masked array": (
+        lambda: nn.Linear(3, 2, bias=False).load_state_dict({"weight": np.ma.array(X[:2])}),
+        CheckpointError,
+        r"the state does not fit Linear:\n  weight: expected float32 \(2, 3\), got masked float32 \(2, 3\)",
+    ),
+    "a state of an optimizer with a masked array": (
+        lambda: masked_momentum(),
+        CheckpointError,
+        r"(?s)the state does not fit SGD:\n.*expected float32 \(4, 3\), got masked float32 \(4, 3\)",
+    ),
+    "a masked gradient": (
+        lambda: masked_gradient(),
+        ValueError,
+        r"step: expected the grad of a parameter to be an array like float32 \(4, 3\), got masked float32 \(4, 3\)",
+    ),
     "einsum of too few operands": (
         lambda: tg.einsum("ij,jk->ik", leaf()),
         ValueError,
@@ -273,7 +315,11 @@ TABLE = {
         r"Linear\(3, 2\): expected input of shape \(\.\.\., 3\), got float32 \(4, 5\)",
     ),
     "Linear of a list": (lambda: nn.Linear(3, 2)([1.0, 2, 3]), ValueError, r"Linear.*got list \[1.0, 2, 3\]"),
-    "Linear without inputs": (lambda: nn.Linear(0, 2), ValueError, "Linear: expected in_features of at least 1, got 0"),
+    "Linear of less than no inputs": (
+        lambda: nn.Linear(-1, 2),
+        ValueError,
+        "Linear: expected in_features of at least 0, got -1",
+    ),
     "Sequential of a function": (
         lambda: nn.Sequential(np.tanh),
         TypeError,
@@ -355,6 +401,74 @@ def test_the_error(name, tmp_path):
     message = "\n".join([str(raised.value), *getattr(raised.value, "__notes__", ())])
     assert type(raised.value) is kind
     assert re.fullmatch(pattern, message), message
+
+
+V, LOGITS = np.array([0.5, 1.5, 2.5]), np.eye(3)
+
+
+def given_to_a_hook(m):
+    y = leaf(3) * 1
+    y.register_hook(lambda g: m)
+    y.sum().backward()
+
+
+# What takes arrays: m is three floats, n three labels.
+TAKES_ARRAYS = {
+    "Tensor": lambda m, n: Tensor(m),
+    "Tensor of a dtype": lambda m, n: Tensor(m, dtype="float32"),
+    "a part of a list": lambda m, n: Tensor([V, m]),
+    "an element of a list": lambda m, n: Tensor([1.0, [m][0][1]]),
+    "Parameter": lambda m, n: nn.Parameter(m),
+    "assign": lambda m, n: leaf(3).assign(m),
+    "tensor + m": lambda m, n: leaf(3) + m,
+    "m + tensor": lambda m, n: m + leaf(3),
+    "m + constant": lambda m, n: m + Tensor(V),
+    "m * constant": lambda m, n: m * Tensor(V),
+    "m @ constant": lambda m, n: m @ Tensor(V),
+    "m < constant": lambda m, n: m < Tensor(V),
+    "constant < m": lambda m, n: Tensor(V) < m,
+    "constant == m": lambda m, n: Tensor(V) == m,
+    "np.add": lambda m, n: np.add(m, Tensor(V)),
+    "np.concatenate": lambda m, n: np.concatenate([m, Tensor(V)]),
+    "an operation on arrays": lambda m, n: tg.exp(m),
+    "a formula on arrays": lambda m, n: tg.var(m),
+    "clip": lambda m, n: tg.clip(Tensor(V), m, None),
+    "where": lambda m, n: tg.where(m > 1, Tensor(V), 0.0),
+    "full": lambda m, n: tg.full((3,), m),
+    "pad": lambda m, n: tg.pad(Tensor(V), 1, constant_values=m[:2]),
+    "an index": lambda m, n: Tensor(V)[n],
+    "a part of an index": lambda m, n: Tensor(LOGITS)[n, 0],
+    "take": lambda m, n: tg.take(Tensor(V), n),
+    "take_along_axis": lambda m, n: tg.take_along_axis(Tensor(V), n, 0),
+    "backward": lambda m, n: (leaf(3) * 1).backward(m),
+    "a hook": lambda m, n: given_to_a_hook(m),
+    "jvp": lambda m, n: tg.jvp(tg.exp, Tensor(V), m),
+    "gradcheck": lambda m, n: tg.gradcheck(tg.exp, [m]),
+    "labels": lambda m, n: cross_entropy(Tensor(LOGITS), n),
+    "labels of nll_loss": lambda m, n: nll_loss(Tensor(LOGITS), n),
+    "labels of accuracy": lambda m, n: nn.functional.accuracy(LOGITS, n),
+    "one_hot": lambda m, n: one_hot(n, 3),
+    "logits": lambda m, n: cross_entropy(m.reshape(1, 3), [0]),
+    "class weights": lambda m, n: cross_entropy(Tensor(LOGITS), [0, 1, 2], weight=m),
+    "the target of mse_loss": lambda m, n: nn.functional.mse_loss(Tensor(V), m),
+    "a layer": lambda m, n: nn.Linear(3, 2)(m.astype(np.float32)),
+    "the x of a DataLoader": lambda m, n: DataLoader((m, V), 2),
+    "the y of a DataLoader": lambda m, n: DataLoader((V, n), 2),
+}
+
+
+@pytest.mark.parametrize("name", TAKES_ARRAYS)
+def test_a_masked_array_is_refused_and_a_filled_one_is_not(name):
+    action, mask = TAKES_ARRAYS[name], [False, True, False]
+    m, n = np.ma.array(V, mask=mask), np.ma.array([0, 1, 2], mask=mask)
+    with pytest.raises(TypeError, match=r"got a masked array, whose mask would be lost: write x\.filled\(value\), or"):
+        action(m, n)
+    action(m.filled(1), n.filled(1))
+
+
+def test_what_a_masked_array_is_refused_for_can_be_written():
+    m = np.ma.array(V, mask=[False, True, False])
+    assert tg.where(np.ma.getmaskarray(m), 0.0, m.data).tolist() == m.filled(0).tolist() == [0.5, 0, 2.5]
 
 
 def test_our_errors_are_builtin_kinds():

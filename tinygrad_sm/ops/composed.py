@@ -6,7 +6,8 @@ from string import ascii_letters
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from tinygrad_sm.backend import array_module, axis_of
+from tinygrad_sm.backend import array_module, axis_of, described
+from tinygrad_sm.dtypes import check_unmasked
 from tinygrad_sm.ops import linalg, shaping
 from tinygrad_sm.ops.elementwise import multiply, sigmoid, sqrt, where
 from tinygrad_sm.ops.indexing import put
@@ -23,24 +24,43 @@ def square(x):
 def clip(x, min=None, max=None):
     """Return min where x is less, max where x is greater, and x elsewhere; None stands for no bound.
 
-    Convention: the gradient passes to x inside the closed interval, at the bounds too, as in PyTorch's `clamp`.
+    Convention: the gradient passes to x inside the closed interval, at the bounds too, as in PyTorch's `clamp`. Where a
+    bound is NaN, so is the result, as in NumPy, and the bound takes the gradient. A bound that integers of the dtype of
+    x cannot hold is none where no x is beyond it, and an OverflowError where each is.
     """
     x = as_operand(x)
+    if x.dtype.kind in "iu":
+        limits = np.iinfo(x.dtype)
+        min = None if isinstance(min, int) and min < limits.min else min
+        max = None if isinstance(max, int) and max > limits.max else max
+        np.array(
+            [bound for bound in (min, max) if isinstance(bound, int)], x.dtype
+        )  # NumPy's conversion, not `where`'s
     if min is not None:
-        x = where(x < plain(min), min, x)
+        x = where(_or_nan(x < plain(min), min), min, x)
     if max is not None:
-        x = where(x > plain(max), max, x)
+        x = where(_or_nan(x > plain(max), max), max, x)
     return x
+
+
+def _or_nan(is_beyond, bound):
+    """Return where x is beyond the bound, or the bound is NaN, which no comparison finds."""
+    bound = bound if isinstance(bound, int | float) else plain(as_operand(bound))
+    if isinstance(bound, int | float) and bound == bound:
+        return is_beyond  # as for most bounds, without another mask
+    return is_beyond | (bound != bound)
 
 
 def gelu(x):
     """Return x Φ(x), Φ the normal distribution, in the tanh form ½ x (1 + tanh(√(2/π) (x + 0.044715 x³))).
 
     "Gaussian Error Linear Units" (Hendrycks and Gimpel, 2016). Computed as x σ(2u), which is the same, and exact also
-    where 1 + tanh(u) rounds to 0.
+    where 1 + tanh(u) rounds to 0. Convention: at −∞ it is 0, its limit.
     """
     x = as_operand(x)
-    bounded = clip(x, -30, 30)  # further out σ is 0 or 1 to the last digit, and x³ may overflow
+    x = x if x.dtype.kind == "f" else 1.0 * x  # x³ of narrow integers overflows
+    x = clip(x, -30)  # from there on σ is 0, and −∞·0 would be NaN
+    bounded = clip(x, None, 30)  # from there on σ is 1 to the last digit, and x³ may overflow
     return x * sigmoid(math.sqrt(8 / math.pi) * (bounded + 0.044715 * bounded**3))
 
 
@@ -61,15 +81,19 @@ def std(x, axis=None, keepdims=False, ddof=0):
 def norm(x, ord=None, axis=None, keepdims=False):
     """Return the Euclidean length √Σ x² over the axes, the only `ord` here. Convention: at 0 the gradient is 0.
 
-    The elements are scaled by the largest, whose square may overflow where the length does not.
+    The elements are scaled by the largest, whose square may overflow where the length does not. Where it is so small
+    that a gradient times it would lose digits, the scale is larger. Half precision is scaled in single precision.
     """
     if ord is not None:
         raise ValueError(f"norm: expected ord=None, the Euclidean length, got {ord!r}: tg.abs, sum and max give others")
     x = as_operand(x)
-    xp = array_module(plain(x))
+    x = x if x.dtype.kind == "f" else 1.0 * x
+    xp, wide = array_module(plain(x)), np.result_type(x.dtype, np.float32)
     scale = xp.max(xp.abs(plain(x)), axis=axis_of(x, axis), keepdims=True) if x.size else xp.ones((), x.dtype)
-    scale = xp.where((scale > 0) & xp.isfinite(scale), scale, 1).astype(scale.dtype)
+    scale = xp.where(xp.isfinite(scale), scale, 1).astype(wide, copy=False)
+    scale = xp.maximum(scale, float(np.finfo(wide).smallest_normal / np.finfo(wide).eps))
     length = scale * _root(square(x / scale).sum(axis=axis, keepdims=True))
+    length = length.astype(x.dtype) if x.dtype == "float16" else length
     return length if keepdims else squeeze(length, axis)
 
 
@@ -128,18 +152,22 @@ def roll(x, shift, axis=None):
     if axis is None:
         return reshape(roll(reshape(x, (-1,)), shift, 0), x.shape)
     for by, i in np.broadcast(shift, axis):
-        first = -by % x.shape[i] if x.shape[i] else 0
+        first = -int(by) % x.shape[i] if x.shape[i] else 0  # int, because a narrow integer of NumPy may overflow
         x = concatenate([x[_along(i, slice(first, None), x)], x[_along(i, slice(first), x)]], i)
     return x
 
 
 def pad(x, pad_width, mode="constant", constant_values=0):
-    """Return x in a border of constants: `pad_width` at each end, or (before, after), or such a pair for each axis."""
+    """Return x in a border of constants: `pad_width` at each end, or (before, after), or such a pair for each axis.
+
+    The border is added to x, with −0 in the middle: x + (−0) is x, also where x is −0.
+    """
     if mode != "constant":
         raise ValueError(f"pad: expected mode 'constant', got {mode!r}: tg.concatenate and tg.flip give the others")
     x = as_operand(x)
     xp = array_module(plain(x))
-    border = xp.pad(xp.zeros(x.shape, x.dtype), pad_width, constant_values=constant_values)
+    check_unmasked(constant_values)
+    border = xp.pad(xp.full(x.shape, -0.0, x.dtype), pad_width, constant_values=constant_values)
     before = np.broadcast_to(pad_width, (x.ndim, 2))[:, 0].tolist()
     return put(x, border.shape, tuple(slice(k, k + n) for k, n in zip(before, x.shape, strict=True))) + border
 
@@ -159,26 +187,35 @@ def stack(xs, axis=0):
 def split(x, indices_or_sections, axis=0):
     """Return a list of the parts of x: so many of equal length, or those between the given indices."""
     x = as_operand(x)
-    parts = np.split(np.arange(x.shape[axis]), indices_or_sections)
-    starts = np.cumsum([0, *map(len, parts)]).tolist()
-    return [x[_along(axis, slice(start, start + len(part)), x)] for start, part in zip(starts, parts, strict=False)]
+    parts = np.split(np.arange(x.shape[axis]), plain(indices_or_sections))  # each a range: NumPy knows which
+    slices = [slice(int(part[0]), int(part[-1]) + 1) if part.size else slice(0) for part in parts]
+    return [x[_along(axis, part, x)] for part in slices]
 
 
 def take(x, indices, axis=None):
-    """Return the elements, or the slices along the axis, that the integers name; an element may be taken repeatedly."""
+    """Return the elements, or the slices along the axis, that the integers name; an element may be taken repeatedly.
+
+    Booleans are the integers 0 and 1, as in NumPy: x[mask] takes what a mask names.
+    """
     x = reshape(x, (-1,)) if axis is None else as_operand(x)
-    return x[_along(axis or 0, as_operand(plain(indices)), x)]
+    indices = as_operand(plain(indices))
+    indices = indices.astype("intp") if indices.dtype.kind == "b" else indices
+    return x[_along(axis or 0, indices, x)]
 
 
-def take_along_axis(x, indices, axis):
+def take_along_axis(x, indices, axis=-1):
     """Return x at the indices along the axis, for each place of the other axes: what argsort and argmax name."""
     x = reshape(x, (-1,)) if axis is None else as_operand(x)
     indices = as_operand(plain(indices))
+    if indices.dtype.kind not in "iu":
+        raise IndexError(
+            f"take_along_axis: expected integers as indices, got {described(indices)}: x[mask] takes a mask"
+        )
     if indices.ndim != x.ndim:
         raise ValueError(f"take_along_axis: expected indices of {x.ndim} axes, got shape {indices.shape}")
     along = array_module(indices).arange
     places = [along(n).reshape((-1,) + (1,) * (x.ndim - 1 - i)) for i, n in enumerate(x.shape)]
-    places[axis or 0] = indices
+    places[normalize_axis_index(axis or 0, x.ndim)] = indices
     return x[tuple(places)]
 
 

@@ -6,6 +6,8 @@ answer in the shape of the output, and the tape sums over what was repeated.
 
 from math import inf
 
+from numpy import finfo
+
 from tinygrad_sm.backend import array_module, select
 from tinygrad_sm.primitive import primitive, zero
 
@@ -65,17 +67,27 @@ negative.vjp(lambda g, out, x: -g)
 def power(a, b, /):
     """Return a**b.
 
-    Conventions at a = 0, where the formulas of the rules give 0·∞: ∂(a**0)/∂a = 0, and ∂(a**b)/∂b = 0 for b ≥ 0, which
-    is its limit from a > 0 where b > 0. For a < 0 there is no ∂/∂b, and NumPy's NaN says so.
+    Conventions where the formulas of the rules give 0·∞: ∂(a**0)/∂a = 0 for every a, also where 1/a overflows, for
+    a**0 is 1; and at a = 0, ∂(a**b)/∂b = 0 for b ≥ 0, which is its limit from a > 0 where b > 0, and −∞ for b < 0, its
+    limit. PyTorch has the same. For a < 0 there is no ∂/∂b, and NumPy's NaN says so.
     """
     return a**b
 
 
-power.vjp(
-    # b a**(b−1), a number b left a number, which is quicker; where a = b = 0, 0·0**0 = 0
-    lambda g, out, a, b: g * b * a ** (b - 1.0 + (0 if type(b) in (int, float) and b else (a == 0) & (b == 0))),
-    lambda g, out, a, b: g * out * log(1.0 * a + (a == 0)),  # a**b ln a; where a = 0, 0·ln 1 = 0
-)
+def _power_rule_a(g, out, a, b):
+    """Return g b a**(b−1), a number b left a number, which is quicker."""
+    if type(b) in (int, float):
+        return g * b * a ** (b - 1.0) if b else zero(g, out)
+    has_pole = ~(abs(a) > 1 / float(finfo(out.dtype).max))  # 1/a overflows, or is NaN
+    return g * b * a ** (b - 1.0 + (has_pole & (b == 0)))  # where b = 0, then 0·a**0 = 0
+
+
+def _power_rule_b(g, out, a, b):
+    """Return g a**b ln a, a number a left a number; where a = 0 and b ≥ 0, 0·ln 1 = 0."""
+    return g * out * log(1.0 * a + (0 if type(a) in (int, float) and a else (a == 0) & (b >= 0)))
+
+
+power.vjp(_power_rule_a, _power_rule_b)
 
 
 @primitive(analytic=True)

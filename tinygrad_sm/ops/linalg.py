@@ -1,5 +1,7 @@
 """Matrix products, and sums of products in Einstein's notation."""
 
+import math
+
 from tinygrad_sm.backend import array_module
 from tinygrad_sm.primitive import primitive
 from tinygrad_sm.tape import sum_to_shape
@@ -48,7 +50,7 @@ def linear(x, weight, bias=None, /):
 
 
 def _rows(x):
-    return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
+    return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])  # no −1, for x may have no elements
 
 
 linear.vjp(

@@ -31,7 +31,8 @@ transpose.vjp(lambda g, out, x, axes: transpose(g, None if axes is None else inv
 
 
 def inverse_order(axes):
-    """Return the order of axes that undoes the order `axes`: (1, 2, 0) for (2, 0, 1)."""
+    """Return the order of axes that undoes the order `axes`: (1, 2, 0) for (2, 0, 1); for one axis, an int may do."""
+    axes = axes if hasattr(axes, "__len__") else (axes,)
     return tuple(sorted(range(len(axes)), key=lambda i: axes[i] % len(axes)))
 
 
