@@ -8,6 +8,8 @@ that only ask something about values give plain arrays, as comparisons do. All o
 without its history would be a gradient that is silently wrong.
 """
 
+import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +22,7 @@ from tinygrad_sm.memory import LEAVES_LOCK
 from tinygrad_sm.mode import current_mode
 from tinygrad_sm.ops import composed, elementwise, linalg, reductions, shaping
 from tinygrad_sm.primitive import as_operand
-from tinygrad_sm.tape import plain
+from tinygrad_sm.tape import Traced, plain
 
 TWINS: dict[Callable[..., Any], Callable[..., Any]] = {
     getattr(np, name): operation
@@ -33,12 +35,12 @@ TWINS: dict[Callable[..., Any], Callable[..., Any]] = {
 TWINS |= {
     np.amax: reductions.max,
     np.amin: reductions.min,
-    np.clip: lambda x, a_min=None, a_max=None, min=None, max=None: composed.clip(
-        x, min if a_min is None else a_min, max if a_max is None else a_max
-    ),
     np.linalg.norm: composed.norm,
     np.linalg.matmul: linalg.matmul,
 }
+
+_OUR_NAMES = {"a_min": "min", "a_max": "max", "newshape": "shape", "correction": "ddof"}
+"""By NumPy's names of parameters those of the twins, where they are not the same."""
 
 QUESTIONS = {
     *(np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal),
@@ -46,7 +48,8 @@ QUESTIONS = {
     *(np.any, np.all, np.logical_and, np.logical_or, np.logical_xor, np.logical_not),
     *(np.iscomplexobj, np.shares_memory, np.may_share_memory),
     *(np.argmax, np.argmin, np.argsort, np.argwhere, np.nonzero, np.count_nonzero, np.searchsorted),
-    *(np.shape, np.ndim, np.size, np.result_type, np.zeros_like, np.ones_like, np.empty_like, np.full_like),
+    *(np.shape, np.ndim, np.size, np.result_type, np.zeros_like, np.ones_like, np.empty_like),
+    np.full_like,  # of a value that requires no gradient
 }
 """Functions whose results have no gradient by their meaning: they are computed on the arrays."""
 
@@ -122,6 +125,8 @@ def array_ufunc(tensor: Any, ufunc: Any, method: str, *inputs: Any, **kwargs: An
 
 def array_function(tensor: Any, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
     """Answer NumPy's question what a function such as np.sum does with a Tensor among its arguments."""
+    if function in TWINS:
+        args, kwargs = _as_taken(TWINS[function], function, args, kwargs)
     return _answer(function, args, kwargs)
 
 
@@ -134,6 +139,8 @@ def _answer(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
             error.add_note(f"np.{function.__name__} on Tensors is {twin!r}: dtype=, out= and the like are not for them")
             raise
     if function in QUESTIONS:
+        if function is np.full_like:
+            _check_constant(*args, **kwargs)
         arrays, options = [plain(x) for x in args], {name: plain(x) for name, x in kwargs.items()}
         if arrays and "axis" in options:
             options["axis"] = axis_of(arrays[0], options["axis"])
@@ -143,3 +150,50 @@ def _answer(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         f"{module.replace('numpy', 'np')}.{function.__name__} has no twin here through which gradients pass: use "
         f"{_ADVICE.get(function, 'the operations of tinygrad_sm')}, or give it t.numpy() where none is to pass"
     )
+
+
+@functools.cache
+def _signature(function: Any) -> inspect.Signature | None:
+    """Return the parameters of a function, None for those that are written in C and do not tell them."""
+    try:
+        return inspect.signature(function)
+    except ValueError:
+        return None
+
+
+def _as_taken(twin: Any, function: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return the arguments of NumPy's function as its twin takes them: operands by position, all else by our names.
+
+    Positions are NumPy's: the third argument of np.sum is dtype, that of tg.sum keepdims. What the twin does not know,
+    such as `out`, it refuses, unless it is NumPy's own default.
+    """
+    ours, theirs = _signature(twin), _signature(function)
+    if theirs is None or ours is None or any(p.kind is p.VAR_POSITIONAL for p in theirs.parameters.values()):
+        return args, kwargs
+    bound = theirs.bind(*args, **kwargs)
+    operands = max(1, sum(p.kind is p.POSITIONAL_ONLY for p in ours.parameters.values()))
+    given: list[Any] = []
+    named: dict[str, Any] = {}
+    for name, value in bound.arguments.items():
+        parameter, our_name = theirs.parameters[name], _OUR_NAMES.get(name, name)
+        if our_name in named:
+            raise TypeError(f"np.{function.__name__}: expected one {our_name}, got two, one by another name of NumPy's")
+        if parameter.kind is parameter.VAR_KEYWORD:
+            named |= value
+        elif len(given) < operands:
+            given.append(value)
+        elif our_name in ours.parameters or not _is_default(value, parameter.default):
+            named[our_name] = value
+    return given, named
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    return value is default or (isinstance(value, str) and value == default)
+
+
+def _check_constant(a: Any, fill_value: Any, *args: Any, **kwargs: Any) -> None:
+    """Raise TypeError if the value of np.full_like requires a gradient, which an array would lose."""
+    if isinstance(fill_value, Traced) and fill_value.needs_grad:
+        raise TypeError(
+            "np.full_like: no gradient passes to the value: write tg.broadcast_to(value, t.shape) or value.detach()"
+        )
