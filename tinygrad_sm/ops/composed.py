@@ -33,9 +33,9 @@ def clip(x, min=None, max=None):
         limits = np.iinfo(x.dtype)
         min = None if isinstance(min, int) and min < limits.min else min
         max = None if isinstance(max, int) and max > limits.max else max
-        np.array(
-            [bound for bound in (min, max) if isinstance(bound, int)], x.dtype
-        )  # NumPy's conversion, not `where`'s
+        for bound in (min, max):
+            if isinstance(bound, int):
+                x.dtype.type(bound)  # raises OverflowError, where `where` would wrap around
     if min is not None:
         x = where(_or_nan(x < plain(min), min), min, x)
     if max is not None:
@@ -186,8 +186,9 @@ def stack(xs, axis=0):
 
 def split(x, indices_or_sections, axis=0):
     """Return a list of the parts of x: so many of equal length, or those between the given indices."""
-    x = as_operand(x)
-    parts = np.split(np.arange(x.shape[axis]), plain(indices_or_sections))  # each a range: NumPy knows which
+    x, at = as_operand(x), plain(indices_or_sections)
+    at = at.tolist() if hasattr(at, "shape") else at  # on the host, where slices are made
+    parts = np.split(np.arange(x.shape[axis]), at)  # each of them a range: NumPy knows which
     slices = [slice(int(part[0]), int(part[-1]) + 1) if part.size else slice(0) for part in parts]
     return [x[_along(axis, part, x)] for part in slices]
 
