@@ -145,7 +145,8 @@ def _answer(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         if arrays and "axis" in options:
             options["axis"] = axis_of(arrays[0], options["axis"])
         return function(*arrays, **options)
-    module = function.__module__ if function.__module__ and function.__module__ != "numpy" else "np"
+    module = getattr(function, "__module__", None) or "numpy"  # a ufunc of another library may have none
+    module = "np" if module == "numpy" else module
     raise TypeError(
         f"{module.replace('numpy', 'np')}.{function.__name__} has no twin here through which gradients pass: use "
         f"{_ADVICE.get(function, 'the operations of tinygrad_sm')}, or give it t.numpy() where none is to pass"

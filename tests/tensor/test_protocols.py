@@ -212,6 +212,7 @@ def test_questions_give_plain_arrays():
         (np.median, r"np.median has no twin .* use the operations of tinygrad_sm, or give it t.numpy\(\)"),
         (np.floor, "np.floor has no twin"),
         (np.linalg.det, "np.linalg.det has no twin"),
+        (np.frompyfunc(lambda a: a, 1, 1), r"<lambda> \(vectorized\) has no twin .* use the operations of tinygrad_sm"),
         (np.add.reduce, "np.add.reduce is not for Tensors: use tg.sum"),
         (lambda x: np.add(x, x, out=np.zeros(3)), "np.add on Tensors takes no out: they are not written into arrays"),
         (lambda x: np.exp(x, dtype="f4"), "np.exp on Tensors takes no dtype"),
