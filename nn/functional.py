@@ -8,12 +8,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from tinygrad_sm.backend import Array, HostArray, array_module, check_same_device, described, scatter_add, to_numpy
+from tinygrad_sm.backend import Array, HostArray, array_module, check_same_device, described, to_numpy
 from tinygrad_sm.checks import check_reduction, check_same_shape, check_targets
 from tinygrad_sm.errors import warn_user
 from tinygrad_sm.nn.arguments import real
 from tinygrad_sm.nn.xmax import (
-    as_precise_as,
     entmax15,
     entmax15_conjugate,
     gumbel_softmax,
@@ -22,12 +21,13 @@ from tinygrad_sm.nn.xmax import (
     sparsemax,
     sparsemax_conjugate,
     times,
-    wide,
 )
 from tinygrad_sm.ops import softmax as _softmax_ops
 from tinygrad_sm.ops.composed import moveaxis
-from tinygrad_sm.ops.elementwise import softplus, where
+from tinygrad_sm.ops.elementwise import as_precise_as, softplus, where, wide
+from tinygrad_sm.ops.indexing import scatter_add
 from tinygrad_sm.ops.linalg import linear
+from tinygrad_sm.ops.reductions import mean, sum
 from tinygrad_sm.ops.softmax import one_hot
 from tinygrad_sm.primitive import as_operand
 from tinygrad_sm.softmax_loss import IGNORED, signed
@@ -116,7 +116,7 @@ def nll_loss(
     is_default = weight is None and reduction == "mean" and log_probabilities.ndim == 2
     if is_default and type(labels) is HostArray and not _has(labels, ignore_index):
         check_targets("nll_loss", log_probabilities, labels, probabilities_fit=False)
-        return -log_probabilities[array_module(labels).arange(len(labels)), labels].mean()
+        return -mean(log_probabilities[array_module(labels).arange(len(labels)), labels])
     return _log_loss("nll_loss", log_probabilities, labels, weight, ignore_index, reduction)
 
 
@@ -141,10 +141,10 @@ def _log_loss(
     log_p = _softmax_ops.log_softmax(z) if of_logits else z
     C = z.shape[1]
     w = 1.0 if weight is None else _constant(loss, "weight", weight, z, (C,))
-    divisor = len(z) if target.ndim == x.ndim else (w * y).sum()
+    divisor = len(z) if target.ndim == x.ndim else sum(w * y)
     if label_smoothing:
         y = ((1 - label_smoothing) * y + label_smoothing / C) * is_kept[:, None]
-    losses = times(w * y, -log_p).sum(axis=1)
+    losses = sum(times(w * y, -log_p), axis=1)
     return _reduced(losses.reshape(_without_classes(x)), reduction, divisor, x)
 
 
@@ -158,7 +158,7 @@ def sparsemax_loss(logits: Any, target: Any, ignore_index: int = -100, reduction
     """
 
     def entropy(y: Any) -> Any:
-        return (1 - (y * y).sum(axis=1)) / 2
+        return (1 - sum(y * y, axis=1)) / 2
 
     return _fenchel_young_loss("sparsemax_loss", sparsemax_conjugate, entropy, logits, target, ignore_index, reduction)
 
@@ -170,7 +170,7 @@ def entmax15_loss(logits: Any, target: Any, ignore_index: int = -100, reduction:
     """
 
     def entropy(y: Any) -> Any:
-        return 4 / 3 * (1 - (y**1.5).sum(axis=1))
+        return 4 / 3 * (1 - sum(y**1.5, axis=1))
 
     return _fenchel_young_loss("entmax15_loss", entmax15_conjugate, entropy, logits, target, ignore_index, reduction)
 
@@ -188,7 +188,7 @@ def _fenchel_young_loss(
     logits, target = _operands(loss, logits, target)
     z, y, is_kept = _as_rows(loss, logits, target, ignore_index)
     z = shifted(z, 1)  # changes nothing, as the p and the y have sum 1, and loses no digits far from 0
-    losses = (conjugate(z, 1) - times(y, z).sum(axis=1) - entropy(y)) * is_kept
+    losses = (conjugate(z, 1) - sum(times(y, z), axis=1) - entropy(y)) * is_kept
     return _reduced(losses.reshape(_without_classes(logits)), reduction, is_kept.sum(dtype=z.dtype), logits)
 
 
@@ -325,9 +325,9 @@ def _constant(
 def _reduced(losses: Any, reduction: str, divisor: Any, given: Any) -> Any:
     """Return the losses, or their sum, or their mean, in half precision if what was given is; the mean of none is 0."""
     if reduction == "sum":
-        losses = losses.sum()
+        losses = sum(losses)
     elif reduction == "mean":
-        losses = losses.sum() / (divisor + (divisor == 0))
+        losses = sum(losses) / (divisor + (divisor == 0))
         if not isinstance(divisor, int):  # a sum of weights may be 0
             losses = where(divisor == 0, 0, losses)
     return as_precise_as(given, losses)

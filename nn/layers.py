@@ -155,8 +155,9 @@ class Dropout(Module):
         if data.dtype.kind != "f":
             raise TypeError(f"Dropout: expected floats, got {described(data)}")
         kept = random_generator().random(data.shape) >= self.p
-        mask = kept * data.dtype.type(1 / (1 - self.p) if self.p < 1 else 0)
-        return elementwise.multiply(x, as_array(mask, device=device_of(data)))
+        mask = kept * elementwise.wide(data).dtype.type(1 / (1 - self.p) if self.p < 1 else 0)
+        kept_or_0 = elementwise.multiply(elementwise.wide(x), as_array(mask, device=device_of(data)))
+        return elementwise.as_precise_as(data, kept_or_0)
 
     def extra_repr(self) -> str:
         """Return the probability."""

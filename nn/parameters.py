@@ -17,6 +17,8 @@ from typing import Any
 from tinygrad_sm.backend import array_module, as_array, described, to_numpy
 from tinygrad_sm.nn.optimizer import as_list, check_leaves, check_tensors, number_at_least_0
 from tinygrad_sm.ops import composed
+from tinygrad_sm.ops.elementwise import wide
+from tinygrad_sm.softmax_loss import wide_dtype
 from tinygrad_sm.tape import check_grad, plain
 from tinygrad_sm.tensor import Tensor
 
@@ -30,13 +32,14 @@ def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float, error_if_nonfi
     This is PyTorch's formula: with its 1e−6, which keeps from dividing by 0, the norm afterwards is a little less than
     max_norm. Where the norm is infinite or NaN, it makes every gradient 0 or NaN; with error_if_nonfinite it is a
     FloatingPointError instead, and the gradients are as they were. Parameters whose `.grad` is None count as 0. A
-    max_norm of infinity clips nothing.
+    max_norm of infinity clips nothing. For float16 the norm and the factor are float32, for either may be out of the
+    range of float16 where the gradients are not.
     """
     gradients = _gradients("clip_grad_norm", parameters)
     max_norm = number_at_least_0("clip_grad_norm: expected max_norm", max_norm, finite=False)
     if not gradients:
         return 0.0
-    norms = array_module(gradients[0]).stack([composed.norm(g) for g in gradients])
+    norms = array_module(gradients[0]).stack([composed.norm(wide(g)) for g in gradients])
     norm = math.hypot(*to_numpy(norms).tolist())  # one transfer to the host for all
     if error_if_nonfinite and not math.isfinite(norm):
         raise FloatingPointError(
@@ -45,7 +48,7 @@ def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float, error_if_nonfi
     factor = max_norm / (norm + 1e-6)
     if not factor >= 1:  # also where it is NaN
         for g in gradients:
-            g *= factor
+            array_module(g).multiply(g, factor, out=g, dtype=wide_dtype(g))
     return norm
 
 

@@ -26,7 +26,8 @@ from numpy.exceptions import AxisError
 from tinygrad_sm.backend import ARRAY_TYPES, Array, array_module, as_array, described, device_of
 from tinygrad_sm.nn.arguments import integer, real
 from tinygrad_sm.ops import softmax as _softmax_ops
-from tinygrad_sm.ops.elementwise import relu, sqrt, where
+from tinygrad_sm.ops.elementwise import as_precise_as, relu, sqrt, where, wide
+from tinygrad_sm.ops.reductions import sum
 from tinygrad_sm.primitive import as_operand
 from tinygrad_sm.random import random_generator
 from tinygrad_sm.tape import Traced, plain
@@ -83,18 +84,6 @@ def gumbel_softmax(logits: Any, tau: Any = 1.0, hard: bool = False, dim: int = -
     return is_drawn.astype(p.dtype) + (soft - p)  # soft − p is 0, and has a gradient
 
 
-def wide(x: Any) -> Any:
-    """Return x as floats whose sums neither overflow nor stall: integers as float64, half precision as float32."""
-    if x.dtype.kind in "biu":
-        return x.astype("float64")
-    return x.astype("float32") if x.dtype == "float16" else x
-
-
-def as_precise_as(x: Any, result: Any) -> Any:
-    """Return a result of wide(x) in half precision if x is."""
-    return result.astype("float16") if getattr(x, "dtype", None) == "float16" else result
-
-
 def shifted(x: Any, dim: int) -> Any:
     """Return wide(x) less its maximum along the axis, to differentiation a constant; rows that are all −∞ stay so."""
     x = wide(as_operand(x))
@@ -114,14 +103,14 @@ def numbered(x: Array, dim: int) -> Array:
 def sparsemax_conjugate(z: Any, dim: int) -> Any:
     """Return max ⟨p, z⟩ + H(p) of the shifted z, of which sparsemax is the gradient; H = (1 − Σ p²)/2."""
     p = _sparsemax_of_shifted(z, dim)
-    return (times(p, z) - p * p / 2).sum(axis=dim) + 1 / 2
+    return sum(times(p, z) - p * p / 2, axis=dim) + 1 / 2
 
 
 def entmax15_conjugate(z: Any, dim: int) -> Any:
     """Return max ⟨p, z⟩ + H(p) of the shifted z, of which entmax15 is the gradient; H = 4/3 (1 − Σ p^1.5)."""
     root = _entmax15_root(z, dim)
     p = root * root
-    return (times(p, z) - 4 / 3 * p * root).sum(axis=dim) + 4 / 3
+    return sum(times(p, z) - 4 / 3 * p * root, axis=dim) + 4 / 3
 
 
 def times(weights: Any, x: Any) -> Any:
@@ -165,7 +154,7 @@ def _quotient(z: Any, temperature: Any) -> Any:
 def _sparsemax_of_shifted(z: Any, dim: int) -> Any:
     """Return [z − τ]₊ with τ = (Σ z − 1)/k over the k numbers of the support."""
     support, k = _support(z, dim, lambda sums, squares, k: (sums - 1) / k)
-    return relu(z - (where(support, z, 0).sum(axis=dim, keepdims=True) - 1) / k)
+    return relu(z - (sum(where(support, z, 0), axis=dim, keepdims=True) - 1) / k)
 
 
 def _entmax15_of_shifted(z: Any, dim: int) -> Any:
@@ -187,9 +176,9 @@ def _entmax15_root(z: Any, dim: int) -> Any:
         return sums / k - xp.sqrt(xp.maximum(1 - squares + sums * sums / k, 0) / k)
 
     support, k = _support(z, dim, threshold)
-    mean = where(support, z, 0).sum(axis=dim, keepdims=True) / k
+    mean = sum(where(support, z, 0), axis=dim, keepdims=True) / k
     deviations = where(support, z - mean, 0)
-    below_root = (1 - (deviations * deviations).sum(axis=dim, keepdims=True)) / k
+    below_root = (1 - sum(deviations * deviations, axis=dim, keepdims=True)) / k
     return relu(z - mean + sqrt(below_root))
 
 

@@ -9,6 +9,7 @@ no operation exists twice. Only this file knows that there is an array module be
 when the first array is to be on a GPU. Where the two really differ, one function here has a branch for each.
 """
 
+import math
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -248,6 +249,48 @@ def axis_of(array: Array, axis: Any) -> Any:
     return None if axis in (0, -1) and np.ndim(array) == 0 else axis
 
 
+MOST_IN_TURN = 1024
+"""So many numbers may be added one after the other in float32: the sum is off by 1e-5 at most, of 10⁶ it is by 1e-2."""
+
+
+def total(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Return Σ x over the axes, of an array or a Tensor: formed in `sum_dtype`, and rounded once to the dtype of x."""
+    if type(x) not in ARRAY_TYPES:
+        return np.sum(x, axis=axis, keepdims=keepdims)  # a Tensor answers with its own sum, which comes here again
+    dtype = sum_dtype(x, axis)
+    out = x.sum(axis=axis, dtype=dtype, keepdims=keepdims)
+    return out if dtype is None else out.astype(x.dtype.type)
+
+
+def sum_dtype(x: Array, axis: Any = None, in_turn: int | None = None) -> Any:
+    """Return the dtype to form sums of x in: float32 for float16, float64 for long sums of either; else None.
+
+    in_turn : how many numbers are added one after the other; by default, so many as x.sum(axis) adds so.
+    """
+    if x.dtype.kind != "f" or x.itemsize > 4:
+        return None
+    if in_turn is None:
+        in_turn = _added_in_turn(x, axis) if x.size > MOST_IN_TURN else x.size
+    return np.float64 if in_turn > MOST_IN_TURN else np.float32 if x.itemsize == 2 else None
+
+
+def _added_in_turn(x: Array, axis: Any) -> int:
+    """Return how many numbers x.sum(axis) adds one after the other: what lies side by side in memory, it adds in pairs.
+
+    In pairs, the error grows with the logarithm of the number. An axis that is not there is left to NumPy's own error.
+    """
+    if type(axis) is tuple and len(axis) in (1, x.ndim):
+        axis = axis[0] if len(axis) == 1 else None
+    try:
+        if axis is None:
+            return 0 if x.flags.forc else x.size
+        if type(axis) is tuple:
+            return math.prod(x.shape[i] for i in axis)
+        return 0 if x.strides[axis] == x.itemsize else x.shape[axis]
+    except IndexError:
+        return 0
+
+
 def ones_like(array: Array, shared: bool = True) -> Array:
     """Return ones of the shape and dtype of the array, on its device; if they may be shared, not to be written to."""
     if array.ndim or not shared:
@@ -316,25 +359,6 @@ def to_numpy(array: Array) -> np.ndarray[Any, Any]:
     return np.asarray(array) if device_of(array) == "cpu" else array.get()
 
 
-def item(array: Array, index: Any) -> Array:
-    """Return array[index]; an index that is out of range is an IndexError on a GPU too, where CuPy wraps it around.
-
-    There, to look at indices that are on the GPU themselves makes the host wait for them.
-
-    >>> item(np.array([5.0, 6.0, 7.0]), np.array([2, 0, 2]))
-    array([7., 5., 7.])
-    """
-    parts = index if isinstance(index, tuple) else (index,)
-    if type(array) is not HostArray:
-        on_host = tuple(to_numpy(part) if type(part) in _MODULES else part for part in parts)
-        np.broadcast_to(np.False_, array.shape)[on_host]  # NumPy itself checks them, on an array of the shape
-    try:
-        return array[index]
-    except TypeError:
-        check_same_device("indexing", [array, *parts])  # of these only indices on a GPU, of an array on the host, fail
-        raise
-
-
 def select(condition: Array, a: Any, b: Any) -> Array:
     """Return a where the condition holds, and b elsewhere.
 
@@ -366,27 +390,3 @@ def _is_mask_for(condition: Any, values: Any) -> bool:
 def _kept(values: Array, condition: Array) -> Array:
     """Return the values where the condition holds, and 0 elsewhere: their bits, as integers, times 1 or 0."""
     return (values.view(f"i{values.itemsize}") * condition).view(values.dtype)
-
-
-def scatter_add(values: Array, shape: tuple[int, ...], index: Any) -> Array:
-    """Return zeros of the shape to which `values` are added at `index`, as often as each place is named there.
-
-    On a GPU the order in which several values are added to one place is not determined, so their sum's last bits.
-
-    >>> scatter_add(np.array([1.0, 2.0, 4.0]), (3,), np.array([0, 2, 0]))
-    array([5., 0., 2.])
-    """
-    xp = array_module(values)
-    out = xp.zeros(shape, values.dtype)
-    parts = index if isinstance(index, tuple) else (index,)
-    is_array = hasattr(index, "dtype")
-    if all(isinstance(part, int | np.integer | slice | type(None) | type(...)) for part in parts):
-        out[index] = values
-    elif is_array and index.dtype.kind == "b":
-        out[index] = values  # a mask names no place twice
-    elif is_array and index.ndim == 1 and values.ndim > 1 and xp is np:
-        flat = (index % shape[0])[:, np.newaxis] * (out.size // shape[0]) + np.arange(out.size // shape[0])
-        np.add.at(out.reshape(-1), flat.reshape(-1), values.reshape(-1))  # five times as quick as whole rows
-    elif values.size:  # CuPy must not be asked to add nothing: its kernel divides by the size
-        xp.add.at(out, index, values)  # places may repeat
-    return out

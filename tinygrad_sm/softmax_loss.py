@@ -14,7 +14,7 @@ from typing import Any
 
 from numpy import finfo, float16, float32, float64
 
-from tinygrad_sm.backend import Array, HostArray, array_module, axis_of
+from tinygrad_sm.backend import Array, HostArray, array_module, axis_of, total
 from tinygrad_sm.kernels import MOST_CLASSES, cross_entropy_rows, mean_of_kept
 
 MANY_CLASSES = 256
@@ -27,34 +27,34 @@ IGNORED = -100
 """The label of examples that count for nothing where labels cannot be looked at beforehand, as they are on a GPU."""
 
 
-def wide_dtype(logits: Array) -> Any:
+def wide_dtype(x: Any) -> Any:
     """Return the dtype to compute in. Sums of many float16 numbers overflow or stall in float16."""
-    if logits.dtype.kind in "biu":
+    if x.dtype.kind in "biu":
         return float64
-    return float32 if logits.dtype == float16 else logits.dtype
+    return float32 if x.dtype == float16 else x.dtype
 
 
 def shifted_exponentials(x: Array, axis: Any) -> tuple[Array, Array, Array, Array, bool]:
-    """Return the row maxima, the shifted x, its exponentials, their sums, and whether it is known that all is finite.
+    """Return in `wide_dtype` the row maxima, the shifted x, its exponentials, their sums; and if all is surely finite.
 
     Reduced axes are kept. A sum is never 0 but 1 for a fully masked row, whose exponentials are 0.
     """
     xp, axis = array_module(x), axis_of(x, axis)
-    if x.dtype.kind in "biu":
-        x = x.astype(xp.float64)
+    if x.dtype.kind in "biu" or x.dtype == float16:
+        x = x.astype(wide_dtype(x))
     maxima = x.max(axis=axis, keepdims=True) if x.size else x.sum(axis=axis, keepdims=True) - xp.inf
     is_usual = type(x) is HostArray and xp.isfinite(maxima).all()  # on a GPU the answer would have to be waited for
     shift = maxima if is_usual else maxima.clip(finfo(x.dtype).min, finfo(x.dtype).max)  # ∞ − ∞ would be NaN
     shifted = x - shift
     exponentials = xp.exp(shifted)
-    sums = exponentials.sum(axis=axis, keepdims=True)
+    sums = total(exponentials, axis, keepdims=True)
     return maxima, shifted, exponentials, sums if is_usual else sums + (sums == 0), is_usual
 
 
 def losses_and_residual(logits: Array, target: Array, N: int, residual: Array | None = None) -> tuple[Array, Array]:
     """Return the cross-entropy −Σ_j y_j ln p_j of each example, and (p − y)/N, written into `residual` if it is given.
 
-    logits : of n among the N examples, a column for each, shape (C, n), in a dtype to compute in.
+    logits : of n among the N examples, a column for each, shape (C, n).
     target : their labels, all of them 0..C−1, shape (n,), or their probabilities y, shape (C, n).
     """
     xp = array_module(logits)
@@ -67,8 +67,8 @@ def losses_and_residual(logits: Array, target: Array, N: int, residual: Array | 
         residual[place] -= is_unmasked / N
     else:
         y = target.astype(xp.result_type(p, target), copy=False)
-        mass = y.sum(axis=0)
-        losses = mass * xp.log(sums[0]) - xp.sum(y * xp.where(y == 0, 0, z), axis=0)
+        mass = total(y, axis=0)
+        losses = mass * xp.log(sums[0]) - total(y * xp.where(y == 0, 0, z), axis=0)
         p /= sums * N
         residual = xp.subtract(p * mass, y / N * is_unmasked, out=residual)
     return losses, residual
@@ -82,11 +82,10 @@ def mean_loss_and_residual(logits: Array, target: Array) -> tuple[Array, Array]:
     if target.ndim == 1 and type(logits) is not HostArray:
         return cross_entropy_of_labels(logits, target)
     N, C = logits.shape
-    dtype = wide_dtype(logits)
     if C >= MANY_CLASSES and type(logits) is HostArray:
-        losses, residual = cross_entropy_in_blocks(logits, target, dtype)
+        losses, residual = cross_entropy_in_blocks(logits, target, wide_dtype(logits))
     else:  # class-major: NumPy is slow at reducing over a last axis that is short, as C usually is
-        z = logits.T.astype(dtype, order="C", copy=False)
+        z = logits.T.astype(logits.dtype, order="C", copy=False)
         losses, residual = losses_and_residual(z, target.T, N)
         residual = residual.T
     loss = losses.sum() / N

@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 
 from numpy import errstate
 
-from tinygrad_sm.backend import Array, as_array, check_same_device, described, is_writable, ones_like, taken
+from tinygrad_sm.backend import Array, as_array, check_same_device, described, is_writable, ones_like, taken, total
 from tinygrad_sm.dtypes import check_unmasked
 from tinygrad_sm.errors import GradientError
 from tinygrad_sm.memory import CLOCK, LEAVES_LOCK, NEVER_CHANGED
@@ -229,7 +229,7 @@ def sum_to_shape(g: Any, shape: tuple[int, ...]) -> Any:
         return g
     new_axes = g.ndim - len(shape)
     stretched = (i for i, n in enumerate(shape, new_axes) if n == 1 != g.shape[i])
-    return g.sum(axis=(*range(new_axes), *stretched)).reshape(shape)
+    return total(g, axis=(*range(new_axes), *stretched)).reshape(shape)
 
 
 def _hooked(value: Traced, hook: Callable[[Any], Any], g: Any) -> Any:

@@ -9,8 +9,9 @@ from numpy.lib.array_utils import normalize_axis_index
 from tinygrad_sm.backend import array_module, axis_of, described
 from tinygrad_sm.dtypes import check_unmasked
 from tinygrad_sm.ops import linalg, shaping
-from tinygrad_sm.ops.elementwise import multiply, sigmoid, sqrt, where
+from tinygrad_sm.ops.elementwise import as_precise_as, multiply, sigmoid, sqrt, where, wide
 from tinygrad_sm.ops.indexing import put
+from tinygrad_sm.ops.reductions import mean, sum
 from tinygrad_sm.ops.shaping import broadcast_to, reshape, transpose
 from tinygrad_sm.primitive import as_operand
 from tinygrad_sm.tape import plain
@@ -67,34 +68,44 @@ def gelu(x):
 def var(x, axis=None, keepdims=False, ddof=0):
     """Return the variance Σ (x − x̄)² / (n − ddof) over the axes, x̄ the mean of the n elements."""
     x = as_operand(x)
-    center = x.mean(axis=axis, keepdims=True)
-    n = x.size // center.size if center.size else 0
-    correction = n / (n - ddof) if n > ddof else math.inf
-    return square(x - center).mean(axis=axis, keepdims=keepdims) * correction
+    return as_precise_as(x, _wide_var(x, axis, keepdims, ddof))
 
 
 def std(x, axis=None, keepdims=False, ddof=0):
     """Return the standard deviation √var. Convention: where it is 0, the gradient is 0."""
-    return _root(var(x, axis, keepdims, ddof))
+    x = as_operand(x)
+    return as_precise_as(x, _root(_wide_var(x, axis, keepdims, ddof)))
+
+
+def _wide_var(x, axis, keepdims, ddof):
+    """Return the variance of wide(x): in half precision, squares of more than 255 overflow, and those of 1e-4 are 0."""
+    x = wide(x)
+    center = mean(x, axis, keepdims=True)
+    n = x.size // center.size if center.size else 0
+    correction = n / (n - ddof) if n > ddof else math.inf
+    return mean(square(x - center), axis, keepdims) * correction
 
 
 def norm(x, ord=None, axis=None, keepdims=False):
     """Return the Euclidean length √Σ x² over the axes, the only `ord` here. Convention: at 0 the gradient is 0.
 
-    The elements are scaled by the largest, whose square may overflow where the length does not. Where it is so small
-    that a gradient times it would lose digits, the scale is larger. Half precision is scaled in single precision.
+    The elements are scaled by the largest, whose square may overflow where the length does not. The scale is no
+    subnormal number, which could not be multiplied with a gradient and lose no digits.
     """
     if ord is not None:
         raise ValueError(f"norm: expected ord=None, the Euclidean length, got {ord!r}: tg.abs, sum and max give others")
     x = as_operand(x)
-    x = x if x.dtype.kind == "f" else 1.0 * x
-    xp, wide = array_module(plain(x)), np.result_type(x.dtype, np.float32)
-    scale = xp.max(xp.abs(plain(x)), axis=axis_of(x, axis), keepdims=True) if x.size else xp.ones((), x.dtype)
-    scale = xp.where(xp.isfinite(scale), scale, 1).astype(wide, copy=False)
-    scale = xp.maximum(scale, float(np.finfo(wide).smallest_normal / np.finfo(wide).eps))
-    length = scale * _root(square(x / scale).sum(axis=axis, keepdims=True))
-    length = length.astype(x.dtype) if x.dtype == "float16" else length
+    length = as_precise_as(x, _wide_norm(wide(x), axis))
     return length if keepdims else squeeze(length, axis)
+
+
+def _wide_norm(x, axis):
+    xp = array_module(plain(x))
+    scale = xp.max(xp.abs(plain(x)), axis=axis_of(x, axis), keepdims=True) if x.size else xp.ones((), x.dtype)
+    limits = np.finfo(scale.dtype)
+    least = float(limits.tiny / limits.eps)
+    scale = xp.where(xp.isfinite(scale), xp.maximum(scale, least), 1).astype(scale.dtype)
+    return scale * _root(sum(square(x / scale), axis, keepdims=True))
 
 
 def _root(x):
@@ -245,7 +256,7 @@ def einsum(formula, *xs):
         elsewhere = output + "".join(other for i, (_, other) in enumerate(operands) if i != k)
         lone = tuple(i for i, c in enumerate(term) if c not in elsewhere)  # summed over first
         x = x if x.shape == shape else broadcast_to(x, shape)
-        operands[k] = x.sum(axis=lone) if lone else x, "".join(c for c in term if c in elsewhere)
+        operands[k] = sum(x, lone) if lone else x, "".join(c for c in term if c in elsewhere)
     formula = ",".join(term for _, term in operands) + "->" + output
     return linalg.einsum(*(x for x, _ in operands), formula=formula)
 

@@ -10,6 +10,7 @@ from numpy import finfo
 
 from tinygrad_sm.backend import array_module, select
 from tinygrad_sm.primitive import primitive, zero
+from tinygrad_sm.softmax_loss import wide_dtype
 
 
 @primitive(analytic=True)
@@ -296,3 +297,14 @@ def astype(x, /, dtype):
 
 
 astype.vjp(lambda g, out, x, dtype: g)
+
+
+def wide(x):
+    """Return x, an array or a Tensor, in the dtype to compute in: integers as float64, half precision as float32."""
+    dtype = wide_dtype(x)
+    return x if x.dtype == dtype else x.astype(dtype)
+
+
+def as_precise_as(x, result):
+    """Return a result that was computed from wide(x), rounded to half precision if x is of that."""
+    return result.astype("float16") if getattr(x, "dtype", None) == "float16" else result

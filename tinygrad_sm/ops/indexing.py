@@ -8,7 +8,9 @@ array([7., 5., 7.])
 array([1., 0., 2.])
 """
 
-from tinygrad_sm.backend import item, scatter_add
+import numpy as np
+
+from tinygrad_sm.backend import ARRAY_TYPES, HostArray, array_module, check_same_device, sum_dtype, to_numpy
 from tinygrad_sm.primitive import primitive
 
 
@@ -28,3 +30,49 @@ def put(values, /, shape, index):
 
 
 put.vjp(lambda g, out, values, shape, index: g[index])
+
+
+def item(array, index):
+    """Return array[index]; an index that is out of range is an IndexError on a GPU too, where CuPy wraps it around.
+
+    There, to look at indices that are on the GPU themselves makes the host wait for them.
+
+    >>> item(np.array([5.0, 6.0, 7.0]), np.array([2, 0, 2]))
+    array([7., 5., 7.])
+    """
+    parts = index if isinstance(index, tuple) else (index,)
+    if type(array) is not HostArray:
+        on_host = tuple(to_numpy(part) if type(part) in ARRAY_TYPES else part for part in parts)
+        np.broadcast_to(np.False_, array.shape)[on_host]  # NumPy itself checks them, on an array of the shape
+    try:
+        return array[index]
+    except TypeError:
+        check_same_device("indexing", [array, *parts])  # of these only indices on a GPU, of an array on the host, fail
+        raise
+
+
+def scatter_add(values, shape, index):
+    """Return zeros of the shape to which `values` are added at `index`, as often as each place is named there.
+
+    On a GPU the order in which several values are added to one place is not determined, so their sum's last bits.
+
+    >>> scatter_add(np.array([1.0, 2.0, 4.0]), (3,), np.array([0, 2, 0]))
+    array([5., 0., 2.])
+    """
+    xp = array_module(values)
+    parts = index if isinstance(index, tuple) else (index,)
+    is_array = hasattr(index, "dtype")
+    is_simple = all(isinstance(part, int | np.integer | slice | type(None) | type(...)) for part in parts)
+    if is_simple or (is_array and index.dtype.kind == "b"):  # these name no place twice
+        out = xp.zeros(shape, values.dtype)
+        out[index] = values
+        return out
+    dtype = sum_dtype(values, in_turn=index.size if is_array else values.size) or values.dtype
+    out, added = xp.zeros(shape, dtype), values.astype(dtype, copy=False)
+    if is_array and index.ndim == 1 and values.ndim > 1 and type(values) is HostArray and values.size:
+        row = out.size // shape[0]
+        flat = (index % shape[0])[:, np.newaxis] * row + xp.arange(row)
+        xp.add.at(out.reshape(-1), flat.reshape(-1), added.reshape(-1))  # five times as quick as whole rows
+    elif values.size:  # CuPy must not be asked to add nothing: its kernel divides by the size
+        xp.add.at(out, index, added)  # places may repeat
+    return out.astype(values.dtype, copy=False)

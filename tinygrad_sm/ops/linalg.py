@@ -2,7 +2,9 @@
 
 import math
 
-from tinygrad_sm.backend import array_module
+import numpy as np
+
+from tinygrad_sm.backend import HostArray, array_module, sum_dtype, total
 from tinygrad_sm.primitive import primitive
 from tinygrad_sm.tape import sum_to_shape
 
@@ -56,7 +58,7 @@ def _rows(x):
 linear.vjp(
     lambda g, out, x, weight, bias: g @ weight,
     lambda g, out, x, weight, bias: (_rows(x).T @ _rows(g)).T,  # gᵀx, in the layout that is quicker where H is small
-    lambda g, out, x, weight, bias: _rows(g).sum(axis=0),
+    lambda g, out, x, weight, bias: total(_rows(g), axis=0),
 )
 
 
@@ -67,7 +69,22 @@ def einsum(*xs, formula):
     This is the form that needs no care: the output is given, no operand repeats an index, and each index of an operand
     stands in the output or in another operand. `composed.einsum` brings any formula into it.
     """
-    return array_module(*xs).einsum(formula, *xs, optimize=sum(x.size for x in xs) > 4000)  # planning costs 50 µs
+    dtype = np.result_type(*(x.dtype for x in xs))
+    wide = sum_dtype(dtype.type(), in_turn=_products_in_turn(xs, formula))
+    if wide is not None:
+        xs = [x.astype(wide, copy=False) for x in xs]
+    out = array_module(*xs).einsum(formula, *xs, optimize=sum(x.size for x in xs) > 4000)  # planning costs 50 µs
+    return out if wide is None else out.astype(dtype)
+
+
+def _products_in_turn(xs, formula):
+    """Return how many products NumPy's einsum adds one after the other; all else it leaves to BLAS, as a GPU does."""
+    operands, output = formula.split("->")
+    terms = operands.split(",")
+    if not (type(xs[0]) is HostArray and any(all(c in term for term in terms) for c in output)):
+        return 0
+    lengths = {c: n for x, term in zip(xs, terms, strict=True) for c, n in zip(term, x.shape, strict=True)}
+    return math.prod(n for c, n in lengths.items() if c not in output)
 
 
 def _einsum_rule(i, g, out, *xs, formula):

@@ -2,7 +2,7 @@
 
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from tinygrad_sm.backend import array_module, axis_of
+from tinygrad_sm.backend import ARRAY_TYPES, array_module, axis_of, sum_dtype, total
 from tinygrad_sm.ops.elementwise import where
 from tinygrad_sm.ops.shaping import broadcast_to, concatenate, inverse_order
 from tinygrad_sm.primitive import primitive
@@ -24,7 +24,7 @@ def with_reduced_axes(reduced, x, axis, keepdims):
 @primitive(analytic=True)
 def sum(x, /, axis=None, keepdims=False):
     """Return Σ x over the axes. Its gradient gives each element the g of its sum, as a read-only broadcast view."""
-    return array_module(x).sum(x, axis=axis_of(x, axis), keepdims=keepdims)
+    return total(x, axis_of(x, axis), keepdims)
 
 
 sum.vjp(lambda g, out, x, axis, keepdims: broadcast_to(with_reduced_axes(g, x, axis, keepdims), x.shape))
@@ -33,7 +33,9 @@ sum.vjp(lambda g, out, x, axis, keepdims: broadcast_to(with_reduced_axes(g, x, a
 @primitive(analytic=True)
 def mean(x, /, axis=None, keepdims=False):
     """Return Σ x / n over the axes, n the number of elements that each sum has."""
-    return array_module(x).mean(x, axis=axis, keepdims=keepdims)
+    dtype = sum_dtype(x, axis) if type(x) in ARRAY_TYPES else None
+    out = array_module(x).mean(x, axis=axis, dtype=dtype, keepdims=keepdims)
+    return out if dtype is None else out.astype(x.dtype.type)
 
 
 mean.vjp(
@@ -106,7 +108,9 @@ prod.vjp(_prod_rule)
 @primitive(analytic=True)
 def cumsum(x, /, axis=None):
     """Return the sums of the first 1, 2, 3, ... elements along the axis; None is for the elements in one row."""
-    return array_module(x).cumsum(x, axis=axis_of(x, axis))
+    dtype = sum_dtype(x, in_turn=x.size) if type(x) in ARRAY_TYPES else None
+    out = array_module(x).cumsum(x, axis=axis_of(x, axis), dtype=dtype)
+    return out if dtype is None else out.astype(x.dtype.type)
 
 
 def _cumsum_rule(g, out, x, axis):

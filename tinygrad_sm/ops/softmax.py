@@ -9,10 +9,13 @@ Exponentials of logits overflow where they are large. The softmax does not chang
 logits of a row, so each row is shifted by its maximum, which is then 0 and its exponential 1: all here begin with
 `shifted_exponentials`. A row of which every logit is −∞ (all masked) has no softmax; by convention it is 0 there,
 logsumexp and log_softmax are −∞, and the gradient is 0.
+
+Half precision is computed in float32, here and in the rules, and rounded once: 70,000 exponentials have no sum in it.
 """
 
 from tinygrad_sm.backend import array_module, scaled
 from tinygrad_sm.checks import check_labels, check_target
+from tinygrad_sm.ops.elementwise import as_precise_as, wide
 from tinygrad_sm.ops.reductions import sum, with_reduced_axes
 from tinygrad_sm.primitive import primitive
 from tinygrad_sm.softmax_loss import mean_loss_and_residual, number_kept, shifted_exponentials
@@ -29,11 +32,11 @@ def logsumexp(x, /, axis=None, keepdims=False):
     """
     xp = array_module(x)
     maxima, _, _, sums, _ = shifted_exponentials(x, axis)
-    out = maxima + xp.log(sums)
+    out = as_precise_as(x, maxima + xp.log(sums))
     return out if keepdims else xp.squeeze(out, axis=axis)
 
 
-logsumexp.vjp(lambda g, out, x, axis, keepdims: with_reduced_axes(g, x, axis, keepdims) * softmax(x, axis))
+logsumexp.vjp(lambda g, out, x, axis, keepdims: with_reduced_axes(g, x, axis, keepdims) * softmax(wide(x), axis))
 
 
 @primitive(analytic=True)
@@ -47,21 +50,26 @@ def softmax(x, /, axis=-1):
     array([0.1, 0.2, 0.7])
     """
     _, _, exponentials, sums, _ = shifted_exponentials(x, axis)
-    return exponentials / sums
+    return as_precise_as(x, exponentials / sums)
 
 
-softmax.vjp(lambda g, out, x, axis: out * (g - sum(g * out, axis, keepdims=True)))
+def _softmax_rule(g, out, x, axis):
+    p = wide(out)
+    return p * (g - sum(g * p, axis, keepdims=True))
+
+
+softmax.vjp(_softmax_rule)
 
 
 @primitive(analytic=True)
 def log_softmax(x, /, axis=-1):
     """Return ln softmax(x) = x − logsumexp(x) along the axis, right also where the softmax rounds to 0."""
     _, shifted, _, sums, _ = shifted_exponentials(x, axis)
-    return shifted - array_module(x).log(sums)
+    return as_precise_as(x, shifted - array_module(x).log(sums))
 
 
 def _log_softmax_rule(g, out, x, axis):
-    p = softmax(x, axis)
+    p, g = softmax(wide(x), axis), wide(g)
     is_unmasked = sum(p, axis, keepdims=True) > 0  # False for a fully masked row
     return is_unmasked * g - p * sum(g, axis, keepdims=True)  # (I − p 1ᵀ)ᵀ g, row by row
 
@@ -88,10 +96,10 @@ one_hot.vjp(None)
 
 def _residual(logits, target):
     """Return (p − y)/N, the gradient of cross_entropy by the logits, in the framework's operations."""
-    p = softmax(logits)
-    y = one_hot(target, logits.shape[1], logits.dtype) if target.ndim == 1 else target
-    is_unmasked = p.sum(axis=1, keepdims=True) > 0
-    return (p * y.sum(axis=1, keepdims=True) - y * is_unmasked) / number_kept(plain(target))
+    p = softmax(wide(logits))
+    y = one_hot(target, logits.shape[1], p.dtype) if target.ndim == 1 else wide(target)
+    is_unmasked = sum(p, axis=1, keepdims=True) > 0
+    return (p * sum(y, axis=1, keepdims=True) - y * is_unmasked) / number_kept(plain(target))
 
 
 @primitive(analytic=True, saves=_residual)
