@@ -139,8 +139,8 @@ def number_kept(target: Array) -> Any:
 
 
 def signed(labels: Array) -> Array:
-    """Return labels of a dtype that holds −100 and −1 too: to compare others with them may be refused on a GPU."""
-    return labels.astype("int64") if labels.dtype.kind == "u" else labels
+    """Return labels as int64, which holds −100 and −1 and any place: a GPU computes in the dtype that it is given."""
+    return labels.astype("int64", copy=False)
 
 
 def plain_cross_entropy_rows(logits: Array, labels: Array) -> tuple[Array, Array, Array]:

@@ -29,7 +29,7 @@ def put(values, /, shape, index):
     return scatter_add(values, shape, index)
 
 
-put.vjp(lambda g, out, values, shape, index: g[index])
+put.vjp(lambda g, out, values, shape, index: g[in_intp(index)])
 
 
 def item(array, index):
@@ -44,11 +44,22 @@ def item(array, index):
     if type(array) is not HostArray:
         on_host = tuple(to_numpy(part) if type(part) in ARRAY_TYPES else part for part in parts)
         np.broadcast_to(np.False_, array.shape)[on_host]  # NumPy itself checks them, on an array of the shape
+        index = in_intp(index)
     try:
         return array[index]
     except TypeError:
         check_same_device("indexing", [array, *parts])  # of these only indices on a GPU, of an array on the host, fail
         raise
+
+
+def in_intp(index):
+    """Return the index with its integer arrays in intp, which can hold any place: a row of 500 times 784 is no int16.
+
+    CuPy too computes places in the dtype of the index, and what is negative it wraps around there.
+    """
+    if isinstance(index, tuple):
+        return tuple(map(in_intp, index))
+    return index.astype(np.intp, copy=False) if hasattr(index, "dtype") and index.dtype.kind in "iu" else index
 
 
 def scatter_add(values, shape, index):
@@ -59,7 +70,7 @@ def scatter_add(values, shape, index):
     >>> scatter_add(np.array([1.0, 2.0, 4.0]), (3,), np.array([0, 2, 0]))
     array([5., 0., 2.])
     """
-    xp = array_module(values)
+    xp, index = array_module(values), in_intp(index)
     parts = index if isinstance(index, tuple) else (index,)
     is_array = hasattr(index, "dtype")
     is_simple = all(isinstance(part, int | np.integer | slice | type(None) | type(...)) for part in parts)
