@@ -78,7 +78,10 @@ def einsum(*xs, formula):
 
 
 def _products_in_turn(xs, formula):
-    """Return how many products NumPy's einsum adds one after the other; all else it leaves to BLAS, as a GPU does."""
+    """Return how many products einsum adds one after the other, as NumPy 2.0 does where an index is in all terms.
+
+    The other formulas are products of matrices, which BLAS adds in blocks; younger NumPys, and GPUs, make them of all.
+    """
     operands, output = formula.split("->")
     terms = operands.split(",")
     if not (type(xs[0]) is HostArray and any(all(c in term for term in terms) for c in output)):
