@@ -285,10 +285,10 @@ def test_other_long_sums_in_float32(value):
     np.testing.assert_allclose(tg.einsum("ij,ij->j", x, x), MILLION * c**2, rtol=1e-5)
     np.testing.assert_allclose(tg.softmax(x, axis=0), 1 / MILLION, rtol=1e-5)
     np.testing.assert_allclose(tg.log_softmax(x, axis=0), -math.log(MILLION), rtol=1e-5)
-    x[::2] *= 0.5
-    np.testing.assert_allclose(tg.norm(x, axis=0), c * math.sqrt(MILLION * 1.25 / 2), rtol=1e-5)
-    np.testing.assert_allclose(tg.var(x, axis=0), (c / 4) ** 2, rtol=1e-5)
-    np.testing.assert_allclose(tg.std(x, axis=0), c / 4, rtol=1e-5)
+    x[::2] *= 0.6
+    np.testing.assert_allclose(tg.norm(x, axis=0), c * math.sqrt(MILLION * 1.36 / 2), rtol=1e-5)
+    np.testing.assert_allclose(tg.var(x, axis=0), (c / 5) ** 2, rtol=1e-5)
+    np.testing.assert_allclose(tg.std(x, axis=0), c / 5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("name", "behind"), [("sparsemax", 1e-6), ("entmax15", 1e-3)])
@@ -302,7 +302,7 @@ def test_distributions_over_many_floats(name, behind):
 
 
 def test_cross_entropy_of_many_classes_that_lie_class_by_class():
-    classes = 500_000
+    classes = 60_000  # a block of two examples
     target = np.asfortranarray(np.full((2, classes), 1 / classes, np.float32))
     loss = functional.cross_entropy(np.zeros((2, classes), np.float32), target)
     np.testing.assert_allclose(loss, math.log(classes), rtol=1e-5)

@@ -72,7 +72,7 @@ def einsum(*xs, formula):
     dtype = np.result_type(*(x.dtype for x in xs))
     wide = sum_dtype(dtype.type(), in_turn=_products_in_turn(xs, formula))
     if wide is not None:
-        xs = [x.astype(wide, copy=False) for x in xs]
+        xs = tuple(x.astype(wide, copy=False) for x in xs)
     out = array_module(*xs).einsum(formula, *xs, optimize=sum(x.size for x in xs) > 4000)  # planning costs 50 µs
     return out if wide is None else out.astype(dtype)
 
