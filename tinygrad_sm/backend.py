@@ -270,7 +270,9 @@ def sum_dtype(x: Array, axis: Any = None, in_turn: int | None = None) -> Any:
     if x.dtype.kind != "f" or x.itemsize > 4:
         return None
     if in_turn is None:
-        in_turn = _added_in_turn(x, axis) if x.size > MOST_IN_TURN else x.size
+        in_turn = x.shape[axis] if type(axis) is int and -x.ndim <= axis < x.ndim else x.size  # at most
+        if in_turn > MOST_IN_TURN:
+            in_turn = _added_in_turn(x, axis)
     return np.float64 if in_turn > MOST_IN_TURN else np.float32 if x.itemsize == 2 else None
 
 

@@ -59,7 +59,8 @@ if hasattr(os, "register_at_fork"):
 def change(leaf: Any, write: Callable[..., Any], *arguments: Any) -> None:
     """Let `write` change the array of a leaf in place: what was recorded with the old data is stale."""
     with LEAVES_LOCK:
-        memory, was_settled = _own_memory(leaf), CLOCK.settled is not None
+        memory = _own_memory(leaf) if leaf.memory is NEVER_CHANGED else leaf.memory
+        was_settled = CLOCK.settled is not None
         memory.changed_at, CLOCK.settled = math.inf, None
         try:
             write(*arguments)

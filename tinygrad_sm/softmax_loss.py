@@ -139,8 +139,8 @@ def number_kept(target: Array) -> Any:
 
 
 def signed(labels: Array) -> Array:
-    """Return labels as int64, which holds −100 and −1 and any place: a GPU computes in the dtype that it is given."""
-    return labels.astype("int64", copy=False)
+    """Return integer labels as int64, which holds −100 and any place: a GPU computes in the dtype that it is given."""
+    return labels.astype("int64", copy=False) if labels.dtype.kind in "iu" else labels
 
 
 def plain_cross_entropy_rows(logits: Array, labels: Array) -> tuple[Array, Array, Array]:
