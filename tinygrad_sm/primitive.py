@@ -36,7 +36,7 @@ from tinygrad_sm.backend import (
 )
 from tinygrad_sm.dtypes import check_unmasked
 from tinygrad_sm.memory import CLOCK, share_memory
-from tinygrad_sm.mode import current_mode
+from tinygrad_sm.mode import innermost_block
 from tinygrad_sm.tape import Node, Traced, plain
 
 _NO_STATIC: dict[str, Any] = {}  # one for all nodes without static arguments
@@ -111,7 +111,7 @@ class Primitive:
                 arrays.append(operand.data)
             else:
                 return self(*self._as_operands(operands), **static)
-        record, observers, _ = current_mode()
+        record, observers = innermost_block().value  # the mode
         forward = self.forward
         for observer in observers:
             forward = observer.forward(self, forward)

@@ -27,7 +27,7 @@ from tinygrad_sm.backend import Array, as_array, check_same_device, described, i
 from tinygrad_sm.dtypes import check_unmasked
 from tinygrad_sm.errors import GradientError
 from tinygrad_sm.memory import CLOCK, LEAVES_LOCK, NEVER_CHANGED
-from tinygrad_sm.mode import current_mode
+from tinygrad_sm.mode import innermost_block
 
 
 class Traced:
@@ -94,7 +94,7 @@ def gradients(
     # A root may itself be an operand on the way to another root: then it must wait for the gradient from there.
     ready = [(root, arrived.pop(root)) for root in roots if uses.get(root) == 0]
     found = {}
-    observers = current_mode().observers
+    observers = innermost_block().value.observers
     while ready:
         value, g = ready.pop()
         for hook in value.hooks:

@@ -75,11 +75,6 @@ def test_modes_decorate_functions_generators_and_coroutines():
     steps.close()
     assert recording()
     assert asyncio.run(coroutine()) == (False, False)
-    with pytest.raises(TypeError, match="asynchronous generator"):
-
-        @no_grad()
-        async def asynchronous_generator():
-            yield 1
 
 
 def test_threads_and_tasks_have_their_own_mode():
