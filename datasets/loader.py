@@ -12,6 +12,8 @@ on where it was interrupted is three numbers, for the order is a function of see
     loader.load_state_dict(state)               # epoch 3 goes on with its 121st batch
 """
 
+import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -21,6 +23,12 @@ from tinygrad_sm.backend import Array, array_module, as_array, described, device
 from tinygrad_sm.checks import check_labels
 from tinygrad_sm.datasets.options import check_integer
 from tinygrad_sm.errors import CheckpointError
+
+# Held while a loader moves from one epoch to another, or says where it is: threads may share it. A signal handler may
+# ask for the state too, so the thread that holds the lock may take it again; and a forked process has one of its own.
+_LOCK: Any = threading.RLock()
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_LOCK._at_fork_reinit)
 
 
 class Iteration:
@@ -45,8 +53,8 @@ class DataLoader:
 
     `epoch` is the number of epochs that came to their end. An iteration advances it when it finishes, not when it is
     begun: one that was broken off does not count, and the next repeats its order. Two iterations of one epoch that both
-    finish are one epoch. As the order depends on seed and epoch alone, a run goes on after `loader.epoch = n`.
-    Batches are copies: they share no memory with each other or with the data set.
+    finish are one epoch, also in two threads. As the order depends on seed and epoch alone, a run goes on after
+    `loader.epoch = n`. Batches are copies: they share no memory with each other or with the data set.
 
     Raises TypeError, ValueError, IndexError (a label out of range) or DeviceError when it is made.
 
@@ -98,24 +106,27 @@ class DataLoader:
 
     def __iter__(self) -> Iterator[tuple[Array, Array]]:
         """Begin an epoch; its order is settled here, so that several iterators can be under way at once."""
-        start = self._restored.position if self._restored.epoch == self.epoch else 0
-        self._latest = Iteration(self.epoch, start)
+        with _LOCK:
+            epoch, seed, restored = self.epoch, self.seed, self._restored
+            iteration = self._latest = Iteration(epoch, restored.position if restored.epoch == epoch else 0)
         order = np.arange(len(self.x))
         if self.shuffle:
-            order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.x))
-        return self._batches(to_device(order, device_of(self.x)), self._latest)
+            order = np.random.default_rng([seed, epoch]).permutation(len(self.x))
+        return self._batches(to_device(order, device_of(self.x)), iteration)
 
     def _batches(self, order: Array, iteration: Iteration) -> Iterator[tuple[Array, Array]]:
         for i in range(iteration.position, len(self)):
             rows = order[i * self.batch_size : (i + 1) * self.batch_size]
-            iteration.position = i + 1
             x, y = self.x.take(rows, axis=0), self.y.take(rows, axis=0)
-            yield x if self.transform is None else self.transform(x), y
-        iteration.position = 0  # what is finished leaves nothing to go on with
-        if self._restored.epoch == iteration.epoch:
-            self._restored.position = 0
-        if self.epoch == iteration.epoch:  # it is not if another iteration has finished this epoch
-            self.epoch += 1
+            batch = x if self.transform is None else self.transform(x), y
+            iteration.position = i + 1  # not before the batch is there: a transform may raise
+            yield batch
+        with _LOCK:
+            if self.epoch == iteration.epoch:  # it is not if another iteration has finished this epoch
+                self.epoch += 1
+            iteration.position = 0  # what is finished leaves nothing to go on with
+            if self._restored.epoch == iteration.epoch:
+                self._restored.position = 0
 
     def state_dict(self) -> dict[str, int]:
         """Return where the iteration that was begun last has arrived, and for which data and options that holds.
@@ -125,8 +136,10 @@ class DataLoader:
         seed : what the order is drawn by
         batch_size, shuffle, drop_last : as the loader was made; examples : N, their number
         """
-        position = self._latest.position if self._latest.epoch == self.epoch else 0
-        return {"epoch": int(self.epoch), "position": position, "seed": int(self.seed), **self._settings()}
+        with _LOCK:
+            epoch, seed, latest = int(self.epoch), int(self.seed), self._latest
+            position = latest.position if latest.epoch == epoch else 0
+        return {"epoch": epoch, "position": position, "seed": seed, **self._settings()}
 
     def _settings(self) -> dict[str, int]:
         """Return what a position depends on."""
@@ -147,8 +160,10 @@ class DataLoader:
         faults = _faults(state, self._settings(), batches=len(self))
         if faults:
             raise CheckpointError("the state does not fit the DataLoader:\n  " + "\n  ".join(faults))
-        self.seed, self.epoch = int(state["seed"]), int(state["epoch"])
-        self._latest = self._restored = Iteration(self.epoch, int(state["position"]))
+        epoch, position, seed = (int(state[name]) for name in ("epoch", "position", "seed"))
+        with _LOCK:
+            self.seed, self.epoch = seed, epoch
+            self._latest = self._restored = Iteration(epoch, position)
 
 
 def _faults(state: Any, settings: Mapping[str, int], batches: int) -> list[str]:

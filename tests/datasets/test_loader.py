@@ -3,7 +3,14 @@
 import doctest
 import importlib
 import json
+import os
+import sys
+import threading
+import time
+import warnings
 from collections import namedtuple
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +22,7 @@ from tinygrad_sm import nn
 from tinygrad_sm.datasets import DataLoader, LabelledImages
 from tinygrad_sm.errors import CheckpointError, DeviceError
 
+loader_module = importlib.import_module("tinygrad_sm.datasets.loader")
 Array = np.ndarray[Any, Any]
 x = np.arange(40.0, dtype=np.float32).reshape(10, 2, 2)
 y = np.arange(10)
@@ -307,6 +315,121 @@ def test_iterations_of_a_restored_epoch_begin_where_it_was_until_one_finishes() 
     for epoch in (4, 3):
         loader.epoch = epoch
         assert rows_of(list(loader)) == list(range(10))
+
+
+@pytest.mark.parametrize("broken", range(3))
+def test_a_batch_that_was_never_given_is_given_after_resuming(broken: int) -> None:
+    """The transform fails, or is interrupted, once: in the first, a middle or the last batch."""
+
+    def transform(images: Array) -> Array:
+        if failing and images[0, 0, 0] == x[4 * broken, 0, 0]:
+            raise failing.pop()
+        return images
+
+    for error in (ValueError, KeyboardInterrupt):
+        failing: list[type[BaseException]] = [error]
+        loader, resumed = (DataLoader((x, y), 4, transform=transform) for _ in range(2))
+        batches = []
+        with pytest.raises(error):
+            batches.extend(loader)
+        assert loader.state_dict() == state_at(0, broken)
+        resumed.load_state_dict(loader.state_dict())
+        assert rows_of(list(resumed)) == list(range(4 * broken, 10))
+        assert rows_of(list(loader)) == list(range(10))  # the loader itself begins the epoch anew
+        assert loader.epoch == 1
+
+
+@pytest.fixture
+def busy_threads() -> Iterator[Callable[[Callable[[], Any]], list[Any]]]:
+    """Return what calls a function in 8 threads, which take turns as often as can be, and returns the results."""
+
+    def in_threads(function: Callable[[], Any]) -> list[Any]:
+        with ThreadPoolExecutor(8) as pool:
+            calls = [pool.submit(function) for _ in range(8)]
+            return [call.result() for call in calls]
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield in_threads
+    sys.setswitchinterval(interval)
+
+
+class SlowNumber(int):
+    """The number of an epoch that lets other threads run while it is compared."""
+
+    def __eq__(self, other: object) -> bool:
+        equal = int(self) == other
+        time.sleep(1e-4)
+        return equal
+
+    __hash__ = int.__hash__
+
+
+def test_threads_that_share_a_loader_get_every_row(busy_threads: Any) -> None:
+    loader = DataLoader((x, y), 4)
+
+    def iterate() -> None:
+        for _ in range(400):
+            assert rows_of(list(loader)) == list(range(10))
+
+    busy_threads(iterate)
+
+
+def test_iterations_that_finish_in_many_threads_at_once_are_one_epoch(busy_threads: Any) -> None:
+    loader = DataLoader((x, y), 4)
+    for epoch in range(10):
+        loader.epoch = SlowNumber(epoch)
+        iterators = [iter(loader) for _ in range(8)]
+        start = threading.Barrier(8)
+
+        def finish() -> None:
+            batches = iterators.pop()  # noqa: B023  it runs within this turn of the loop
+            start.wait()  # noqa: B023
+            list(batches)
+
+        busy_threads(finish)
+        assert loader.epoch == epoch + 1
+
+
+def test_a_thread_that_asks_where_a_loader_is_finds_no_row_twice_or_left_out(busy_threads: Any) -> None:
+    """Between the last batch of one epoch and the end of it, the state is that of the one or of the other."""
+    loader = DataLoader((x, y), 4)
+    given, ended, found = [0], threading.Event(), []
+
+    def watch() -> None:
+        while not ended.is_set():
+            before = given[0]
+            state = loader.state_dict()
+            found.append(before <= 3 * state["epoch"] + state["position"] <= given[0] + 1)  # one is on its way
+
+    def train() -> None:
+        for epoch in range(100):
+            loader.epoch = SlowNumber(epoch)
+            for _ in loader:
+                given[0] += 1
+        ended.set()
+
+    jobs = [train, watch, watch]
+    with ThreadPoolExecutor(3) as pool:
+        for call in [pool.submit(job) for job in jobs]:
+            call.result()
+    assert all(found)
+
+
+def test_a_signal_handler_and_a_forked_process_may_ask_where_a_loader_is() -> None:
+    loader = DataLoader((x, y), 4)
+    with loader_module._LOCK:  # as if the signal came, or another thread forked, while the loader moves
+        assert loader.state_dict() == state_at(0, 0)
+        if hasattr(os, "fork"):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # there are threads
+                child = os.fork()
+            if not child:
+                thread = threading.Thread(target=loader.state_dict, daemon=True)
+                thread.start()
+                thread.join(20)
+                os._exit(thread.is_alive())
+            assert os.waitpid(child, 0)[1] == 0
 
 
 SOUND_STATE = state_at(1, 2, seed=5, shuffle=True)
