@@ -11,7 +11,6 @@ flipped bit. A save that is killed or fails leaves the old file as it was.
 
 import contextlib
 import ctypes
-import errno
 import hashlib
 import json
 import os
@@ -24,6 +23,7 @@ import numpy as np
 
 from tinygrad_sm.backend import ARRAY_TYPES, Array, described, is_writable, owned_copy, to_numpy
 from tinygrad_sm.errors import CheckpointError, package, warn_user
+from tinygrad_sm.nn.files import replace_file
 from tinygrad_sm.nn.module import Module
 from tinygrad_sm.random import random_generator
 from tinygrad_sm.tensor import Tensor
@@ -57,8 +57,9 @@ def save(path: str | os.PathLike[str], model: Module, optimizer: Stateful | None
     random draws and the number of BLAS threads. Give what else the training depends on as extra, as
     `loader=loader.state_dict()`.
 
-    At the path stands at every moment the whole old file or the whole new one: the new one is written beside it, as
-    `path` + ".partial", and takes its name when it is on the disk. Only one process may save to a path at a time.
+    At the path stands at every moment the whole old file or the whole new one: the new one is written beside it, under
+    a name of its own, and takes the old one's name and permissions when it is on the disk. Processes and threads that
+    save to one path take turns; the last one's file remains.
 
     Raises TypeError or ValueError for what cannot be saved, and OSError where it cannot be written.
     """
@@ -75,7 +76,7 @@ def save(path: str | os.PathLike[str], model: Module, optimizer: Stateful | None
     tensors = {name: _savable(name, array) for name, array in {**state, **arrays}.items()}
     text = json.dumps(contents)
     metadata = {"tinygrad_sm": text, "sha256": _checksum(tensors, text)}
-    _replace(Path(os.path.realpath(path)), _safetensors().numpy.save(tensors, metadata))
+    replace_file(Path(os.path.realpath(path)), _safetensors().numpy.save(tensors, metadata))
 
 
 def load(path: str | os.PathLike[str], model: Module, optimizer: Stateful | None = None) -> dict[str, Any]:
@@ -315,26 +316,3 @@ def _checksum(tensors: dict[str, np.ndarray[Any, Any]], text: str) -> str:
     for name in names:
         digest.update(tensors[name].tobytes())
     return digest.hexdigest()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Put a file with the content in the place of what is at the path, in one step that survives a loss of power."""
-    if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "expected a file to write to, and this is none", str(path))
-    partial = path.with_name(path.name + ".partial")  # one name: what a kill leaves behind, the next save overwrites
-    try:
-        with open(partial, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())  # the content must be on the disk before the name points to it
-        os.replace(partial, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise
-    if hasattr(os, "O_DIRECTORY"):  # not on Windows
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)  # the name itself
-        finally:
-            os.close(folder)

@@ -87,6 +87,13 @@ def test_a_kill_while_saving_leaves_a_whole_file(tmp_path):
     assert 0 <= stress.kill_saves(30, tmp_path) <= 30
 
 
+@needs_sigkill
+def test_savers_to_one_path_leave_whole_files(tmp_path):
+    reads, files = stress.read_while_others_save(300, tmp_path, kills=2)
+    assert reads == 300
+    assert files > 2
+
+
 SMALL = ["--train-size", "500", "--epochs", "25", "--batch-size", "50", "--seed", "1"]
 
 # With a clock on which a second passes at each look, every epoch is saved; it takes real time, to be killed in.

@@ -1,19 +1,21 @@
 """Try to spoil checkpoints and to break resumption, and print how often that was tried: make stress.
 
-Processes are killed with SIGKILL while they train and while they save; every bit of a checkpoint is flipped; files are
-mutated in many ways. The tests run a sample of each, with the same functions.
+Processes are killed with SIGKILL while they train and while they save; several save to one path; every bit of a
+checkpoint is flipped; files are mutated in many ways. The tests run a sample of each, with the same functions.
 """
 
 import contextlib
 import json
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -76,14 +78,14 @@ def training_process(folder):
     nn.save(folder / "final.safetensors", parts[0])
 
 
-def saving_process(folder):
+def saving_process(folder, quiet=False):
     """Save, for ever, 400 kB in which every number is the same."""
     model = nn.Linear(1000, 100)
     for number in range(10**9):
         for parameter in model.parameters():
             parameter.assign(np.full(parameter.shape, number % 1000, np.float32))
         nn.save(folder / "checkpoint.safetensors", model, number=number)
-        if number == 0:
+        if number == 0 and not quiet:
             print("ready", flush=True)
 
 
@@ -136,10 +138,47 @@ def kill_saves(kills, folder):
         assert killed("saving", folder, longest=0.03)
         number = nn.load(checkpoint, model)["number"]
         assert all((p.data == number % 1000).all() for p in model.parameters()), "two saves are mixed in a file"
-        others = {path.name for path in folder.iterdir()} - {checkpoint.name}
-        assert others <= {checkpoint.name + ".partial"}, others
+        others = [path.name for path in folder.iterdir() if path != checkpoint]
+        assert all(re.fullmatch(r"\.tinygrad_sm-[0-9a-f]{32}", name) for name in others), others
+        assert len(others) <= 1, "a save has not removed what a kill had left"
         leftovers += len(others)
     return leftovers
+
+
+def threads_saving_process(folder):
+    """Save, for ever, in two threads."""
+    with ThreadPoolExecutor(2) as pool:
+        for call in [pool.submit(saving_process, folder, quiet) for quiet in (False, True)]:
+            call.result()
+
+
+def read_while_others_save(reads, folder, kills=0):
+    """Load what two processes of two threads each save to one path, so many times, each time as a whole file.
+
+    In between, one of them is killed and replaced so many times. Return the numbers of reads and of files seen.
+    """
+    checkpoint, model, seen = folder / "checkpoint.safetensors", nn.Linear(1000, 100), set()
+    with contextlib.ExitStack() as stack:
+
+        def start():
+            command = [sys.executable, __file__, "threads_saving", folder]
+            process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, env=ENVIRONMENT))
+            stack.callback(process.kill)
+            process.stdout.readline()
+            return process
+
+        savers = [start(), start()]
+        for read in range(reads):
+            if kills and read % (reads // kills) == 0:
+                savers[0].kill()
+                savers = [savers[1], start()]
+            number = nn.load(checkpoint, model)["number"]
+            assert all((p.data == number % 1000).all() for p in model.parameters()), "two saves are mixed in a file"
+            seen.add(checkpoint.stat().st_ino)
+            assert [saver.poll() for saver in savers] == [None, None], "a saver has failed"
+    nn.save(checkpoint, model)
+    assert [path.name for path in folder.iterdir()] == [checkpoint.name]
+    return reads, len(seen)
 
 
 def small_checkpoint(path, inputs):
@@ -270,6 +309,10 @@ def main():
     parts = [
         ("{0[0]} kills of {0[1]} trainings: all resumed, with bit-identical results", lambda f: kill_trainings(200, f)),
         ("1,000 kills while saving: 0 damaged files; {} times an unfinished one beside", lambda f: kill_saves(1000, f)),
+        (
+            "{0[0]:,} reads while four savers wrote to one path, of which 200 were killed: 0 damaged",
+            lambda f: read_while_others_save(20_000, f, kills=100),
+        ),
         ("{:,} single-bit flips of a checkpoint of 10 kB: all refused", flip_all),
         ("100,000 mutated checkpoints: {:,} refused, the others equal", lambda f: mutate(100_000, f, time.time_ns())),
     ]
@@ -283,6 +326,7 @@ def main():
 
 if __name__ == "__main__":
     if len(sys.argv) == 3:
-        {"training": training_process, "saving": saving_process}[sys.argv[1]](Path(sys.argv[2]))
+        processes = {"training": training_process, "saving": saving_process, "threads_saving": threads_saving_process}
+        processes[sys.argv[1]](Path(sys.argv[2]))
     else:
         main()

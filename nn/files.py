@@ -1,0 +1,113 @@
+"""Files that are replaced in one step: at their path stands the whole old content or the whole new one.
+
+    replace_file(path, content)
+
+The content goes to a file beside it, which takes the name when it is on the disk. That file must be nobody else's: not
+another saver's of the same path, nor the user's, nor one behind a link that somebody has laid. So its name is random,
+and it is made and never found. Savers to one folder take turns, threads as well as processes; whose turn it is removes
+what killed ones have left.
+"""
+
+import errno
+import os
+import re
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None  # neither Windows nor a browser has it
+
+_PREFIX = ".tinygrad_sm-"
+_TEMPORARY = re.compile(re.escape(_PREFIX) + "[0-9a-f]{32}")  # short, so that the path itself may have the longest name
+
+
+class _Turn(threading.local):
+    """Whether this thread is about to save: a signal handler that saves in the middle of it must not wait for it."""
+
+    is_taken = False
+
+
+_turn = _Turn()
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put a file with the content in the place of what is at the path, in one step that survives a loss of power.
+
+    It has the permissions of the old file, or those of any new one. Raises OSError, and leaves the old file, if it
+    cannot be written, or if something stands at the path that is no file.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "expected a file to write to, and this is none", str(path))
+    with _turn_in(path.parent) as folder:
+        permissions = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
+        temporary = path.with_name(f"{_PREFIX}{os.urandom(16).hex()}")
+
+        def create(name: str, flags: int) -> int:
+            """Open with the flags of "x", which fail where anything has the name, also a link."""
+            return os.open(name, flags, 0o666 if permissions is None else permissions)
+
+        file = open(temporary, "xb", opener=create)  # noqa: SIM115  what it does not make, it must not remove
+        try:
+            with file:
+                _lock(file.fileno(), wait=False)  # while it is locked, nobody takes it for a leftover
+                file.write(content)
+                file.flush()
+                if permissions not in (None, stat.S_IMODE(os.fstat(file.fileno()).st_mode)):
+                    with suppress(OSError):  # a file system that has no such permissions
+                        os.chmod(temporary, permissions)
+                os.fsync(file.fileno())  # the content must be on the disk before the name points to it
+            os.replace(temporary, path)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink()
+            raise
+        if folder is not None:
+            os.fsync(folder)  # the name itself
+
+
+@contextmanager
+def _turn_in(folder: Path) -> Iterator[int | None]:
+    """Wait for the turn to write in the folder; give its descriptor, or None on Windows, which opens no folders."""
+    if not hasattr(os, "O_DIRECTORY"):
+        yield None
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    is_taken, _turn.is_taken = _turn.is_taken, True
+    try:
+        if not is_taken and _lock(descriptor):
+            _remove_leftovers(folder)
+        yield descriptor
+    finally:
+        _turn.is_taken = is_taken
+        if fcntl is not None:
+            with suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_UN)  # to close it is not enough where a forked process has it too
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, wait: bool = True) -> bool:
+    """Lock the file or folder, until it is closed; return whether it is: some file systems have no locks."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove files that have a name of ours, and that no living saver has locked."""
+    for name in filter(_TEMPORARY.fullmatch, os.listdir(folder)):
+        with suppress(OSError):
+            descriptor = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                if stat.S_ISREG(os.fstat(descriptor).st_mode) and _lock(descriptor, wait=False):
+                    os.unlink(folder / name)
+            finally:
+                os.close(descriptor)
