@@ -13,8 +13,7 @@ import os
 import re
 import stat
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -43,51 +42,49 @@ def replace_file(path: Path, content: bytes) -> None:
     """
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "expected a file to write to, and this is none", str(path))
-    with _turn_in(path.parent) as folder:
-        permissions = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
-        temporary = path.with_name(f"{_PREFIX}{os.urandom(16).hex()}")
-
-        def create(name: str, flags: int) -> int:
-            """Open with the flags of "x", which fail where anything has the name, also a link."""
-            return os.open(name, flags, 0o666 if permissions is None else permissions)
-
-        file = open(temporary, "xb", opener=create)  # noqa: SIM115  what it does not make, it must not remove
-        try:
-            with file:
-                _lock(file.fileno(), wait=False)  # while it is locked, nobody takes it for a leftover
-                file.write(content)
-                file.flush()
-                if permissions not in (None, stat.S_IMODE(os.fstat(file.fileno()).st_mode)):
-                    with suppress(OSError):  # a file system that has no such permissions
-                        os.chmod(temporary, permissions)
-                os.fsync(file.fileno())  # the content must be on the disk before the name points to it
-            os.replace(temporary, path)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink()
-            raise
+    folder = (
+        os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY) if hasattr(os, "O_DIRECTORY") else None
+    )  # Windows opens none
+    is_inside, _turn.is_taken = _turn.is_taken, True
+    is_locked = False
+    try:  # not a context manager: Ctrl-C as its __exit__ is called would leave the folder locked
+        is_locked = folder is not None and not is_inside and _lock(folder)
+        if is_locked:
+            _remove_leftovers(path.parent)
+        _write_beside_and_rename(path, content)
         if folder is not None:
             os.fsync(folder)  # the name itself
-
-
-@contextmanager
-def _turn_in(folder: Path) -> Iterator[int | None]:
-    """Wait for the turn to write in the folder; give its descriptor, or None on Windows, which opens no folders."""
-    if not hasattr(os, "O_DIRECTORY"):
-        yield None
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    is_taken, _turn.is_taken = _turn.is_taken, True
-    try:
-        if not is_taken and _lock(descriptor):
-            _remove_leftovers(folder)
-        yield descriptor
     finally:
-        _turn.is_taken = is_taken
-        if fcntl is not None:
-            with suppress(OSError):
-                fcntl.flock(descriptor, fcntl.LOCK_UN)  # to close it is not enough where a forked process has it too
-        os.close(descriptor)
+        _turn.is_taken = is_inside
+        if is_locked:
+            fcntl.flock(folder, fcntl.LOCK_UN)  # to close it is not enough where a forked process has it too
+        if folder is not None:
+            os.close(folder)
+
+
+def _write_beside_and_rename(path: Path, content: bytes) -> None:
+    permissions = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
+    temporary = path.with_name(f"{_PREFIX}{os.urandom(16).hex()}")
+
+    def create(name: str, flags: int) -> int:
+        """Open with the flags of "x", which fail where anything has the name, also a link."""
+        return os.open(name, flags, 0o666 if permissions is None else permissions)
+
+    file = open(temporary, "xb", opener=create)  # noqa: SIM115  what it does not make, it must not remove
+    try:
+        with file:
+            _lock(file.fileno(), wait=False)  # while it is locked, nobody takes it for a leftover
+            file.write(content)
+            file.flush()
+            if permissions not in (None, stat.S_IMODE(os.fstat(file.fileno()).st_mode)):
+                with suppress(OSError):  # a file system that has no such permissions
+                    os.chmod(temporary, permissions)
+            os.fsync(file.fileno())  # the content must be on the disk before the name points to it
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
 
 
 def _lock(descriptor: int, wait: bool = True) -> bool:

@@ -23,6 +23,20 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
+def save_and_meanwhile(action, path):
+    """Replace the file, and do something else when the new one is written and has not yet the name."""
+    real = os.fsync
+
+    def fsync(descriptor):
+        patch.undo()
+        action()
+        real(descriptor)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        replace_file(path, b"new")
+
+
 @pytest.mark.parametrize("old", [0o600, 0o640, 0o644, 0o444, 0o777])
 @pytest.mark.parametrize("umask", [0o022, 0o077, 0o000])
 def test_the_permissions_of_the_old_file_are_kept(old, umask, tmp_path):
@@ -161,12 +175,17 @@ def in_a_process(path):
 
 @pytest.mark.parametrize("begin", [in_a_thread, in_a_process])
 def test_savers_take_turns(begin, tmp_path):
-    with files._turn_in(tmp_path):
-        end = begin(tmp_path / "c")
+    ends = []
+
+    def other():
+        ends.append(begin(tmp_path / "other"))
         time.sleep(0.2)
-        assert names(tmp_path) == []
-    end()
-    assert names(tmp_path) == ["c"]
+        (name,) = names(tmp_path)
+        assert name.startswith(".tinygrad_sm-")
+
+    save_and_meanwhile(other, tmp_path / "c")
+    ends.pop()()
+    assert names(tmp_path) == ["c", "other"]
 
 
 def test_threads_that_save_to_one_path_leave_a_whole_file(tmp_path):
@@ -180,37 +199,33 @@ def test_threads_that_save_to_one_path_leave_a_whole_file(tmp_path):
     assert names(tmp_path) == ["c"]
 
 
-def test_a_signal_handler_may_save_in_the_middle_of_a_save(tmp_path, monkeypatch):
-    path, real = tmp_path / "c", os.fsync
-
-    def fsync(descriptor):
-        monkeypatch.setattr(os, "fsync", real)
-        signal.raise_signal(signal.SIGUSR1)
-        real(descriptor)
-
+def test_a_signal_handler_may_save_in_the_middle_of_a_save(tmp_path):
     before = signal.signal(signal.SIGUSR1, lambda *args: replace_file(tmp_path / "emergency", b"new"))
-    monkeypatch.setattr(os, "fsync", fsync)
     try:
-        replace_file(path, b"new")
+        save_and_meanwhile(lambda: signal.raise_signal(signal.SIGUSR1), tmp_path / "c")
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert names(tmp_path) == ["c", "emergency"]
-    assert path.read_bytes() == b"new"
+    assert (tmp_path / "c").read_bytes() == b"new"
 
 
 def test_a_process_that_was_forked_during_a_save_does_not_keep_the_turn(tmp_path):
-    with files._turn_in(tmp_path):
-        child = os.fork()
-        if not child:
+    children = []
+
+    def fork():
+        children.append(os.fork())
+        if not children[0]:
             time.sleep(60)
             os._exit(0)
+
+    save_and_meanwhile(fork, tmp_path / "c")
     try:
-        in_a_thread(tmp_path / "c")()
-        assert names(tmp_path) == ["c"]
-        assert os.waitpid(child, os.WNOHANG) == (0, 0)
+        in_a_thread(tmp_path / "other")()
+        assert names(tmp_path) == ["c", "other"]
+        assert os.waitpid(children[0], os.WNOHANG) == (0, 0)
     finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        os.kill(children[0], signal.SIGKILL)
+        os.waitpid(children[0], 0)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, OSError])
