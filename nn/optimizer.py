@@ -105,16 +105,16 @@ class Optimizer:
 
     def step(self) -> None:
         """Change every parameter that has a gradient by the formulas of the class."""
-        for slot in self._slots:
-            check_grad("step", slot.parameter)
         if self._settings() != self._checked_settings:
             self._check_groups()
+        prepared = []  # all is checked and allocated before anything changes: there may be no room for it
         for slot in self._slots:
-            if device_of(slot.parameter.data) != slot.device:
-                slot.follow()
-        # What has to be allocated is, before anything changes: there may be no room for it.
-        ready = [(slot, *self._prepare(slot)) for slot in self._slots if slot.parameter.grad is not None]
-        for slot, state, parts in ready:
+            if slot.parameter.grad is not None:
+                check_grad("step", slot.parameter)
+                if device_of(slot.parameter.data) != slot.device:
+                    slot.follow()
+                prepared.append((slot, self._prepare(slot)))
+        for slot, (state, parts) in prepared:
             slot.state = state
             change(slot.parameter, self._update, slot, parts)
 
