@@ -258,8 +258,9 @@ def total(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     if type(x) not in ARRAY_TYPES:
         return np.sum(x, axis=axis, keepdims=keepdims)  # a Tensor answers with its own sum, which comes here again
     dtype = sum_dtype(x, axis)
-    out = x.sum(axis=axis, dtype=dtype, keepdims=keepdims)
-    return out if dtype is None else out.astype(x.dtype.type)
+    if dtype is None:
+        return x.sum(axis=axis, keepdims=keepdims)
+    return x.sum(axis=axis, dtype=dtype, keepdims=keepdims).astype(x.dtype.type)
 
 
 def sum_dtype(x: Array, axis: Any = None, in_turn: int | None = None) -> Any:

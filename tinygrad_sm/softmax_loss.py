@@ -14,7 +14,7 @@ from typing import Any
 
 from numpy import finfo, float16, float32, float64
 
-from tinygrad_sm.backend import Array, HostArray, array_module, axis_of, total
+from tinygrad_sm.backend import Array, HostArray, array_module, total
 from tinygrad_sm.kernels import MOST_CLASSES, cross_entropy_rows, mean_of_kept
 
 MANY_CLASSES = 256
@@ -39,7 +39,7 @@ def shifted_exponentials(x: Array, axis: Any) -> tuple[Array, Array, Array, Arra
 
     Reduced axes are kept. A sum is never 0 but 1 for a fully masked row, whose exponentials are 0.
     """
-    xp, axis = array_module(x), axis_of(x, axis)
+    xp = array_module(x)
     if x.dtype.kind in "biu" or x.dtype == float16:
         x = x.astype(wide_dtype(x))
     maxima = x.max(axis=axis, keepdims=True) if x.size else x.sum(axis=axis, keepdims=True) - xp.inf

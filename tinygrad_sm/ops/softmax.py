@@ -13,7 +13,7 @@ logsumexp and log_softmax are −∞, and the gradient is 0.
 Half precision is computed in float32, here and in the rules, and rounded once: 70,000 exponentials have no sum in it.
 """
 
-from tinygrad_sm.backend import array_module, scaled
+from tinygrad_sm.backend import array_module, axis_of, scaled
 from tinygrad_sm.checks import check_labels, check_target
 from tinygrad_sm.ops.elementwise import as_precise_as, wide
 from tinygrad_sm.ops.reductions import sum, with_reduced_axes
@@ -31,7 +31,7 @@ def logsumexp(x, /, axis=None, keepdims=False):
     array([6.93147181e-01, 1.00069315e+03])
     """
     xp = array_module(x)
-    maxima, _, _, sums, _ = shifted_exponentials(x, axis)
+    maxima, _, _, sums, _ = shifted_exponentials(x, axis_of(x, axis))
     out = as_precise_as(x, maxima + xp.log(sums))
     return out if keepdims else xp.squeeze(out, axis=axis)
 
@@ -49,7 +49,7 @@ def softmax(x, /, axis=-1):
     >>> softmax(np.log([1.0, 2.0, 7.0])).round(6)
     array([0.1, 0.2, 0.7])
     """
-    _, _, exponentials, sums, _ = shifted_exponentials(x, axis)
+    _, _, exponentials, sums, _ = shifted_exponentials(x, axis_of(x, axis))
     return as_precise_as(x, exponentials / sums)
 
 
@@ -64,7 +64,7 @@ softmax.vjp(_softmax_rule)
 @primitive(analytic=True)
 def log_softmax(x, /, axis=-1):
     """Return ln softmax(x) = x − logsumexp(x) along the axis, right also where the softmax rounds to 0."""
-    _, shifted, _, sums, _ = shifted_exponentials(x, axis)
+    _, shifted, _, sums, _ = shifted_exponentials(x, axis_of(x, axis))
     return as_precise_as(x, shifted - array_module(x).log(sums))
 
 
