@@ -4,7 +4,8 @@
     weight.assign(new)
     loss.backward()  # the rule of multiply for x would compute with the new weight: refused
 
-Every value has a memory; a node notes when its forward began, on the same clock. While an array is being changed, its
+One counter numbers leaves, nodes and changes in the order in which they come. Every value has a memory, which says when
+its array was last changed; a node has the number of its forward's beginning. While an array is being changed, its
 memory says that it will change in the future: what another thread computes meanwhile, from some old elements and some
 new ones, is stale too.
 """
@@ -13,6 +14,7 @@ import math
 import os
 import threading
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 
@@ -30,19 +32,9 @@ class Memory:
 
 
 NEVER_CHANGED = Memory()  # of all values that nothing has changed yet and that share their array with no other
+LAST_CHANGE = Memory()  # of any array
 
-
-class Clock:
-    """The time of all arrays: `now` is how many changes there have been; `settled` is that if none is under way."""
-
-    __slots__ = ("now", "settled")
-
-    def __init__(self) -> None:
-        self.now = 0
-        self.settled: int | None = 0
-
-
-CLOCK = Clock()
+next_number = count(1).__next__  # what came later has the larger number
 
 # Held while leaves or their gradients change: threads may share them. It is reentrant, because a signal handler or a
 # finalizer can run in the middle of a change, in the thread that holds it, and change a leaf itself.
@@ -60,14 +52,14 @@ def change(leaf: Any, write: Callable[..., Any], *arguments: Any) -> None:
     """Let `write` change the array of a leaf in place: what was recorded with the old data is stale."""
     with LEAVES_LOCK:
         memory = _own_memory(leaf) if leaf.memory is NEVER_CHANGED else leaf.memory
-        was_settled = CLOCK.settled is not None
-        memory.changed_at, CLOCK.settled = math.inf, None
+        is_alone = LAST_CHANGE.changed_at < math.inf  # else a signal handler is in the middle of another change
+        memory.changed_at = LAST_CHANGE.changed_at = math.inf
         try:
             write(*arguments)
         finally:
-            memory.changed_at = CLOCK.now = CLOCK.now + 1
-            if was_settled:  # else a signal handler or a finalizer is in the middle of another change
-                CLOCK.settled = CLOCK.now
+            memory.changed_at = next_number()
+            if is_alone:
+                LAST_CHANGE.changed_at = memory.changed_at
 
 
 def share_memory(value: Any, view: Any) -> None:

@@ -35,7 +35,7 @@ from tinygrad_sm.backend import (
     is_view,
 )
 from tinygrad_sm.dtypes import check_unmasked
-from tinygrad_sm.memory import CLOCK, share_memory
+from tinygrad_sm.memory import next_number, share_memory
 from tinygrad_sm.mode import innermost_block
 from tinygrad_sm.tape import Node, Traced, plain
 
@@ -115,7 +115,7 @@ class Primitive:
         forward = self.forward
         for observer in observers:
             forward = observer.forward(self, forward)
-        saved, began = None, CLOCK.now
+        saved, number = None, next_number()
         try:
             out = forward(*arrays, **static)
             if self.saves is not None:
@@ -136,7 +136,7 @@ class Primitive:
                 if isinstance(operands[i], Traced) and operands[i].needs_grad:
                     name = self.operand_names[i]
                     raise TypeError(f"{self.name} has no gradient with respect to {name}: pass {name}.detach()")
-            node = Node(self, operands, static or _NO_STATIC, saved, began)
+            node = Node(self, operands, static or _NO_STATIC, saved, number)
             for observer in observers:
                 observer.recorded(node)
         result = object.__new__(result_type)

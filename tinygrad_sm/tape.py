@@ -26,25 +26,43 @@ from numpy import errstate
 from tinygrad_sm.backend import Array, as_array, check_same_device, described, is_writable, ones_like, taken, total
 from tinygrad_sm.dtypes import check_unmasked
 from tinygrad_sm.errors import GradientError
-from tinygrad_sm.memory import CLOCK, LEAVES_LOCK, NEVER_CHANGED
+from tinygrad_sm.memory import LAST_CHANGE, LEAVES_LOCK, NEVER_CHANGED, next_number
 from tinygrad_sm.mode import innermost_block
 
 
 class Traced:
     """An array, and where it came from: `node` is None for a leaf, a value that no recorded operation made."""
 
-    __slots__ = ("__weakref__", "data", "grad", "hooks", "memory", "name", "needs_grad", "node", "retains_grad")
+    __slots__ = (
+        "__weakref__",
+        "data",
+        "grad",
+        "hooks",
+        "memory",
+        "name",
+        "needs_grad",
+        "node",
+        "number",
+        "retains_grad",
+    )
     result_type: ClassVar[type["Traced"]]  # what an operation makes of its result
 
     def __init__(self, data: Array, node: "Node | None" = None, needs_grad: bool = False):
         self.data = data
         self.node = node
+        self.number = next_number() if node is None else node.number  # less than that of all that is made of it
         self.needs_grad = needs_grad or node is not None  # whether walks come here: a Tensor's requires_grad
         self.retains_grad = False  # whether backward() leaves the gradient in `grad`, as it always does in leaves
         self.grad: Array | None = None
         self.hooks: tuple[Callable[[Any], Any], ...] = ()
         self.name: str | None = None
         self.memory = NEVER_CHANGED
+
+    def __setstate__(self, state: Any) -> None:
+        attributes, slots = state
+        for name, value in {**(attributes or {}), **slots}.items():
+            setattr(self, name, value)
+        self.number = next_number()  # what was pickled in another process has a number of that one
 
 
 Traced.result_type = Traced
@@ -61,14 +79,14 @@ class Node:
     A node never holds its own output. Freeing it means dropping what it holds.
     """
 
-    __slots__ = ("__weakref__", "op", "operands", "recorded_at", "saved", "static")
+    __slots__ = ("__weakref__", "number", "op", "operands", "saved", "static")
 
-    def __init__(self, op: Any, operands: Any, static: dict[str, Any], saved: Any, recorded_at: int):
+    def __init__(self, op: Any, operands: Any, static: dict[str, Any], saved: Any, number: int):
         self.op = op
         self.operands = operands
         self.static = static
         self.saved = saved
-        self.recorded_at = recorded_at  # the clock's time when the forward began
+        self.number = number
 
     @property
     def arrays(self) -> list[Any]:
@@ -132,21 +150,24 @@ def gradients(
             else:
                 del uses[operand]
                 ready.append((operand, part))
-        if node.recorded_at != CLOCK.settled:
+        if LAST_CHANGE.changed_at > node.number:
             check_fresh(node)  # a hook, or another thread, may have changed what the rules have just read
         if passed and not (retain_graph or create_graph):
             node.operands = node.saved = None
     return found
 
 
-def count_uses(roots: Iterable[Traced], wanted: Set[Traced] | None = None) -> dict[Traced, int]:
+def count_uses(roots: Iterable[Traced], wanted: Set[Traced] | None = None, oldest: float = 0) -> dict[Traced, int]:
     """Count how often each value that the roots depend on was used as an operand; each use will bring one gradient.
 
-    Where only some values are wanted, what leads to none of them is left out. All that can be wrong with the graph is
-    found here, before any rule has run.
+    Where only some values are wanted, what leads to none of them is left out. What is older than they are, or than
+    `oldest`, cannot be made of them: of what it was made is not looked at. All that can be wrong with the rest of the
+    graph is found here, before any rule has run.
     """
+    if wanted:
+        oldest = min(value.number for value in wanted)
     uses = dict.fromkeys(roots, 0)
-    to_visit = list(uses)
+    to_visit = [root for root in uses if root.number >= oldest]
     while to_visit:
         node = to_visit.pop().node
         if node is None:
@@ -160,7 +181,7 @@ def count_uses(roots: Iterable[Traced], wanted: Set[Traced] | None = None) -> di
             )
         if op.rules is None and op.rule_for_each is None:
             raise GradientError(f"{op.name} has no gradient rules: give them with {op.name}.vjp(...)")
-        if node.recorded_at != CLOCK.settled:
+        if LAST_CHANGE.changed_at > node.number:
             check_fresh(node)
         for i, operand in enumerate(node.operands):
             if isinstance(operand, Traced) and operand.needs_grad:
@@ -170,14 +191,15 @@ def count_uses(roots: Iterable[Traced], wanted: Set[Traced] | None = None) -> di
                     uses[operand] += 1
                 else:
                     uses[operand] = 1
-                    to_visit.append(operand)
+                    if operand.number >= oldest:
+                        to_visit.append(operand)
     return uses if wanted is None else _leading_to(wanted, uses)
 
 
 def check_fresh(node: Node) -> None:
     """Raise GradientError if an operand was changed after the node's forward began: the rules would read new data."""
     for i, operand in enumerate(node.operands):
-        if isinstance(operand, Traced) and operand.memory.changed_at > node.recorded_at:
+        if isinstance(operand, Traced) and operand.memory.changed_at > node.number:
             raise GradientError(
                 f"{operand_name(node.op, i, operand)} was changed (by an optimizer's step, assign, load_state_dict or "
                 f"in place) after {node.op.name} had used it: compute the loss again after the change"
@@ -188,7 +210,7 @@ def _leading_to(wanted: Set[Traced], uses: dict[Traced, int]) -> dict[Traced, in
     """Return the part of the uses that a walk needs which is to come to the wanted values and nowhere else."""
     users: dict[Traced, list[Traced]] = {value: [] for value in uses}
     for value in uses:
-        for operand in value.node.operands if value.node else ():
+        for operand in (value.node.operands or ()) if value.node else ():  # the graph of an older one may be freed
             if isinstance(operand, Traced) and operand in users:
                 users[operand].append(value)
     leading = {value for value in wanted if value in uses}

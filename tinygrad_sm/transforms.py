@@ -166,8 +166,12 @@ class _Call:
     def _has_history(self, v: Any) -> bool:
         """Whether a leaf that v or the outputs come from requires a gradient, beside the fresh ones."""
         fresh = frozenset(self.inputs)
-        origins = count_uses(x for x in (*self.outputs, *_parts(v)) if isinstance(x, Tensor) and x.requires_grad)
-        return any(value.node is None and value not in fresh for value in origins)
+        if any(x.node is not None for x in fresh):  # they are tied to the caller's
+            return True
+        oldest = min(x.number for x in fresh)
+        roots = [x for x in (*self.outputs, *_parts(v)) if isinstance(x, Tensor) and x.requires_grad]
+        origins = count_uses(roots, oldest=oldest)  # what is older has come from elsewhere
+        return any(x not in fresh and (x.node is None or x.number < oldest) for x in origins)
 
     def values(self) -> Any:
         """Return what f has returned, as Tensors, with their history if the result keeps its own."""
