@@ -23,6 +23,8 @@ def chains(length: int) -> Callable[[], float]:
     """Make as many chains of the length as give all nodes, one after the other."""
     import tinygrad_sm as tg
 
+    tg.keep_freed_memory()
+
     def run() -> float:
         x = tg.ones(10, requires_grad=True)
         for _ in range(NODES // length):

@@ -79,6 +79,7 @@ def tinygrad_sm(N: int, C: int) -> Callable[[], float]:
     import tinygrad_sm as tg
     from tinygrad_sm.nn.functional import cross_entropy
 
+    tg.keep_freed_memory()
     data, labels = logits_and_labels(N, C)
     logits = tg.Tensor(data, requires_grad=True)
 

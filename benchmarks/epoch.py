@@ -99,9 +99,10 @@ def tinygrad_sm(folder: str, batch_size: int, in_bytes: bool = False) -> Callabl
 
     In bytes, the images are kept as uint8 and scaled batch by batch, as `examples/mnist_softmax.py` does.
     """
-    from tinygrad_sm import nn
+    from tinygrad_sm import keep_freed_memory, nn
     from tinygrad_sm.datasets import DataLoader, scaled_mnist
 
+    keep_freed_memory()
     images, labels, weight, bias = load(folder, "pixels" if in_bytes else "images")
     transform = scaled_mnist if in_bytes else None
 

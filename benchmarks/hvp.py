@@ -57,6 +57,7 @@ def tinygrad_sm(repeats: int) -> Callable[[], float]:
     import tinygrad_sm as tg
     from tinygrad_sm.nn.functional import cross_entropy
 
+    tg.keep_freed_memory()
     x, labels, weight, direction = batch()
     return repeated(lambda v: tg.hvp(lambda w: cross_entropy(x @ w.T, labels), weight, v)[1].data, direction, repeats)
 

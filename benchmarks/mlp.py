@@ -116,9 +116,10 @@ def best_numpy(folder: str, steps: int) -> Callable[[], float]:
 
 def tinygrad_sm(folder: str, steps: int) -> Callable[[], float]:
     """Take the framework's own loader, model, loss and optimizer."""
-    from tinygrad_sm import nn
+    from tinygrad_sm import keep_freed_memory, nn
     from tinygrad_sm.datasets import DataLoader
 
+    keep_freed_memory()
     images, labels = examples(folder, steps)
 
     def run() -> float:

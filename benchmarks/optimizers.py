@@ -118,8 +118,9 @@ def best_adam(size: int) -> Run:
 
 def tinygrad_sm(name: str, size: int) -> Run:
     """Take the framework's optimizer."""
-    from tinygrad_sm import nn
+    from tinygrad_sm import keep_freed_memory, nn
 
+    keep_freed_memory()
     theta, g = parameters_and_gradient(size)
     parameter = nn.Parameter(theta)
     parameter.grad = g

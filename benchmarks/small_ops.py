@@ -42,6 +42,7 @@ def tinygrad_sm(kind: str, steps: int) -> Callable[[], float]:
     """Take the framework's Tensors."""
     import tinygrad_sm as tg
 
+    tg.keep_freed_memory()
     factor, summand = given(kind)
     return lambda: chain(tg.ones(10, requires_grad=True), factor, summand, steps)
 

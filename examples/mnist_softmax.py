@@ -225,6 +225,7 @@ def parse_arguments():
 def main():
     """Train, test, show; return the exit status."""
     args = parse_arguments()
+    tg.keep_freed_memory()
     training, test = mnist("train", scale=None), mnist("test", args.scale)
     n = args.train_size
     training = training._replace(images=training.images[:n], labels=training.labels[:n])

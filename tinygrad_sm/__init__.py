@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_sm.backend import is_available, set_default_device
 from tinygrad_sm.creation import arange, eye, full, ones, ones_like, rand, randn, zeros, zeros_like
 from tinygrad_sm.errors import CheckpointError, DatasetError, DeviceError, GradcheckError, GradientError
+from tinygrad_sm.fast.allocator import keep_freed_memory
 from tinygrad_sm.gradcheck import gradcheck
 from tinygrad_sm.mode import enable_grad, no_grad
 from tinygrad_sm.observe import detect_anomaly, profile
@@ -138,6 +139,7 @@ __all__ = [
     "is_available",
     "jacobian",
     "jvp",
+    "keep_freed_memory",
     "log",
     "log1p",
     "log_softmax",

@@ -36,11 +36,6 @@ PLAIN_OPERANDS = {HostArray, float, int, bool, complex, type(None), *np.sctypeDi
 
 _default_device = "cpu"
 
-# The C library of Linux, glibc, gives freed memory back to the system, and asks for it again in the next step: a page
-# fault every 4 KiB, at worst a third of a step. How much it keeps, it learns: twice the largest block that was freed so
-# far, of those up to 32 MiB (mallopt(3): the dynamic threshold). So one of 16 MiB, never touched, is freed here.
-np.empty(2**24, np.uint8)
-
 
 def array_module(*arrays: Any) -> ModuleType:
     """Return the module that computes with these arrays, by custom called `xp`; Python scalars belong to any.

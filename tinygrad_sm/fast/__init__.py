@@ -1,0 +1,1 @@
+"""What is only fast: nothing here is needed to understand the framework, or for its results."""
