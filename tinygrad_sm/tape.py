@@ -12,9 +12,32 @@ results to operands, so there are no cycles, and a graph dies with the last resu
     loss: Traced ── node ──▶ multiply ── operands ──▶ y: Traced ── node ──▶ exp ── operands ──▶ x: Traced, a leaf
 
 Each operation has, next to its forward, one gradient rule per operand: it maps g, the gradient of the loss with respect
-to the output, to the gradient with respect to that operand. `gradients` walks from the result back to the leaves,
-comes to each value after everything that was made from it, and calls the rules on the way. How operations and their
-rules are written, and how a call of one makes a node, stands in `primitive.py`.
+to the output, to the gradient with respect to that operand. The walk of the textbook is
+
+    waiting, arrived, ready = uses(loss), {loss: 1}, [loss]
+    while ready:
+        value = ready.pop()
+        g, node = arrived.pop(value), value.node
+        if node is None:
+            value.grad = g                                              # a leaf
+            continue
+        for i, operand in enumerate(node.operands):
+            part = node.op.rules[i](g, value.data, *node.arrays)        # summed where the operand was broadcast
+            arrived[operand] = arrived[operand] + part if operand in arrived else part
+            waiting[operand] -= 1
+            if waiting[operand] == 0:                                   # all that was made from it has been passed
+                ready.append(operand)
+
+`examples/textbook_walk.py` has it whole, and a test runs that in the place of the one here: the bits are the same. Here
+
+- `count_uses` counts, and finds all that can be wrong before any rule runs: a graph that was freed, operands that have
+  no gradient, leaves that were changed meanwhile (`check_fresh`). `_leading_to` leaves out what is not wanted;
+- `gradients` walks, from several roots, to leaves or to wanted values. It frees what it has passed, is recorded itself
+  where derivatives of derivatives are asked for, and lets hooks and observers see and replace what comes;
+- `_fitted` undoes broadcasting and promotion, and refuses an answer of a rule in any other shape;
+- `check_gradient` and `check_grad` look at g and at the `.grad` that is there, and `backward` adds to it, all or nothing.
+
+How operations and their rules are written, and how a call of one makes a node, stands in `primitive.py`.
 """
 
 import functools
