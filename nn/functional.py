@@ -263,7 +263,7 @@ def _as_rows(
     if probabilities_fit and target.ndim == x.ndim:
         check_targets(loss, x, target)
         z = _matrix(wide(x))
-        return z, _matrix(target), array_module(plain(z)).ones(len(z), bool)
+        return z, _matrix(wide(target)), array_module(plain(z)).ones(len(z), bool)
     labels = signed(plain(target))
     is_kept = labels != ignore_index
     labels = labels * is_kept  # of class 0 where they are ignored
@@ -305,7 +305,7 @@ def _alike(loss: str, x: Any, target: Any, reduction: str) -> tuple[Any, Any]:
     x, target = _operands(loss, x, target)
     check_same_shape(loss, x, target)
     x = wide(x)
-    return x, target if target.dtype.kind == "f" else target.astype(x.dtype)
+    return x, wide(target) if target.dtype.kind == "f" else target.astype(x.dtype)
 
 
 def _constant(

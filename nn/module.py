@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from tinygrad_sm.backend import Array, as_array, described, device_name, is_writable, owned_copy, to_device
-from tinygrad_sm.memory import change
+from tinygrad_sm.memory import LEAVES_LOCK, change
 from tinygrad_sm.nn.states import refuse_state
 from tinygrad_sm.tape import plain
 from tinygrad_sm.tensor import Tensor
@@ -188,7 +188,8 @@ class Module(metaclass=_ModuleType):
 
     def state_dict(self) -> dict[str, Any]:
         """Return copies of the arrays of all parameters and buffers by path; later training does not change them."""
-        return {path: owned_copy(tensor.data) for path, tensor in self._named_tensors()}
+        with LEAVES_LOCK:  # all of one time, also beside a thread that trains
+            return {path: owned_copy(tensor.data) for path, tensor in self._named_tensors()}
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> LoadedKeys:
         """Set parameters and buffers, in place, to the arrays of a state dict.

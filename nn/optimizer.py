@@ -11,6 +11,7 @@ from typing import Any
 from tinygrad_sm.backend import (
     ARRAY_TYPES,
     Array,
+    HostArray,
     array_module,
     as_array,
     described,
@@ -19,7 +20,7 @@ from tinygrad_sm.backend import (
     owned_copy,
     to_device,
 )
-from tinygrad_sm.memory import change
+from tinygrad_sm.memory import LEAVES_LOCK, change
 from tinygrad_sm.nn.states import check_state, refuse_state
 from tinygrad_sm.tape import check_grad, plain
 from tinygrad_sm.tensor import Tensor
@@ -40,10 +41,9 @@ class Slot:
 
     def follow(self) -> None:
         """Bring what is remembered of the parameter to where it was moved."""
-        self.device = device_of(self.parameter.data)
-        is_array = {name: type(value) in ARRAY_TYPES for name, value in self.state.items()}
-        self.state |= {name: to_device(self.state[name], self.device) for name in is_array if is_array[name]}
-        self._scratch = {}
+        device = device_of(self.parameter.data)
+        moved = {name: to_device(x, device) for name, x in self.state.items() if type(x) in ARRAY_TYPES}
+        self.state, self._scratch, self.device = {**self.state, **moved}, {}, device
 
     def scratch(self, name: str, block: Array) -> Array:
         """Return an array like the block to compute in, the same in every step, and for all blocks of its size."""
@@ -111,7 +111,10 @@ class Optimizer:
         for slot in self._slots:
             if slot.parameter.grad is not None:
                 check_grad("step", slot.parameter)
-                if device_of(slot.parameter.data) != slot.device:
+                data = slot.parameter.data
+                if type(data) is HostArray and not data.flags.writeable:
+                    raise ValueError(f"step: the array of {slot.parameter.name or 'a parameter'} is read-only")
+                if device_of(data) != slot.device:
                     slot.follow()
                 prepared.append((slot, self._prepare(slot)))
         for slot, (state, parts) in prepared:
@@ -166,7 +169,8 @@ class Optimizer:
         it (`schedules.py`).
         """
         state = self._skeleton()
-        state["state"] = [{name: _copied(value) for name, value in slot.state.items()} for slot in self._slots]
+        with LEAVES_LOCK:
+            state["state"] = [{name: _copied(value) for name, value in slot.state.items()} for slot in self._slots]
         return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from tinygrad_sm.backend import array_module, as_array, described, to_numpy
+from tinygrad_sm.backend import array_module, as_array, described, owned_copy, to_numpy
 from tinygrad_sm.nn.optimizer import as_list, check_leaves, check_tensors, number_at_least_0
 from tinygrad_sm.ops import composed
 from tinygrad_sm.ops.elementwise import wide
@@ -78,7 +78,7 @@ def vector_to_parameters(vector: Any, parameters: Iterable[Tensor]) -> None:
     """
     parameters = as_list(parameters)
     check_leaves("vector_to_parameters", parameters)
-    values = as_array(plain(vector))
+    values = owned_copy(as_array(plain(vector)))  # it may be made of the parameters' own arrays
     size = sum(parameter.size for parameter in parameters)
     if values.shape != (size,):
         raise ValueError(f"vector_to_parameters: expected a vector of shape ({size},), got {described(values)}")

@@ -284,7 +284,11 @@ def _added_in_turn(x: Array, axis: Any) -> int:
             return 0 if x.flags.forc else x.size
         if type(axis) is tuple:
             return math.prod(x.shape[i] for i in axis)
-        return 0 if x.strides[axis] == x.itemsize else x.shape[axis]
+        others = [
+            abs(s) for i, (s, n) in enumerate(zip(x.strides, x.shape, strict=True)) if n > 1 and i != axis % x.ndim
+        ]
+        is_innermost = x.strides[axis] == x.itemsize and min(others, default=x.nbytes) > x.itemsize
+        return 0 if is_innermost else x.shape[axis]
     except IndexError:
         return 0
 
@@ -310,7 +314,7 @@ _ones: dict[tuple[type, str, Any], Array] = {}
 def scaled(array: Any, g: Any) -> Any:
     """Return g · array, which is the array itself where g is one of the shared ones that a walk begins with.
 
-    It is asked which object g is, not what it holds: of a g on a GPU that would have to be waited for.
+    Compares identity, because reading a value from the GPU would block.
     """
     for one in _ones.values():
         if g is one:

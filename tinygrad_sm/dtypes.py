@@ -26,6 +26,9 @@ def check_unmasked(data: Any) -> None:
     """Raise TypeError if this is a masked array: operations know no masks, and would compute with what they hide."""
     if is_masked(data):
         refuse_masked()
+    if isinstance(data, list | tuple):
+        for part in data:
+            check_unmasked(part)
 
 
 def refuse_masked() -> NoReturn:

@@ -27,7 +27,7 @@ class Memory:
         self.changed_at: float = 0
 
     def __reduce__(self) -> Any:
-        # What is unpickled begins anew, as another process has another clock; a string stands for the global itself.
+        # What is unpickled begins anew, as another process counts by itself; a string stands for the global itself.
         return "NEVER_CHANGED" if self is NEVER_CHANGED else (Memory, ())
 
 
@@ -48,18 +48,32 @@ if hasattr(os, "register_at_fork"):
     )
 
 
+_under_way: dict[Memory, None] = {}  # of arrays that are being changed
+
+
 def change(leaf: Any, write: Callable[..., Any], *arguments: Any) -> None:
     """Let `write` change the array of a leaf in place: what was recorded with the old data is stale."""
     with LEAVES_LOCK:
         memory = _own_memory(leaf) if leaf.memory is NEVER_CHANGED else leaf.memory
-        is_alone = LAST_CHANGE.changed_at < math.inf  # else a signal handler is in the middle of another change
+        is_inner = memory in _under_way  # that of a signal handler, in the middle of a change of the same array
+        _under_way[memory] = None
         memory.changed_at = LAST_CHANGE.changed_at = math.inf
         try:
             write(*arguments)
         finally:
-            memory.changed_at = next_number()
-            if is_alone:
-                LAST_CHANGE.changed_at = memory.changed_at
+            if not is_inner:
+                memory.changed_at = next_number()
+                del _under_way[memory]
+                LAST_CHANGE.changed_at = math.inf if _under_way else memory.changed_at
+
+
+def settle() -> None:
+    """Wait until no other thread changes a leaf, and end the changes that Ctrl-C has kept from being ended."""
+    if not LEAVES_LOCK._is_owned():  # type: ignore[attr-defined]  # else this thread itself is in the middle of one
+        with LEAVES_LOCK:
+            for memory in list(_under_way):
+                memory.changed_at = LAST_CHANGE.changed_at = next_number()
+                del _under_way[memory]
 
 
 def share_memory(value: Any, view: Any) -> None:
@@ -69,5 +83,8 @@ def share_memory(value: Any, view: Any) -> None:
 
 def _own_memory(value: Any) -> Memory:
     if value.memory is NEVER_CHANGED:
-        value.memory = Memory()
-    return value.memory
+        with LEAVES_LOCK:
+            if value.memory is NEVER_CHANGED:  # asked again: another thread may have been quicker
+                value.memory = Memory()
+    memory: Memory = value.memory
+    return memory

@@ -104,7 +104,7 @@ def in_place(name: str, compute: Callable[[Any, Any], Any]) -> Callable[[Any, An
         other = plain(as_operand(other, beside=self))
         check_same_device(name, [self.data, other])
         with LEAVES_LOCK:  # nobody else may change it between reading and writing
-            return self.assign(compute(self.data, other))
+            return self._set(compute(self.data, other), name)
 
     return method
 
@@ -194,6 +194,7 @@ def _is_default(value: Any, default: Any) -> bool:
 
 def _check_constant(a: Any, fill_value: Any, *args: Any, **kwargs: Any) -> None:
     """Raise TypeError if the value of np.full_like requires a gradient, which an array would lose."""
+    check_unmasked(fill_value)
     if isinstance(fill_value, Traced) and fill_value.needs_grad:
         raise TypeError(
             "np.full_like: no gradient passes to the value: write tg.broadcast_to(value, t.shape) or value.detach()"

@@ -35,21 +35,22 @@ to the output, to the gradient with respect to that operand. The walk of the tex
 - `gradients` walks, from several roots, to leaves or to wanted values. It frees what it has passed, is recorded itself
   where derivatives of derivatives are asked for, and lets hooks and observers see and replace what comes;
 - `_fitted` undoes broadcasting and promotion, and refuses an answer of a rule in any other shape;
-- `check_gradient` and `check_grad` look at g and at the `.grad` that is there, and `backward` adds to it, all or nothing.
+- `check_gradient` and `check_grad` look at g and at the `.grad` that is there; `backward` adds to it, all or nothing.
 
 How operations and their rules are written, and how a call of one makes a node, stands in `primitive.py`.
 """
 
 import functools
 from collections.abc import Callable, Iterable, Set
+from math import inf
 from typing import Any, ClassVar
 
-from numpy import errstate
+from numpy import errstate, float16, float32
 
 from tinygrad_sm.backend import Array, as_array, check_same_device, described, is_writable, ones_like, taken, total
 from tinygrad_sm.dtypes import check_unmasked
 from tinygrad_sm.errors import GradientError
-from tinygrad_sm.memory import LAST_CHANGE, LEAVES_LOCK, NEVER_CHANGED, next_number
+from tinygrad_sm.memory import LAST_CHANGE, LEAVES_LOCK, NEVER_CHANGED, next_number, settle
 from tinygrad_sm.mode import innermost_block
 
 
@@ -146,6 +147,8 @@ def gradients(
             if node is None:
                 continue
         op, operands, static = node.op, node.operands, node.static
+        if operands is None:  # a hook has walked this graph meanwhile
+            raise _freed(op)
         arguments = [g, value, *operands] if create_graph else [g, value.data, *node.arrays]
         if op.saves is not None:
             static = {**static, "saved": op.saves(*operands, **static) if create_graph else node.saved}
@@ -167,7 +170,7 @@ def gradients(
                 error.add_note(f"in the gradient rule of {op.name} for its operand {operand_name(op, i, operand)}")
                 raise
             if operand in arrived:
-                part = arrived.pop(operand) + part
+                part = _added(arrived.pop(operand), part, data.dtype, is_last=still_to_come == 1)
             if still_to_come > 1:
                 uses[operand], arrived[operand] = still_to_come - 1, part
             else:
@@ -197,11 +200,7 @@ def count_uses(roots: Iterable[Traced], wanted: Set[Traced] | None = None, oldes
             continue
         op = node.op
         if node.operands is None:
-            raise GradientError(
-                f"this graph was freed: an earlier backward() went through {op.name} already. Compute the loss again, "
-                "all of it (what was computed before the loop is freed too), or keep the graph the first time: with "
-                "retain_graph=True for backward(), create_graph=True for grad()"
-            )
+            raise _freed(op)
         if op.rules is None and op.rule_for_each is None:
             raise GradientError(f"{op.name} has no gradient rules: give them with {op.name}.vjp(...)")
         if LAST_CHANGE.changed_at > node.number:
@@ -219,8 +218,18 @@ def count_uses(roots: Iterable[Traced], wanted: Set[Traced] | None = None, oldes
     return uses if wanted is None else _leading_to(wanted, uses)
 
 
+def _freed(op: Any) -> GradientError:
+    return GradientError(
+        f"this graph was freed: an earlier backward() went through {op.name} already. Compute the loss again, all of "
+        "it (what was computed before the loop is freed too), or keep the graph the first time: with retain_graph=True "
+        "for backward(), create_graph=True for grad()"
+    )
+
+
 def check_fresh(node: Node) -> None:
     """Raise GradientError if an operand was changed after the node's forward began: the rules would read new data."""
+    if LAST_CHANGE.changed_at == inf:
+        settle()
     for i, operand in enumerate(node.operands):
         if isinstance(operand, Traced) and operand.memory.changed_at > node.number:
             raise GradientError(
@@ -262,6 +271,13 @@ def _fitted(part: Any, data: Array, out_shape: tuple[int, ...]) -> Any:
             )
         part = sum_to_shape(part, data.shape)
     return part if part.dtype == data.dtype else part.astype(data.dtype)
+
+
+def _added(g: Any, part: Any, dtype: Any, is_last: bool) -> Any:
+    """Return g + part, in half precision with more to come as float32: it stalls where one part is 2,048 times less."""
+    if dtype != float16:
+        return g + part
+    return (g.astype(float32) + part).astype(float16 if is_last else float32)
 
 
 def broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
@@ -321,15 +337,15 @@ def backward(root: Traced, g: Any = None, retain_graph: bool = False) -> None:
         check_grad("backward()", value, writes=True, same_dtype=True)
     found = gradients(roots, uses, retain_graph=retain_graph)
     with LEAVES_LOCK:
-        for value in list(found):
-            g = taken(found, value) if value.grad is None else found[value]
-            if value.grad is None:  # asked again, as a signal handler or finalizer may have left a gradient meanwhile
+        for value in [value for value in found if value.grad is not None]:
+            check_grad("backward()", value, writes=True, same_dtype=True)  # again: a hook may have set it
+        left = [(value, taken(found, value) if value.grad is None else found[value]) for value in list(found)]
+        for value, g in left:
+            if value.grad is None:  # asked again: a signal handler may have left a gradient meanwhile
                 value.grad = g
-            else:
-                with errstate(
-                    all="ignore"
-                ):  # an error in the middle would leave some gradients with this, some without
-                    value.grad += g
+                continue
+            with errstate(all="ignore"):  # an error would leave some gradients with their part, and some without
+                value.grad += g
 
 
 def check_grad(caller: str, value: Traced, writes: bool = False, same_dtype: bool = False) -> None:

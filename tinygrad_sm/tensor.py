@@ -30,7 +30,7 @@ from tinygrad_sm.backend import (
 from tinygrad_sm.dtypes import check_unmasked, refuse_masked
 from tinygrad_sm.errors import GradientError
 from tinygrad_sm.hooks import HookHandle
-from tinygrad_sm.memory import change, share_memory
+from tinygrad_sm.memory import LEAVES_LOCK, change, share_memory
 from tinygrad_sm.ops import composed, elementwise, indexing, linalg, reductions, shaping
 from tinygrad_sm.ops import softmax as softmax_ops
 from tinygrad_sm.tape import Traced, backward, plain
@@ -135,17 +135,20 @@ class Tensor(Traced):
 
     def assign(self, array: Any) -> "Tensor":
         """Set the data of a leaf in place to an array of the same shape; graphs recorded before become stale."""
+        return self._set(array, "assign")
+
+    def _set(self, array: Any, caller: str) -> "Tensor":
         new = as_array(plain(array), device=self.device)
         if self.node is not None:
-            raise GradientError(
-                f"assign: the result of {self.node.op.name} is not a leaf; assign to what it is made of"
-            )
+            raise GradientError(f"{caller}: the result of {self.node.op.name} is not a leaf: change what it is made of")
         if new.shape != self.shape:
-            raise ValueError(f"assign: expected shape {self.shape}, got shape {new.shape}")
+            raise ValueError(f"{caller}: expected shape {self.shape}, got shape {new.shape}")
         if not is_writable(self.data):
-            raise ValueError("assign: the array of this Tensor is read-only, as a broadcast view is: make it of a copy")
+            raise ValueError(
+                f"{caller}: the array of this Tensor is read-only, as a broadcast view is: make it of a copy"
+            )
         if not np.can_cast(new.dtype, self.dtype, "same_kind"):
-            raise TypeError(f"assign: expected {self.dtype}, got {new.dtype}: convert with .astype first")
+            raise TypeError(f"{caller}: expected {self.dtype}, got {new.dtype}: convert with .astype first")
         change(self, operator.setitem, self.data, ..., new)
         return self
 
@@ -173,20 +176,25 @@ class Tensor(Traced):
 
     def __copy__(self) -> "Tensor":
         copied = object.__new__(type(self))
-        state: Any = object.__getstate__(self)
-        attributes, slots = state
-        for name, value in {**(attributes or {}), **slots}.items():
-            setattr(copied, name, value)
+        copied.__setstate__(object.__getstate__(self))
+        copied.number = self.number
         share_memory(self, copied)  # it is on the same array
         return copied
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Tensor":
         if self.node is not None:
             raise GradientError(f"only leaves can be copied, and {self.node.op.name} made this: copy its .detach()")
-        copied = Tensor(owned_copy(self.data), self.requires_grad)
+        with LEAVES_LOCK:  # no other thread changes it meanwhile
+            copied = Tensor(owned_copy(self.data), self.requires_grad)
+            copied.grad = None if self.grad is None else owned_copy(self.grad)
         copied.name = self.name
-        copied.grad = None if self.grad is None else owned_copy(self.grad)
         return copied
+
+    def __getstate__(self) -> Any:
+        with LEAVES_LOCK:  # what is pickled is written later
+            state: Any = object.__getstate__(self)
+            attributes, slots = state
+            return attributes, {**slots, "data": owned_copy(self.data)}
 
     def __repr__(self) -> str:
         data = np.array2string(self.numpy(), separator=", ", prefix="Tensor(")
@@ -221,8 +229,8 @@ class Tensor(Traced):
     def __float__(self) -> float:
         """Return the one element as a Python number, which has no history: no gradient passes through it.
 
-        Whatever asks for a plain number comes here, without a warning: float(t), math.exp(t), and a[0] = t for an array
-        a of NumPy. Write tg.exp(t) where a gradient is to pass.
+        Whatever asks for a plain number comes here, without a warning: float(t), math.exp(t), and for an array a of
+        NumPy a[0] = t, a.fill(t) and np.sum(a, initial=t). Write tg.exp(t) where a gradient is to pass.
         """
         return float(self.item())
 

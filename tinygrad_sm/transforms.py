@@ -22,6 +22,7 @@ One walk gives Jᵀg for a g; everything else is made of such walks.
   also its input by another way, that is a constant.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -168,7 +169,7 @@ class _Call:
         fresh = frozenset(self.inputs)
         if any(x.node is not None for x in fresh):  # they are tied to the caller's
             return True
-        oldest = min(x.number for x in fresh)
+        oldest = min((x.number for x in fresh), default=math.inf)
         roots = [x for x in (*self.outputs, *_parts(v)) if isinstance(x, Tensor) and x.requires_grad]
         origins = count_uses(roots, oldest=oldest)  # what is older has come from elsewhere
         return any(x not in fresh and (x.node is None or x.number < oldest) for x in origins)

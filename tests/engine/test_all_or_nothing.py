@@ -5,7 +5,7 @@ import pytest
 
 import tinygrad_sm as tg
 from tests.helpers import leaf
-from tinygrad_sm import Tensor, nn
+from tinygrad_sm import Tensor, nn, tape
 from tinygrad_sm.nn import module, optimizer
 
 READ_ONLY = np.ones(3)
@@ -147,3 +147,45 @@ def test_a_module_that_finds_no_room_on_a_device_stays_where_it_is(strict, monke
     for name, p in model.named_parameters():
         np.testing.assert_array_equal(p.numpy(), state[name])
         assert tg.backend.device_of(p.grad) == "cuda:0"
+
+
+def test_a_hook_that_spoils_the_gradient_of_another_leaf_stops_before_any_is_added():
+    leaves = [leaf() for _ in range(3)]
+    loss = (leaves[0] * leaves[1] * leaves[2]).sum()
+    for x in leaves:
+        x.grad = np.full(3, 7.0)
+    for x, other in zip(leaves, (leaves[1], leaves[2], leaves[0]), strict=True):
+        x.register_hook(lambda g, other=other: setattr(other, "grad", np.ones((5, 3))))
+    with pytest.raises(ValueError, match=r"backward\(\): expected the grad of"):
+        loss.backward()
+    assert all(x.grad.shape == (5, 3) for x in leaves)  # the hooks' own doing, and no more
+
+
+def test_a_walk_without_room_for_its_gradients_leaves_none(monkeypatch):
+    leaves = [leaf() for _ in range(3)]
+    taken, asked = tape.taken, []
+
+    def narrow(found, value):
+        asked.append(value)
+        if len(asked) == 3:
+            raise MemoryError
+        return taken(found, value)
+
+    with monkeypatch.context() as patches:
+        patches.setattr(tape, "taken", narrow)
+        with pytest.raises(MemoryError):
+            (leaves[0] + leaves[1] * leaves[2]).sum().backward()
+    assert [x.grad for x in leaves] == [None] * 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_step_to_a_read_only_array_changes_nothing(kind):
+    parameters = [nn.Parameter(np.ones(3)) for _ in range(3)]
+    made = KINDS[kind](parameters)
+    for p in parameters:
+        p.grad = np.ones(3)
+    parameters[1].data.flags.writeable = False
+    with pytest.raises(ValueError, match="step: the array of a parameter is read-only"):
+        made.step()
+    assert all(p.tolist() == [1, 1, 1] for p in parameters)
+    assert made.state_dict()["state"] == [{}, {}, {}]

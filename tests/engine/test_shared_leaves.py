@@ -1,7 +1,9 @@
 """Leaves that threads, forks, signal handlers, finalizers and hooks share: nothing hangs, is lost or is torn."""
 
+import copy
 import gc
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -14,7 +16,7 @@ import pytest
 
 import tinygrad_sm as tg
 from tests.helpers import leaf
-from tinygrad_sm import GradientError, Tensor, nn, tape
+from tinygrad_sm import GradientError, Tensor, memory, nn, tape
 from tinygrad_sm.memory import LEAVES_LOCK, change
 
 posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX")
@@ -206,3 +208,112 @@ def test_a_hook_may_change_what_the_walk_does_not_read_any_more():
     x.register_hook(lambda g: x.assign([100.0]) and None)
     (w * x).sum().backward()
     assert (w.grad.tolist(), x.grad.tolist(), x.tolist()) == ([3], [2], [100])
+
+
+def test_a_hook_that_walks_the_same_graph_is_told_so():
+    x = leaf()
+    y = x * 2.0
+    loss = y.sum()
+
+    def walk(g):
+        handle.remove()
+        y.sum().backward()
+
+    handle = y.register_hook(walk)
+    with pytest.raises(GradientError, match=r"this graph was freed: .* multiply"):
+        loss.backward()
+
+
+@posix
+def test_an_interrupt_in_a_change_spoils_no_later_graph():
+    w, interrupted = Tensor(np.zeros(1000), requires_grad=True), 0
+
+    def handler(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        for _ in range(3000):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 1e-5 + 2e-5 * np.random.default_rng(interrupted).random())
+                while True:
+                    w.assign(np.ones(1000))
+            except KeyboardInterrupt:
+                interrupted += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert interrupted > 1000
+    x = leaf(np.ones(1000))
+    try:
+        (w * x).sum().backward()
+    except GradientError:  # one graph may be refused, as the change looked unfinished; the next is not
+        (w * x).sum().backward()
+    assert x.grad.tolist() == [1] * 1000
+    assert tape.LAST_CHANGE.changed_at < np.inf
+
+
+def test_values_that_share_an_array_agree_on_its_memory_in_threads_too():
+    disagreed = []
+
+    def look(w, start, views):
+        start.wait()
+        views.append(w.detach())
+
+    for _ in range(300):
+        w, start, views = leaf(), threading.Barrier(3), []
+        threads = [threading.Thread(target=look, args=(w, start, views)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        disagreed += [view for view in views if view.memory is not w.memory]
+    assert disagreed == []
+
+
+def test_the_memory_of_a_value_is_made_once_whoever_asks(monkeypatch):
+    """The race itself: another thread gives the value its memory between the question and the answer."""
+    w, other = leaf(), leaf()
+
+    class Meanwhile:
+        def __enter__(self):
+            if w.memory is memory.NEVER_CHANGED:
+                w.memory = memory.Memory()
+                other.memory = w.memory
+
+        def __exit__(self, *exception):
+            pass
+
+    monkeypatch.setattr(memory, "LEAVES_LOCK", Meanwhile())
+    view = w.detach()
+    assert view.memory is w.memory is other.memory
+
+
+READS = {
+    "state_dict": lambda model, optimizer: model.state_dict()["w"],
+    "deepcopy": lambda model, optimizer: copy.deepcopy(model.w).data,
+    "pickle": lambda model, optimizer: pickle.loads(pickle.dumps(model.w)).data,
+    "an optimizer's state": lambda model, optimizer: optimizer.state_dict()["state"][0]["velocity"],
+}
+
+
+@pytest.mark.parametrize("way", READS)
+def test_a_copy_is_of_one_state_of_the_data(way):
+    model = nn.Module()
+    model.w = nn.Parameter(np.zeros(SIZE))
+    optimizer = nn.optim.SGD(model.parameters(), lr=1.0, momentum=1.0)
+    model.w.grad = np.zeros(SIZE)
+    optimizer.step()
+
+    def write(k):
+        model.w.grad = np.full(SIZE, 1.0 - 2 * k)  # the velocity is 1 and 0 in turn
+        optimizer.step()
+        model.w.assign(np.full(SIZE, float(k)))
+
+    def read():
+        array = READS[way](model, optimizer)
+        return array.min() == array.max()
+
+    found = beside(write, read)
+    assert all(found)
+    assert len(found) > 20

@@ -110,3 +110,10 @@ def test_a_shallow_copy_has_all_that_the_original_has():
     assert c.grad is w.grad
     (tg.sum(c) * 2.0).backward()
     assert w.grad.tolist() == [3, 3]  # in place: an array shared by both
+
+
+def test_a_vector_may_be_made_of_the_parameters_own_arrays():
+    base = np.arange(4.0)
+    parameters = [Tensor(base[:2], requires_grad=True), Tensor(base[2:], requires_grad=True)]
+    nn.vector_to_parameters(base[::-1], parameters)
+    assert [p.tolist() for p in parameters] == [[3, 2], [1, 0]]

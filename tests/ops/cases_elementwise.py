@@ -42,7 +42,7 @@ case(
     fixed_shapes(((2, 3), (2, 3)), ((), (4,))),
     label="power with zero and whole exponents",
 )
-COSTLY["power"] = 19, "a**b ln a and b a**(b−1) are powers and logarithms again, and both keep 0·∞ away with masks"
+COSTLY["power"] = 21, "a**b ln a and b a**(b−1) are powers and logarithms again, and both keep 0·∞ away with masks"
 binary(elementwise.maximum, np.maximum, distinct, between)
 COSTLY["maximum"] = 12, "five operations per operand: ties are halved, and a mask times an infinite g would be NaN"
 case(

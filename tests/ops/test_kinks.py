@@ -428,3 +428,13 @@ def test_a_nan_takes_the_gradient_of_what_it_makes():
         first = [0, 5] if op is tg.maximum else [5, 0]
         np.testing.assert_array_equal(g.data, [first[0], 7, 9])
         np.testing.assert_array_equal(h.data, [first[1], 7, 9])
+
+
+@pytest.mark.parametrize(("dtype", "small"), [(np.float16, 1e-3), (np.float32, 1e-20), (np.float64, 1e-160)])
+@pytest.mark.parametrize("exponent", [lambda b: b, lambda b: Tensor(b), lambda b: b * np.ones(2, b.dtype)])
+def test_the_second_derivative_of_a_to_the_0_is_0_near_0_too(dtype, small, exponent):
+    a = np.array([small, 1.0], dtype)
+    for power, expected in ((0, 0), (1, 0), (2, 2)):
+        b = exponent(np.zeros(2, dtype) + dtype(power))
+        _, second = tg.hvp(lambda q, b=b: (q**b).sum(), a, np.ones(2, dtype))
+        np.testing.assert_allclose(second.numpy(), [expected] * 2, rtol=1e-3)

@@ -361,3 +361,73 @@ def test_short_sums_and_other_dtypes_cost_nothing():
 def test_an_axis_that_is_not_there_is_numpys_error(op, axis):
     with pytest.raises(np.exceptions.AxisError, match="out of bounds"):
         getattr(tg, op)(np.ones((2000, 3), np.float32), axis=axis)
+
+
+# What NumPy adds one after the other though the axis has the smallest stride: another has it too, or 0.
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        lambda v: np.broadcast_to(v[:, None], (len(v), 3)),
+        lambda v: np.lib.stride_tricks.sliding_window_view(v, 3),
+        lambda v: np.broadcast_to(v[None, :, None], (2, len(v), 3))[0],
+    ],
+    ids=["broadcast", "windows", "broadcast twice"],
+)
+@pytest.mark.parametrize("operation", [tg.sum, tg.mean])
+def test_long_sums_where_two_axes_share_the_smallest_stride(layout, operation):
+    x = layout(np.full(1_000_000, 0.1, np.float32))
+    right = np.sum(x, axis=0, dtype=np.float64) / (1 if operation is tg.sum else len(x))
+    np.testing.assert_allclose(operation(x, axis=0), right, rtol=1e-6)
+
+
+def test_the_bias_gradient_of_a_mean_over_classes():
+    N = 1_000_000
+    b, w = leaf(np.zeros(3), np.float32), np.full(N, 0.1, np.float32)
+    ((np.zeros((N, 3), np.float32) + b).sum(axis=1) * w).sum().backward()
+    np.testing.assert_allclose(b.grad, [100_000] * 3, rtol=1e-5)
+
+
+@pytest.mark.parametrize("uses", [3, 5000])
+def test_gradients_of_many_uses_of_one_half_are_added_in_float32(uses):
+    p = leaf(np.ones(1), np.float16)
+    tg.concatenate([p] * uses).sum().backward()
+    assert (p.grad.dtype, p.grad.tolist()) == (np.float16, [uses])
+    (g,) = tg.grad(tg.concatenate([p] * uses).sum(), p, create_graph=True)
+    assert (g.dtype, g.tolist()) == (np.float16, [uses])
+
+
+@pytest.mark.parametrize("formula", ["i,j->j", "ij,k->k", "ij,jk->k"])
+def test_sums_of_sums_in_einsum_are_rounded_once(formula):
+    shapes = {"i": 700, "j": 100, "k": 1}
+    first, second = formula.split("->")[0].split(",")
+    a = np.ones([70_000 if formula == "i,j->j" else shapes[c] for c in first], np.float16)
+    b = np.full([1 if formula == "i,j->j" else shapes[c] for c in second], 1e-3, np.float16)
+    expected = np.einsum(formula, a.astype(np.float64), b.astype(np.float64))
+    out = tg.einsum(formula, a, b)
+    assert out.dtype == np.float16
+    np.testing.assert_allclose(out, expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("loss", [functional.sparsemax_loss, functional.entmax15_loss])
+def test_probabilities_in_half_precision_are_computed_with_in_float32(loss):
+    y = np.array([[0.89990234375, 0.10009765625], [0.75, 0.25]], np.float16)
+    z = np.array([[0.5, 0.0], [1.0, -1.0]], np.float32)
+    np.testing.assert_allclose(loss(z, y), loss(z.astype(float), y.astype(float)), rtol=1e-5)
+
+
+def test_small_shares_of_halves_do_not_stall():
+    C = 20_000
+    z = np.random.default_rng(0).normal(size=(1, C)).astype(np.float32)
+    y = np.zeros((1, C), np.float16)
+    y[0, 3] = 1
+    found = functional.cross_entropy(z, y, label_smoothing=0.1)
+    np.testing.assert_allclose(
+        found, functional.cross_entropy(z.astype(float), y.astype(float), label_smoothing=0.1), 1e-5
+    )
+    y = np.full(1000, 3e-4, np.float16)
+    z = np.full(1000, 0.3, np.float32)
+    found = functional.binary_cross_entropy_with_logits(z, y, reduction="sum")
+    expected = functional.binary_cross_entropy_with_logits(z.astype(float), y.astype(float), reduction="sum")
+    np.testing.assert_allclose(found, expected, rtol=1e-6)

@@ -480,3 +480,21 @@ def test_our_errors_are_builtin_kinds():
         (tg.GradcheckError, AssertionError),
     ):
         assert issubclass(error, builtin)
+
+
+MASKED = np.ma.array([0, 1, 2], mask=[0, 1, 0])
+INSIDE = {
+    "a list as index": lambda t: t[[MASKED]],
+    "the value of full_like": lambda t: np.full_like(t, np.ma.masked),
+    "the values of full": lambda t: tg.full((2,), [1.0, np.ma.masked]),
+    "the constants of pad": lambda t: tg.pad(t, 1, constant_values=[np.ma.masked, 1]),
+    "the widths of pad": lambda t: tg.pad(t, np.ma.array([1, 2], mask=[0, 1])),
+    "the indices of split": lambda t: tg.split(t, np.ma.array([1, 2], mask=[0, 1])),
+    "the shift of roll": lambda t: tg.roll(t, np.ma.array(1, mask=True)),
+}
+
+
+@pytest.mark.parametrize("place", INSIDE)
+def test_masks_are_not_lost_inside_of_arguments(place):
+    with pytest.raises(TypeError, match="expected an array without a mask"):
+        INSIDE[place](Tensor([1.0, 2.0, 3.0]))

@@ -163,3 +163,9 @@ def test_an_attribute_stays_what_it_was():
     assert running.state_dict().keys() == state.keys()
     np.testing.assert_array_equal(running.mean.data, 0.5 * W + 0.5)
     np.testing.assert_array_equal(running.weight.data, W - 0.5 * (1 - running.mean.data))
+
+
+def test_what_does_not_fit_is_called_by_the_operator():
+    w = Tensor(W.copy(), requires_grad=True)
+    with tg.no_grad(), pytest.raises(ValueError, match=r"-=: expected shape \(2, 2\), got shape \(3, 2, 2\)"):
+        w -= np.ones((3, 2, 2), np.float32)

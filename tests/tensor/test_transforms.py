@@ -398,3 +398,8 @@ def test_errors_say_what_was_expected_and_what_came(kind, pattern, action):
     message = "\n".join([str(raised.value), *getattr(raised.value, "__notes__", ())])
     assert type(raised.value) is kind
     assert re.fullmatch(pattern, message), message
+
+
+def test_a_function_of_nothing_has_its_value():
+    value, pulled = tg.vjp(lambda: Tensor(3.0), ())
+    assert (value.item(), pulled) == (3, ())

@@ -159,6 +159,7 @@ def roll(x, shift, axis=None):
 
     Without an axis, the elements are one row. Several shifts and axes are one after the other.
     """
+    check_unmasked(shift)
     x = as_operand(x)
     if axis is None:
         return reshape(roll(reshape(x, (-1,)), shift, 0), x.shape)
@@ -177,7 +178,7 @@ def pad(x, pad_width, mode="constant", constant_values=0):
         raise ValueError(f"pad: expected mode 'constant', got {mode!r}: tg.concatenate and tg.flip give the others")
     x = as_operand(x)
     xp = array_module(plain(x))
-    check_unmasked(constant_values)
+    check_unmasked((pad_width, constant_values))
     border = xp.pad(xp.full(x.shape, -0.0, x.dtype), pad_width, constant_values=constant_values)
     before = np.broadcast_to(pad_width, (x.ndim, 2))[:, 0].tolist()
     return put(x, border.shape, tuple(slice(k, k + n) for k, n in zip(before, x.shape, strict=True))) + border
@@ -197,6 +198,7 @@ def stack(xs, axis=0):
 
 def split(x, indices_or_sections, axis=0):
     """Return a list of the parts of x: so many of equal length, or those between the given indices."""
+    check_unmasked(indices_or_sections)
     x, at = as_operand(x), plain(indices_or_sections)
     at = at.tolist() if hasattr(at, "shape") else at  # on the host, where slices are made
     parts = np.split(np.arange(x.shape[axis]), at)  # each of them a range: NumPy knows which
@@ -247,6 +249,9 @@ def einsum(formula, *xs):
     (np.float64(5.0), array([4., 6.]), array([3., 7.]))
     """
     *terms, output = _named_axes(formula, [np.ndim(plain(x)) for x in xs])
+    xs = tuple(as_operand(x) for x in xs)
+    if np.result_type(*(x.dtype for x in xs)) == "float16":  # sums of sums too are rounded once
+        return einsum(formula, *map(wide, xs)).astype("float16")
     operands = [_diagonal(as_operand(x), term) for x, term in zip(xs, terms, strict=True)]
     lengths = dict.fromkeys("".join(terms), 1)
     for x, term in operands:

@@ -79,8 +79,9 @@ def _power_rule_a(g, out, a, b):
     """Return g b a**(b−1), a number b left a number, which is quicker."""
     if type(b) in (int, float):
         return g * b * a ** (b - 1.0) if b else zero(g, out)
-    has_pole = ~(abs(a) > 1 / float(finfo(out.dtype).max))  # 1/a overflows, or is NaN
-    return g * b * a ** (b - 1.0 + (has_pole & (b == 0)))  # where b = 0, then 0·a**0 = 0
+    # Where b = 0, b/a is 0, and so is its slope −(b/a)/a, where 0·a**−1 and 0·a**−2 may be 0·∞.
+    is_0, has_inverse = b == 0, abs(a) > 1 / float(finfo(out.dtype).max)  # else 1/a overflows, or is NaN
+    return g * where(is_0, b / where(is_0 & has_inverse, a, 1), b * where(is_0, 1, a) ** (b - 1.0))
 
 
 def _power_rule_b(g, out, a, b):
