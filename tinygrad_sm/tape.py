@@ -74,7 +74,8 @@ class Traced:
     def __init__(self, data: Array, node: "Node | None" = None, needs_grad: bool = False):
         self.data = data
         self.node = node
-        self.number = next_number() if node is None else node.number  # less than that of all that is made of it
+        if node is None:
+            self.number = next_number()  # of a leaf; any other value has that of its node
         self.needs_grad = needs_grad or node is not None  # whether walks come here: a Tensor's requires_grad
         self.retains_grad = False  # whether backward() leaves the gradient in `grad`, as it always does in leaves
         self.grad: Array | None = None
@@ -183,6 +184,11 @@ def gradients(
     return found
 
 
+def age(value: Traced) -> int:
+    """Return the number of a value, less than that of all that is made of it."""
+    return value.number if value.node is None else value.node.number
+
+
 def count_uses(roots: Iterable[Traced], wanted: Set[Traced] | None = None, oldest: float = 0) -> dict[Traced, int]:
     """Count how often each value that the roots depend on was used as an operand; each use will bring one gradient.
 
@@ -191,9 +197,9 @@ def count_uses(roots: Iterable[Traced], wanted: Set[Traced] | None = None, oldes
     graph is found here, before any rule has run.
     """
     if wanted:
-        oldest = min(value.number for value in wanted)
+        oldest = min(age(value) for value in wanted)
     uses = dict.fromkeys(roots, 0)
-    to_visit = [root for root in uses if root.number >= oldest]
+    to_visit = [root for root in uses if not oldest or age(root) >= oldest]
     while to_visit:
         node = to_visit.pop().node
         if node is None:
@@ -213,7 +219,7 @@ def count_uses(roots: Iterable[Traced], wanted: Set[Traced] | None = None, oldes
                     uses[operand] += 1
                 else:
                     uses[operand] = 1
-                    if operand.number >= oldest:
+                    if not oldest or age(operand) >= oldest:
                         to_visit.append(operand)
     return uses if wanted is None else _leading_to(wanted, uses)
 
@@ -337,8 +343,9 @@ def backward(root: Traced, g: Any = None, retain_graph: bool = False) -> None:
         check_grad("backward()", value, writes=True, same_dtype=True)
     found = gradients(roots, uses, retain_graph=retain_graph)
     with LEAVES_LOCK:
-        for value in [value for value in found if value.grad is not None]:
-            check_grad("backward()", value, writes=True, same_dtype=True)  # again: a hook may have set it
+        for value in found:  # what can fail is done before anything is written
+            if value.grad is not None:
+                check_grad("backward()", value, writes=True, same_dtype=True)  # again: a hook may have set it
         left = [(value, taken(found, value) if value.grad is None else found[value]) for value in list(found)]
         for value, g in left:
             if value.grad is None:  # asked again: a signal handler may have left a gradient meanwhile

@@ -177,7 +177,8 @@ class Tensor(Traced):
     def __copy__(self) -> "Tensor":
         copied = object.__new__(type(self))
         copied.__setstate__(object.__getstate__(self))
-        copied.number = self.number
+        if self.node is None:
+            copied.number = self.number
         share_memory(self, copied)  # it is on the same array
         return copied
 

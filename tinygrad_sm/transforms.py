@@ -34,7 +34,7 @@ from tinygrad_sm.creation import ones_like, zeros, zeros_like
 from tinygrad_sm.errors import GradientError
 from tinygrad_sm.mode import current_mode, enable_grad
 from tinygrad_sm.ops.composed import stack
-from tinygrad_sm.tape import Traced, check_gradient, count_uses, gradients, plain
+from tinygrad_sm.tape import Traced, age, check_gradient, count_uses, gradients, plain
 from tinygrad_sm.tensor import Tensor
 
 Function = Callable[..., Any]
@@ -169,10 +169,10 @@ class _Call:
         fresh = frozenset(self.inputs)
         if any(x.node is not None for x in fresh):  # they are tied to the caller's
             return True
-        oldest = min((x.number for x in fresh), default=math.inf)
+        oldest = min((age(x) for x in fresh), default=math.inf)
         roots = [x for x in (*self.outputs, *_parts(v)) if isinstance(x, Tensor) and x.requires_grad]
         origins = count_uses(roots, oldest=oldest)  # what is older has come from elsewhere
-        return any(x not in fresh and (x.node is None or x.number < oldest) for x in origins)
+        return any(x not in fresh and (x.node is None or age(x) < oldest) for x in origins)
 
     def values(self) -> Any:
         """Return what f has returned, as Tensors, with their history if the result keeps its own."""
