@@ -19,8 +19,6 @@ import os
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from importlib import import_module
-from importlib.util import find_spec
 from io import BufferedRandom, BufferedReader
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -31,8 +29,7 @@ from tinygrad_sm.datasets.idx import Fault, as_fault, check_labelled, read_open_
 from tinygrad_sm.datasets.images import SCALES, LabelledImages, labelled_images
 from tinygrad_sm.datasets.options import check_choice
 from tinygrad_sm.errors import DatasetError, package
-
-fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None  # neither Windows nor a browser has it
+from tinygrad_sm.locks import lock
 
 FOLDER_VARIABLE = "TINYGRAD_SM_DATA"
 
@@ -236,17 +233,16 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, which the system takes back from a process that ends in any way.
+    """Hold the folder's lock, so that downloads take turns; where there is none, two at once may fail, but do no harm.
 
-    Where folders have no locks, do nothing: Windows removes no file that is open, and a browser has one process.
+    Windows cannot open folders, but removes no file that is open.
     """
-    if fcntl is None:
+    if not hasattr(os, "O_DIRECTORY"):
         yield
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        with suppress(OSError):  # a file system without locks: two downloads at once may fail, but do no harm
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        lock(descriptor)
         yield
     finally:
         os.close(descriptor)

@@ -14,12 +14,9 @@ import re
 import stat
 import threading
 from contextlib import suppress
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None  # neither Windows nor a browser has it
+from tinygrad_sm.locks import lock, unlock
 
 _PREFIX = ".tinygrad_sm-"
 _TEMPORARY = re.compile(re.escape(_PREFIX) + "[0-9a-f]{32}")  # short, so that the path itself may have the longest name
@@ -48,7 +45,7 @@ def replace_file(path: Path, content: bytes) -> None:
     is_inside, _turn.is_taken = _turn.is_taken, True
     is_locked = False
     try:  # not a context manager: Ctrl-C as its __exit__ is called would leave the folder locked
-        is_locked = folder is not None and not is_inside and _lock(folder)
+        is_locked = folder is not None and not is_inside and lock(folder)
         if is_locked:
             _remove_leftovers(path.parent)
         _write_beside_and_rename(path, content)
@@ -56,9 +53,9 @@ def replace_file(path: Path, content: bytes) -> None:
             os.fsync(folder)  # the name itself
     finally:
         _turn.is_taken = is_inside
-        if is_locked:
-            fcntl.flock(folder, fcntl.LOCK_UN)  # to close it is not enough where a forked process has it too
         if folder is not None:
+            if is_locked:
+                unlock(folder)
             os.close(folder)
 
 
@@ -73,7 +70,7 @@ def _write_beside_and_rename(path: Path, content: bytes) -> None:
     file = open(temporary, "xb", opener=create)  # noqa: SIM115  what it does not make, it must not remove
     try:
         with file:
-            _lock(file.fileno(), wait=False)  # while it is locked, nobody takes it for a leftover
+            lock(file.fileno(), wait=False)  # while it is locked, nobody takes it for a leftover
             file.write(content)
             file.flush()
             if permissions not in (None, stat.S_IMODE(os.fstat(file.fileno()).st_mode)):
@@ -87,24 +84,13 @@ def _write_beside_and_rename(path: Path, content: bytes) -> None:
         raise
 
 
-def _lock(descriptor: int, wait: bool = True) -> bool:
-    """Lock the file or folder, until it is closed; return whether it is: some file systems have no locks."""
-    if fcntl is None:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
 def _remove_leftovers(folder: Path) -> None:
     """Remove files that have a name of ours, and that no living saver has locked."""
     for name in filter(_TEMPORARY.fullmatch, os.listdir(folder)):
         with suppress(OSError):
             descriptor = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
-                if stat.S_ISREG(os.fstat(descriptor).st_mode) and _lock(descriptor, wait=False):
+                if stat.S_ISREG(os.fstat(descriptor).st_mode) and lock(descriptor, wait=False):
                     os.unlink(folder / name)
             finally:
                 os.close(descriptor)

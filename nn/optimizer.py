@@ -11,7 +11,6 @@ from typing import Any
 from tinygrad_sm.backend import (
     ARRAY_TYPES,
     Array,
-    HostArray,
     array_module,
     as_array,
     described,
@@ -112,7 +111,7 @@ class Optimizer:
             if slot.parameter.grad is not None:
                 check_grad("step", slot.parameter)
                 data = slot.parameter.data
-                if type(data) is HostArray and not data.flags.writeable:
+                if not is_writable(data):
                     raise ValueError(f"step: the array of {slot.parameter.name or 'a parameter'} is read-only")
                 if device_of(data) != slot.device:
                     slot.follow()

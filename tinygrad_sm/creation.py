@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_sm.backend import as_array, device_of, owned_copy, to_numpy, unpacked
-from tinygrad_sm.dtypes import check_unmasked
+from tinygrad_sm.protocols import check_constant
 from tinygrad_sm.random import random_generator
 from tinygrad_sm.tape import Traced, plain
 from tinygrad_sm.tensor import Tensor
@@ -36,9 +36,7 @@ def full(
 
     Raises TypeError if the value is a Tensor that requires a gradient: `broadcast_to` passes it on.
     """
-    check_unmasked(value)
-    if isinstance(value, Tensor) and value.requires_grad:
-        raise TypeError("full: no gradient passes to the value: write tg.broadcast_to(value, shape) or value.detach()")
+    check_constant("full", value)
     return Tensor(np.full(shape, to_numpy(plain(value)), dtype), requires_grad, device=device)
 
 

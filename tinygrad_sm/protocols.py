@@ -140,7 +140,7 @@ def _answer(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
             raise
     if function in QUESTIONS:
         if function is np.full_like:
-            _check_constant(*args, **kwargs)
+            _check_fill_value(*args, **kwargs)
         arrays, options = [plain(x) for x in args], {name: plain(x) for name, x in kwargs.items()}
         if arrays and "axis" in options:
             options["axis"] = axis_of(arrays[0], options["axis"])
@@ -192,10 +192,14 @@ def _is_default(value: Any, default: Any) -> bool:
     return value is default or (isinstance(value, str) and value == default)
 
 
-def _check_constant(a: Any, fill_value: Any, *args: Any, **kwargs: Any) -> None:
-    """Raise TypeError if the value of np.full_like requires a gradient, which an array would lose."""
-    check_unmasked(fill_value)
-    if isinstance(fill_value, Traced) and fill_value.needs_grad:
+def _check_fill_value(a: Any, fill_value: Any, *args: Any, **kwargs: Any) -> None:
+    check_constant("np.full_like", fill_value)
+
+
+def check_constant(caller: str, value: Any) -> None:
+    """Raise TypeError if the value to fill an array with requires a gradient, which would be lost, or is masked."""
+    check_unmasked(value)
+    if isinstance(value, Traced) and value.needs_grad:
         raise TypeError(
-            "np.full_like: no gradient passes to the value: write tg.broadcast_to(value, t.shape) or value.detach()"
+            f"{caller}: no gradient passes to the value: write tg.broadcast_to(value, shape) or value.detach()"
         )

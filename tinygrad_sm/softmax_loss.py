@@ -12,9 +12,10 @@ The operation with its gradient rule is `cross_entropy` in `ops/softmax.py`.
 
 from typing import Any
 
-from numpy import finfo, float16, float32, float64
+from numpy import finfo, float16
 
 from tinygrad_sm.backend import Array, HostArray, array_module, total
+from tinygrad_sm.dtypes import wide_dtype
 from tinygrad_sm.kernels import MOST_CLASSES, cross_entropy_rows, mean_of_kept
 
 MANY_CLASSES = 256
@@ -25,13 +26,6 @@ BLOCK_BYTES = 2**19
 
 IGNORED = -100
 """The label of examples that count for nothing where labels cannot be looked at beforehand, as they are on a GPU."""
-
-
-def wide_dtype(x: Any) -> Any:
-    """Return the dtype to compute in. Sums of many float16 numbers overflow or stall in float16."""
-    if x.dtype.kind in "biu":
-        return float64
-    return float32 if x.dtype == float16 else x.dtype
 
 
 def shifted_exponentials(x: Array, axis: Any) -> tuple[Array, Array, Array, Array, bool]:

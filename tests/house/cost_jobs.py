@@ -123,13 +123,18 @@ def _calls(job: Job) -> int:
             if is_ours[code] and not (event == "call" and code.co_name in INLINED):
                 found += 1
 
+    watch(job, count)
+    return found
+
+
+def watch(job: Callable[[], Any], note: Callable[[FrameType, str, Any], None]) -> None:
+    """Run the job, and let `note` be told of each call that it makes."""
     before = sys.getprofile()
-    sys.setprofile(count)
+    sys.setprofile(note)
     try:
         job()
     finally:
         sys.setprofile(before)
-    return found
 
 
 def _peak(job: Job) -> int:

@@ -8,7 +8,6 @@ belongs to its function; a rule that is a lambda counts by itself, as it stands 
 
 import inspect
 import os
-import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tests.house.cost_jobs import INLINED, PACKAGE
+from tests.house.cost_jobs import INLINED, PACKAGE, watch
 from tinygrad_sm import nn
 
 
@@ -71,12 +70,7 @@ def reading(step: Callable[[], Any]) -> Reading:
         if event == "call" and code.co_filename.startswith(PACKAGE) and code.co_name not in INLINED:
             entered[code] += 1
 
-    before = sys.getprofile()
-    sys.setprofile(note)
-    try:
-        step()
-    finally:
-        sys.setprofile(before)
+    watch(step, note)
     lines: Counter[str] = Counter()
     for code in entered:
         file = Path(code.co_filename)

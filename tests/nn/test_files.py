@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tinygrad_sm import locks
 from tinygrad_sm.nn import files
 from tinygrad_sm.nn.files import replace_file
 
@@ -247,7 +248,7 @@ def test_a_save_that_is_broken_off_leaves_the_old_file_alone(error, tmp_path, mo
 
 
 def test_files_are_replaced_where_there_are_no_locks(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "fcntl", None)
+    monkeypatch.setattr(locks, "fcntl", None)
     (tmp_path / LEFTOVER).write_bytes(b"perhaps of a living saver")
     for content in (b"old", b"new"):
         replace_file(tmp_path / "c", content)
@@ -259,14 +260,14 @@ def test_files_are_replaced_on_a_file_system_without_locks(tmp_path, monkeypatch
     def flock(descriptor, flags):
         raise OSError
 
-    monkeypatch.setattr(files.fcntl, "flock", flock)
+    monkeypatch.setattr(locks.fcntl, "flock", flock)
     (tmp_path / LEFTOVER).write_bytes(b"perhaps of a living saver")
     replace_file(tmp_path / "c", b"new")
     assert names(tmp_path) == [LEFTOVER, "c"]
 
 
 def test_files_are_replaced_as_on_windows(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "fcntl", None)
+    monkeypatch.setattr(locks, "fcntl", None)
     for name in ("O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK"):
         monkeypatch.delattr(os, name)
     for content in (b"old", b"new"):

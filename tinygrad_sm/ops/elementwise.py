@@ -9,8 +9,8 @@ from math import inf
 from numpy import finfo
 
 from tinygrad_sm.backend import array_module, select
+from tinygrad_sm.dtypes import wide_dtype
 from tinygrad_sm.primitive import primitive, zero
-from tinygrad_sm.softmax_loss import wide_dtype
 
 
 @primitive(analytic=True)
