@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_sm.backend import Array, array_module, as_array, described, device_of, to_device, to_numpy
-from tinygrad_sm.checks import check_labels
 from tinygrad_sm.datasets.options import check_integer
 from tinygrad_sm.errors import CheckpointError
+from tinygrad_sm.targets import check_labels
 
 # Held while a loader moves from one epoch to another, or says where it is: threads may share it. A signal handler may
 # ask for the state too, so the thread that holds the lock may take it again; and a forked process has one of its own.

@@ -5,8 +5,8 @@
 Reverse-mode differentiation is the chain rule, applied from the result back to the leaves. Each operation has left a
 node that knows its operands, and has a rule for each of them: it makes of g, the gradient of the loss with respect to
 the output, the gradient with respect to the operand. A value that was used twice gets two gradients, which are added:
-so the walk comes to a value only when all have arrived. `tinygrad_sm/tape.py` does just this, and says what it does
-beyond.
+so the walk comes to a value only when all have arrived. `tinygrad_sm/engine/tape.py` does just this, and says what it
+does beyond.
 """
 
 import functools
@@ -17,7 +17,7 @@ import numpy as np
 
 from tinygrad_sm import nn
 from tinygrad_sm.datasets import DataLoader, mnist
-from tinygrad_sm.tape import Traced, sum_to_shape
+from tinygrad_sm.engine.tape import Traced, sum_to_shape
 
 
 def backward(root, g=None):

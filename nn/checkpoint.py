@@ -26,7 +26,7 @@ from tinygrad_sm.errors import CheckpointError, package, warn_user
 from tinygrad_sm.nn.files import replace_file
 from tinygrad_sm.nn.module import Module
 from tinygrad_sm.random import random_generator
-from tinygrad_sm.tensor import Tensor
+from tinygrad_sm.tensors import Tensor
 
 VERSION = 1
 """The version of the format; it rises when older versions of `load` could not read what `save` writes."""

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_sm.backend import Array, HostArray, array_module, check_same_device, described, to_numpy
-from tinygrad_sm.checks import check_reduction, check_same_shape, check_targets
+from tinygrad_sm.engine.primitive import as_operand
+from tinygrad_sm.engine.tape import Traced, broadcasts, plain
 from tinygrad_sm.errors import warn_user
 from tinygrad_sm.nn.arguments import real
 from tinygrad_sm.nn.xmax import (
@@ -29,9 +30,8 @@ from tinygrad_sm.ops.indexing import scatter_add
 from tinygrad_sm.ops.linalg import linear
 from tinygrad_sm.ops.reductions import mean, sum
 from tinygrad_sm.ops.softmax import one_hot
-from tinygrad_sm.primitive import as_operand
 from tinygrad_sm.softmax_loss import IGNORED, signed
-from tinygrad_sm.tape import Traced, broadcasts, plain
+from tinygrad_sm.targets import check_reduction, check_same_shape, check_targets
 
 __all__ = [
     "accuracy",

@@ -20,7 +20,7 @@ import numpy as np
 from tinygrad_sm.backend import array_module, as_array, described, device_of
 from tinygrad_sm.nn.arguments import real
 from tinygrad_sm.random import random_generator
-from tinygrad_sm.tensor import Tensor
+from tinygrad_sm.tensors import Tensor
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:

@@ -12,6 +12,7 @@ import numpy as np
 
 from tinygrad_sm.backend import as_array, described, device_of
 from tinygrad_sm.creation import Parameter
+from tinygrad_sm.engine.tape import plain
 from tinygrad_sm.nn import init
 from tinygrad_sm.nn.arguments import integer, real
 from tinygrad_sm.nn.module import Module, ModuleList
@@ -19,8 +20,7 @@ from tinygrad_sm.ops import composed, elementwise
 from tinygrad_sm.ops.linalg import linear
 from tinygrad_sm.ops.softmax import log_softmax, softmax
 from tinygrad_sm.random import random_generator
-from tinygrad_sm.tape import plain
-from tinygrad_sm.tensor import Tensor
+from tinygrad_sm.tensors import Tensor
 
 
 class Linear(Module):

@@ -5,10 +5,10 @@ Each has the options of the function of nn.functional that it names; reduction i
 
 from typing import Any
 
-from tinygrad_sm.checks import check_reduction
 from tinygrad_sm.nn import functional
 from tinygrad_sm.nn.module import Module
-from tinygrad_sm.tensor import Tensor
+from tinygrad_sm.targets import check_reduction
+from tinygrad_sm.tensors import Tensor
 
 
 class _Loss(Module):

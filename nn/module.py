@@ -21,10 +21,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from tinygrad_sm.backend import Array, as_array, described, device_name, is_writable, owned_copy, to_device
-from tinygrad_sm.memory import LEAVES_LOCK, change
+from tinygrad_sm.engine.tape import plain
+from tinygrad_sm.engine.versions import LEAVES_LOCK, change
 from tinygrad_sm.nn.states import refuse_state
-from tinygrad_sm.tape import plain
-from tinygrad_sm.tensor import Tensor
+from tinygrad_sm.tensors import Tensor
 
 
 class LoadedKeys(NamedTuple):

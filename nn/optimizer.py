@@ -19,10 +19,10 @@ from tinygrad_sm.backend import (
     owned_copy,
     to_device,
 )
-from tinygrad_sm.memory import LEAVES_LOCK, change
+from tinygrad_sm.engine.tape import check_grad, plain
+from tinygrad_sm.engine.versions import LEAVES_LOCK, change
 from tinygrad_sm.nn.states import check_state, refuse_state
-from tinygrad_sm.tape import check_grad, plain
-from tinygrad_sm.tensor import Tensor
+from tinygrad_sm.tensors import Tensor
 
 SCHEDULED = ("initial_lr", "scheduled_lr")
 """What schedules note in a group: the lr that it has without them, and the lr that one of them set last."""

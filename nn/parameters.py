@@ -16,11 +16,11 @@ from typing import Any
 
 from tinygrad_sm.backend import array_module, as_array, described, owned_copy, to_numpy
 from tinygrad_sm.dtypes import wide_dtype
+from tinygrad_sm.engine.tape import check_grad, plain
 from tinygrad_sm.nn.optimizer import as_list, check_leaves, check_tensors, number_at_least_0
 from tinygrad_sm.ops import composed
 from tinygrad_sm.ops.elementwise import wide
-from tinygrad_sm.tape import check_grad, plain
-from tinygrad_sm.tensor import Tensor
+from tinygrad_sm.tensors import Tensor
 
 
 def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float, error_if_nonfinite: bool = False) -> float:

@@ -15,8 +15,8 @@ from typing import Any
 
 from tinygrad_sm.backend import ARRAY_TYPES, described
 from tinygrad_sm.dtypes import is_masked
+from tinygrad_sm.engine.tape import plain
 from tinygrad_sm.errors import CheckpointError
-from tinygrad_sm.tape import plain
 
 
 def check_state(owner: str, expected: Any, state: Any) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from tinygrad_sm import Tensor
-from tinygrad_sm.mode import Observer, observe
+from tinygrad_sm.engine.mode import Observer, observe
 
 ROOT = Path(__file__).parent.parent
 """The repository."""

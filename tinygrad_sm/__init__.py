@@ -11,12 +11,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_sm.backend import is_available, set_default_device
+from tinygrad_sm.check.gradcheck import gradcheck
 from tinygrad_sm.creation import arange, eye, full, ones, ones_like, rand, randn, zeros, zeros_like
+from tinygrad_sm.engine.mode import enable_grad, no_grad
+from tinygrad_sm.engine.primitive import primitive, zero
 from tinygrad_sm.errors import CheckpointError, DatasetError, DeviceError, GradcheckError, GradientError
 from tinygrad_sm.fast.allocator import keep_freed_memory
-from tinygrad_sm.gradcheck import gradcheck
-from tinygrad_sm.mode import enable_grad, no_grad
-from tinygrad_sm.observe import detect_anomaly, profile
+from tinygrad_sm.observers import detect_anomaly, profile
 from tinygrad_sm.ops.composed import (
     clip,
     concatenate,
@@ -86,9 +87,8 @@ from tinygrad_sm.ops.softmax import (
     logsumexp,
     softmax,
 )
-from tinygrad_sm.primitive import primitive, zero
 from tinygrad_sm.random import manual_seed
-from tinygrad_sm.tensor import Tensor
+from tinygrad_sm.tensors import Tensor
 from tinygrad_sm.transforms import grad, hessian, hvp, jacobian, jvp, vjp
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_sm.backend import as_array, device_of, owned_copy, to_numpy, unpacked
+from tinygrad_sm.engine.tape import Traced, plain
 from tinygrad_sm.protocols import check_constant
 from tinygrad_sm.random import random_generator
-from tinygrad_sm.tape import Traced, plain
-from tinygrad_sm.tensor import Tensor
+from tinygrad_sm.tensors import Tensor
 
 
 def zeros(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False, device: str | None = None) -> Tensor:

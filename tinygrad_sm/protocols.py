@@ -17,12 +17,12 @@ import numpy as np
 
 from tinygrad_sm.backend import Array, axis_of, check_same_device
 from tinygrad_sm.dtypes import check_unmasked
+from tinygrad_sm.engine.mode import current_mode
+from tinygrad_sm.engine.primitive import as_operand
+from tinygrad_sm.engine.tape import Traced, plain
+from tinygrad_sm.engine.versions import LEAVES_LOCK
 from tinygrad_sm.errors import GradientError
-from tinygrad_sm.memory import LEAVES_LOCK
-from tinygrad_sm.mode import current_mode
 from tinygrad_sm.ops import composed, elementwise, linalg, reductions, shaping
-from tinygrad_sm.primitive import as_operand
-from tinygrad_sm.tape import Traced, plain
 
 TWINS: dict[Callable[..., Any], Callable[..., Any]] = {
     getattr(np, name): operation

@@ -11,7 +11,7 @@ import pytest
 import tinygrad_sm as tg
 from tests.helpers import leaf
 from tinygrad_sm import GradientError, Tensor
-from tinygrad_sm.tape import Node, age
+from tinygrad_sm.engine.tape import Node, age
 
 ONE = Tensor(1.0, dtype="float64")
 
@@ -58,7 +58,7 @@ class LookedAt(Node):
 
 @pytest.mark.parametrize("step", STEPS)
 def test_the_hundredth_step_looks_at_no_more_nodes_than_the_third(step, monkeypatch):
-    monkeypatch.setattr(sys.modules["tinygrad_sm.primitive"], "Node", LookedAt)  # tg.primitive is the decorator
+    monkeypatch.setattr(sys.modules["tinygrad_sm.engine.primitive"], "Node", LookedAt)  # tg.primitive is the decorator
     monkeypatch.setattr(LookedAt, "count", 0)
     x, looks = Tensor(1.0, requires_grad=True, dtype="float64"), []
     for _ in range(100):
@@ -119,7 +119,7 @@ def test_copies_are_as_old_as_what_they_are_copied_from_and_pickles_are_new():
 def test_a_pickle_of_a_process_that_has_made_more_is_no_newer(tmp_path):
     program = (
         "import pickle, sys, tinygrad_sm as tg\n"
-        "for _ in range(10_000_000): tg.memory.next_number()\n"
+        "for _ in range(10_000_000): tg.engine.versions.next_number()\n"
         "sys.stdout.buffer.write(pickle.dumps(tg.Tensor([1.0], requires_grad=True)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)

@@ -5,7 +5,8 @@ import pytest
 
 import tinygrad_sm as tg
 from tests.helpers import leaf
-from tinygrad_sm import Tensor, nn, tape
+from tinygrad_sm import Tensor, nn
+from tinygrad_sm.engine import tape
 from tinygrad_sm.nn import module, optimizer
 
 READ_ONLY = np.ones(3)

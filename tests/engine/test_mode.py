@@ -9,7 +9,7 @@ import pytest
 import tinygrad_sm as tg
 from tests.helpers import leaf
 from tinygrad_sm import enable_grad, no_grad
-from tinygrad_sm.mode import Observer, observe
+from tinygrad_sm.engine.mode import Observer, observe
 
 
 def recording():

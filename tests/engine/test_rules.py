@@ -8,9 +8,9 @@ from hypothesis import given
 import tinygrad_sm as tg
 from tests.helpers import calls_of_rules, leaf
 from tinygrad_sm import Tensor, primitive
+from tinygrad_sm.engine.tape import Traced
 from tinygrad_sm.ops.linalg import linear
 from tinygrad_sm.ops.softmax import cross_entropy
-from tinygrad_sm.tape import Traced
 
 # 1 and 2: rules are pure (test_ops.py makes their arguments read-only), and get plain arrays at the first order.
 

@@ -16,7 +16,7 @@ import pytest
 
 from tests.helpers import leaf
 from tinygrad_sm import detect_anomaly, enable_grad, no_grad, profile
-from tinygrad_sm.mode import ModeScope, Observer, current_mode, observe
+from tinygrad_sm.engine.mode import ModeScope, Observer, current_mode, observe
 
 RECORDING = current_mode()
 

@@ -16,8 +16,9 @@ import pytest
 
 import tinygrad_sm as tg
 from tests.helpers import leaf
-from tinygrad_sm import GradientError, Tensor, memory, nn, tape
-from tinygrad_sm.memory import LEAVES_LOCK, change
+from tinygrad_sm import GradientError, Tensor, nn
+from tinygrad_sm.engine import tape, versions
+from tinygrad_sm.engine.versions import LEAVES_LOCK, change
 
 posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX")
 
@@ -277,14 +278,14 @@ def test_the_memory_of_a_value_is_made_once_whoever_asks(monkeypatch):
 
     class Meanwhile:
         def __enter__(self):
-            if w.memory is memory.NEVER_CHANGED:
-                w.memory = memory.Memory()
+            if w.memory is versions.NEVER_CHANGED:
+                w.memory = versions.Memory()
                 other.memory = w.memory
 
         def __exit__(self, *exception):
             pass
 
-    monkeypatch.setattr(memory, "LEAVES_LOCK", Meanwhile())
+    monkeypatch.setattr(versions, "LEAVES_LOCK", Meanwhile())
     view = w.detach()
     assert view.memory is w.memory is other.memory
 

@@ -10,7 +10,7 @@ import pytest
 import tinygrad_sm as tg
 from tests.helpers import calls_of_rules, leaf
 from tinygrad_sm import GradientError, Tensor, primitive
-from tinygrad_sm.memory import change
+from tinygrad_sm.engine.versions import change
 from tinygrad_sm.ops.softmax import cross_entropy
 
 # 5: no cycles; a graph dies by reference counting alone.

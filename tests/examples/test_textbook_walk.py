@@ -10,10 +10,10 @@ import textbook_walk
 import tinygrad_sm as tg
 from tests.engine.test_random_graphs import FAST, program
 from tests.ops.op_cases import CASES
-from tinygrad_sm import Tensor, tensor
+from tinygrad_sm import Tensor, tensors
 from tinygrad_sm.ops.softmax import cross_entropy
 
-ENGINES = tensor.backward
+ENGINES = tensors.backward
 
 
 def by_the_textbook(root, g=None, retain_graph=False):
@@ -22,7 +22,7 @@ def by_the_textbook(root, g=None, retain_graph=False):
 
 def gradients(walk, make_loss, arrays, monkeypatch):
     """Return what `.backward()` leaves in the leaves where this is the walk."""
-    monkeypatch.setattr(tensor, "backward", walk)
+    monkeypatch.setattr(tensors, "backward", walk)
     leaves = [Tensor(x, requires_grad=True) for x in arrays]
     loss = make_loss(leaves)
     for _ in range(2):  # the second is added to the first
@@ -76,7 +76,9 @@ def test_an_epoch_of_the_flagship():
 
 
 def test_it_notices_another_gradient(monkeypatch):
-    monkeypatch.setattr(textbook_walk, "sum_to_shape", lambda g, shape: 1.000001 * tg.tape.sum_to_shape(g, shape))
+    monkeypatch.setattr(
+        textbook_walk, "sum_to_shape", lambda g, shape: 1.000001 * tg.engine.tape.sum_to_shape(g, shape)
+    )
     assert textbook_walk.main() == "expected the engine's walk to give the same bits"
 
 

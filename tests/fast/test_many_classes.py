@@ -8,9 +8,9 @@ import pytest
 import tinygrad_sm as tg
 from tests.helpers import leaf
 from tinygrad_sm import Tensor, backend, softmax_loss
+from tinygrad_sm.engine.tape import check_gradient, count_uses, gradients
 from tinygrad_sm.ops.softmax import cross_entropy
 from tinygrad_sm.softmax_loss import MANY_CLASSES
-from tinygrad_sm.tape import check_gradient, count_uses, gradients
 
 INF = np.inf
 BORDER = (MANY_CLASSES - 1, MANY_CLASSES, MANY_CLASSES + 1)

@@ -20,8 +20,8 @@ import tinygrad_sm as tg
 from tests.house.cost_counter import CountedArray, counted
 from tests.ops.op_cases import CASES, OpCase
 from tinygrad_sm import datasets, nn
-from tinygrad_sm.mode import Observer, observe
-from tinygrad_sm.tape import count_uses, gradients
+from tinygrad_sm.engine.mode import Observer, observe
+from tinygrad_sm.engine.tape import count_uses, gradients
 
 RECORDED = Path(__file__).parent / "cost_recorded.json"
 BATCH = 128

@@ -46,10 +46,11 @@ from tests.house import cost_counter, cost_jobs
 from tests.house.cost_counter import CountedArray, counted
 from tests.house.cost_jobs import JOBS, ROWS, case_id, cost, elements
 from tests.ops.op_case import COSTLY
-from tinygrad_sm import Tensor, checks, nn, tape
+from tinygrad_sm import Tensor, nn, targets
 from tinygrad_sm.backend import owned_copy
-from tinygrad_sm.mode import Observer, observe
-from tinygrad_sm.tape import count_uses, gradients
+from tinygrad_sm.engine import tape
+from tinygrad_sm.engine.mode import Observer, observe
+from tinygrad_sm.engine.tape import count_uses, gradients
 
 BOUND = 5
 TOLERANCE = 0.05
@@ -126,7 +127,7 @@ def twice(function):
 KEPT = []
 OF_ARRAYS = {"array_calls", "elements", "arrays_made", "bytes_made"}
 PLANTS = {
-    "labels are checked twice": (checks, "check_targets", twice, OF_ARRAYS),
+    "labels are checked twice": (targets, "check_targets", twice, OF_ARRAYS),
     "the first gradient is checked eight times": (tape, "check_gradient", lambda f: twice(twice(twice(f))), {"calls"}),
     "gradients are copied": (tape, "taken", lambda f: lambda *which: owned_copy(f(*which)), {"calls", *OF_ARRAYS}),
     "gradients are negated": (tape, "taken", lambda f: lambda *which: -f(*which), OF_ARRAYS),

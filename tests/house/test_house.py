@@ -15,8 +15,9 @@ import tinygrad_sm as tg
 from tests.helpers import ROOT
 from tests.house.reading_order import ROW, lines, with_line_counts
 from tests.house.step_reading import flagship_step, reading
-from tinygrad_sm import numerical, tape
-from tinygrad_sm.primitive import Primitive
+from tinygrad_sm.check import numerical
+from tinygrad_sm.engine import tape
+from tinygrad_sm.engine.primitive import Primitive
 
 MOST_LINES, MOST_FILES = 640, 16
 """So much of the package a training step of the flagship may enter: see `step_reading.py`."""
@@ -50,7 +51,7 @@ def test_what_a_step_enters_is_what_is_read():
     assert (one_more.functions, one_more.files) == (usual.functions + 1, usual.files + 1)
     assert one_more.lines == usual.lines + len(inspect.getsource(numerical.step_unit).splitlines())
     assert one_more.calls == usual.calls + 2
-    assert usual.lines_by_file["tinygrad_sm/tape.py"] > len(inspect.getsource(tape.gradients).splitlines())
+    assert usual.lines_by_file["engine/tape.py"] > len(inspect.getsource(tape.gradients).splitlines())
 
 
 def test_primitives_are_few():
@@ -70,7 +71,7 @@ def test_no_module_was_loaded_twice():
         importlib.import_module(name)
     assert "tinygrad_sm.nn.layers" in sys.modules
     assert "tinygrad_sm.datasets.idx" in sys.modules
-    bare = {"nn", "datasets", "tensor", "tape", "ops"}
+    bare = {"nn", "datasets", "tensors", "engine", "ops"}
     assert not [name for name in sys.modules if name.split(".")[0] in bare]
 
 

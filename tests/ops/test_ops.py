@@ -9,9 +9,9 @@ import tinygrad_sm as tg
 from tests.helpers import OpLog
 from tests.ops.op_cases import CASES
 from tinygrad_sm import Tensor, gradcheck
-from tinygrad_sm.mode import Observer, observe
+from tinygrad_sm.engine.mode import Observer, observe
+from tinygrad_sm.engine.primitive import Primitive, zero
 from tinygrad_sm.ops import elementwise, indexing, linalg, reductions, shaping, softmax
-from tinygrad_sm.primitive import Primitive, zero
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.label)
 seeds = st.integers(0, 2**32 - 1)

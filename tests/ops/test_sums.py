@@ -14,9 +14,9 @@ import tinygrad_sm as tg
 from tests.helpers import leaf
 from tinygrad_sm import Tensor, backend, nn
 from tinygrad_sm.backend import sum_dtype, total
+from tinygrad_sm.engine.tape import plain
 from tinygrad_sm.nn import functional
 from tinygrad_sm.ops import indexing
-from tinygrad_sm.tape import plain
 
 LENGTHS = [1000, 2049, 5000, 70_000]
 ROUNDED_ONCE = {"rtol": 1.1 * 2.0**-11, "atol": 1.1 * 2.0**-25}  # half a unit in the last place of float16

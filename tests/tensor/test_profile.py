@@ -10,7 +10,7 @@ import pytest
 import tinygrad_sm as tg
 from tests.helpers import leaf
 from tinygrad_sm import Tensor, detect_anomaly, primitive, profile
-from tinygrad_sm.mode import current_mode
+from tinygrad_sm.engine.mode import current_mode
 from tinygrad_sm.nn.functional import cross_entropy
 
 

@@ -8,13 +8,13 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from tinygrad_sm.backend import array_module, axis_of, described
 from tinygrad_sm.dtypes import check_unmasked
+from tinygrad_sm.engine.primitive import as_operand
+from tinygrad_sm.engine.tape import plain
 from tinygrad_sm.ops import linalg, shaping
 from tinygrad_sm.ops.elementwise import as_precise_as, multiply, sigmoid, sqrt, where, wide
 from tinygrad_sm.ops.indexing import put
 from tinygrad_sm.ops.reductions import mean, sum
 from tinygrad_sm.ops.shaping import broadcast_to, reshape, transpose
-from tinygrad_sm.primitive import as_operand
-from tinygrad_sm.tape import plain
 
 
 def square(x):

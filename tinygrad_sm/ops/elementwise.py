@@ -10,7 +10,7 @@ from numpy import finfo
 
 from tinygrad_sm.backend import array_module, select
 from tinygrad_sm.dtypes import wide_dtype
-from tinygrad_sm.primitive import primitive, zero
+from tinygrad_sm.engine.primitive import primitive, zero
 
 
 @primitive(analytic=True)

@@ -11,7 +11,7 @@ array([1., 0., 2.])
 import numpy as np
 
 from tinygrad_sm.backend import ARRAY_TYPES, HostArray, array_module, check_same_device, sum_dtype, to_numpy
-from tinygrad_sm.primitive import primitive
+from tinygrad_sm.engine.primitive import primitive
 
 
 @primitive(analytic=True)

@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from tinygrad_sm.backend import HostArray, array_module, sum_dtype, total
-from tinygrad_sm.primitive import primitive
-from tinygrad_sm.tape import sum_to_shape
+from tinygrad_sm.engine.primitive import primitive
+from tinygrad_sm.engine.tape import sum_to_shape
 
 
 @primitive(analytic=True)

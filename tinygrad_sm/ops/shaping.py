@@ -3,8 +3,8 @@
 from itertools import accumulate, pairwise
 
 from tinygrad_sm.backend import array_module, device_of, to_device
-from tinygrad_sm.primitive import primitive
-from tinygrad_sm.tape import plain
+from tinygrad_sm.engine.primitive import primitive
+from tinygrad_sm.engine.tape import plain
 
 
 @primitive(analytic=True)

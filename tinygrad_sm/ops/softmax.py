@@ -14,12 +14,12 @@ Half precision is computed in float32, here and in the rules, and rounded once: 
 """
 
 from tinygrad_sm.backend import array_module, axis_of, scaled
-from tinygrad_sm.checks import check_labels, check_target
+from tinygrad_sm.engine.primitive import primitive
+from tinygrad_sm.engine.tape import plain
 from tinygrad_sm.ops.elementwise import as_precise_as, wide
 from tinygrad_sm.ops.reductions import sum, with_reduced_axes
-from tinygrad_sm.primitive import primitive
 from tinygrad_sm.softmax_loss import mean_loss_and_residual, number_kept, shifted_exponentials
-from tinygrad_sm.tape import plain
+from tinygrad_sm.targets import check_labels, check_target
 
 
 @primitive(analytic=True)

@@ -28,12 +28,12 @@ from tinygrad_sm.backend import (
     unpacked,
 )
 from tinygrad_sm.dtypes import check_unmasked, refuse_masked
+from tinygrad_sm.engine.hooks import HookHandle
+from tinygrad_sm.engine.tape import Traced, backward, plain
+from tinygrad_sm.engine.versions import LEAVES_LOCK, change, share_memory
 from tinygrad_sm.errors import GradientError
-from tinygrad_sm.hooks import HookHandle
-from tinygrad_sm.memory import LEAVES_LOCK, change, share_memory
 from tinygrad_sm.ops import composed, elementwise, indexing, linalg, reductions, shaping
 from tinygrad_sm.ops import softmax as softmax_ops
-from tinygrad_sm.tape import Traced, backward, plain
 
 
 class Tensor(Traced):

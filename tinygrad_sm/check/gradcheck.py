@@ -22,12 +22,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_sm.backend import Array, as_array, to_numpy
+from tinygrad_sm.check.mistakes import mistakes_in
+from tinygrad_sm.check.numerical import (
+    EPS,
+    Nudged,
+    Slope,
+    agreed,
+    complex_slope,
+    first_step,
+    judged,
+    real_slope,
+    step_unit,
+)
+from tinygrad_sm.engine.mode import Observer, enable_grad, no_grad, observe
+from tinygrad_sm.engine.tape import Node, Traced, operand_name, plain
 from tinygrad_sm.errors import GradcheckError, GradientError
-from tinygrad_sm.mistakes import mistakes_in
-from tinygrad_sm.mode import Observer, enable_grad, no_grad, observe
-from tinygrad_sm.numerical import EPS, Nudged, Slope, agreed, complex_slope, first_step, judged, real_slope, step_unit
-from tinygrad_sm.tape import Node, Traced, operand_name, plain
-from tinygrad_sm.tensor import Tensor
+from tinygrad_sm.tensors import Tensor
 from tinygrad_sm.transforms import grad
 
 MOST_ELEMENTS = 512  # are checked one by one

@@ -49,9 +49,9 @@ from numpy import errstate, float16, float32
 
 from tinygrad_sm.backend import Array, as_array, check_same_device, described, is_writable, ones_like, taken, total
 from tinygrad_sm.dtypes import check_unmasked
+from tinygrad_sm.engine.mode import innermost_block
+from tinygrad_sm.engine.versions import LAST_CHANGE, LEAVES_LOCK, NEVER_CHANGED, next_number, settle
 from tinygrad_sm.errors import GradientError
-from tinygrad_sm.memory import LAST_CHANGE, LEAVES_LOCK, NEVER_CHANGED, next_number, settle
-from tinygrad_sm.mode import innermost_block
 
 
 class Traced:

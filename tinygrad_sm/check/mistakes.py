@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_sm.backend import Array
-from tinygrad_sm.numerical import EPS, real_slope
+from tinygrad_sm.check.numerical import EPS, real_slope
+from tinygrad_sm.engine.tape import Node, plain, sum_to_shape
 from tinygrad_sm.ops.softmax import softmax
-from tinygrad_sm.tape import Node, plain, sum_to_shape
-from tinygrad_sm.tensor import Tensor
+from tinygrad_sm.tensors import Tensor
 from tinygrad_sm.transforms import grad
 
 MOST_ENTRIES = 3 * 10**6

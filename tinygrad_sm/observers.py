@@ -22,9 +22,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from tinygrad_sm.backend import ARRAY_TYPES, PLAIN_OPERANDS, array_module, described, device_of, to_numpy
+from tinygrad_sm.engine.mode import Mode, ModeScope, Observer, observe
+from tinygrad_sm.engine.tape import Node, operand_name, plain
 from tinygrad_sm.errors import user_line
-from tinygrad_sm.mode import Mode, ModeScope, Observer, observe
-from tinygrad_sm.tape import Node, operand_name, plain
 
 
 def _in_place_of(observer: Observer, *others: Observer) -> ModeScope:

@@ -35,9 +35,9 @@ from tinygrad_sm.backend import (
     is_view,
 )
 from tinygrad_sm.dtypes import check_unmasked
-from tinygrad_sm.memory import next_number, share_memory
-from tinygrad_sm.mode import innermost_block
-from tinygrad_sm.tape import Node, Traced, plain
+from tinygrad_sm.engine.mode import innermost_block
+from tinygrad_sm.engine.tape import Node, Traced, plain
+from tinygrad_sm.engine.versions import next_number, share_memory
 
 _NO_STATIC: dict[str, Any] = {}  # one for all nodes without static arguments
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
-from tinygrad_sm.scopes import Scope, outermost
+from tinygrad_sm.engine.scopes import Scope, outermost
 
 
 class Observer:
