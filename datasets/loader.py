@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_sm.backend import Array, array_module, as_array, described, device_of, to_device, to_numpy
+from tinygrad_sm.arrays import as_array, described
+from tinygrad_sm.backend import Array, array_module, device_of, to_device, to_numpy
 from tinygrad_sm.datasets.options import check_integer
 from tinygrad_sm.errors import CheckpointError
 from tinygrad_sm.targets import check_labels

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_sm.backend import described
+from tinygrad_sm.arrays import described
 
 
 def check_integer(name: str, value: Any, smallest: int) -> None:

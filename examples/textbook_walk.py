@@ -55,7 +55,7 @@ def uses(root):
 
 def differentiated(node):
     """Return the operands that require a gradient, each with its place."""
-    return [(i, x) for i, x in enumerate(node.operands) if isinstance(x, Traced) and x.needs_grad]
+    return [(i, x) for i, x in enumerate(node.operands) if isinstance(x, Traced) and x.requires_grad]
 
 
 def rule(op, i):

@@ -7,6 +7,7 @@
 """
 
 from tinygrad_sm.creation import Parameter
+from tinygrad_sm.dispatch import HAS_WING
 from tinygrad_sm.nn import functional, init, optim, schedules
 from tinygrad_sm.nn.checkpoint import load, save
 from tinygrad_sm.nn.layers import (
@@ -25,6 +26,9 @@ from tinygrad_sm.nn.layers import (
 from tinygrad_sm.nn.losses import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss, NLLLoss
 from tinygrad_sm.nn.module import Module, ModuleList
 from tinygrad_sm.nn.parameters import clip_grad_norm, clip_grad_value, parameters_to_vector, vector_to_parameters
+
+if HAS_WING:
+    from tinygrad_sm.nn import fast  # noqa: F401  it registers the quicker forms
 
 __all__ = [
     "BCEWithLogitsLoss",

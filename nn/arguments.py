@@ -3,7 +3,7 @@
 from numbers import Integral, Real
 from typing import Any
 
-from tinygrad_sm.backend import described
+from tinygrad_sm.arrays import described
 
 
 def integer(owner: str, name: str, value: Any, smallest: int | None = None) -> int:

@@ -21,7 +21,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from tinygrad_sm.backend import ARRAY_TYPES, Array, described, is_writable, owned_copy, to_numpy
+from tinygrad_sm.arrays import described
+from tinygrad_sm.backend import ARRAY_TYPES, Array, is_writable, owned_copy, to_numpy
 from tinygrad_sm.errors import CheckpointError, package, warn_user
 from tinygrad_sm.nn.files import replace_file
 from tinygrad_sm.nn.module import Module

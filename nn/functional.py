@@ -1,37 +1,25 @@
-"""Losses as functions, beside the functions that the layers are made of; names and signatures are PyTorch's.
+"""Functions that layers and losses are made of; names and signatures are PyTorch's."""
 
-Every loss has a `reduction`: "none" gives the loss of each example, "sum" their sum, and "mean" their mean. No loss
-broadcasts its target.
-"""
-
-import math
-from collections.abc import Callable
 from typing import Any
 
-from tinygrad_sm.backend import Array, HostArray, array_module, check_same_device, described, to_numpy
+from tinygrad_sm.backend import Array, array_module, check_same_device, to_numpy
 from tinygrad_sm.engine.primitive import as_operand
-from tinygrad_sm.engine.tape import Traced, broadcasts, plain
-from tinygrad_sm.errors import warn_user
-from tinygrad_sm.nn.arguments import real
-from tinygrad_sm.nn.xmax import (
-    entmax15,
-    entmax15_conjugate,
-    gumbel_softmax,
-    shifted,
-    softmax,
-    sparsemax,
-    sparsemax_conjugate,
-    times,
+from tinygrad_sm.engine.tape import plain
+from tinygrad_sm.nn.losses import (
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    entmax15_loss,
+    mse_loss,
+    nll_loss,
+    operands,
+    sparsemax_loss,
 )
-from tinygrad_sm.ops import softmax as _softmax_ops
-from tinygrad_sm.ops.composed import moveaxis
-from tinygrad_sm.ops.elementwise import as_precise_as, softplus, where, wide
+from tinygrad_sm.nn.xmax import entmax15, gumbel_softmax, softmax, sparsemax
+from tinygrad_sm.ops import softmax as softmax_ops
 from tinygrad_sm.ops.indexing import scatter_add
 from tinygrad_sm.ops.linalg import linear
-from tinygrad_sm.ops.reductions import mean, sum
 from tinygrad_sm.ops.softmax import one_hot
-from tinygrad_sm.softmax_loss import IGNORED, signed
-from tinygrad_sm.targets import check_reduction, check_same_shape, check_targets
+from tinygrad_sm.targets import check_targets
 
 __all__ = [
     "accuracy",
@@ -54,169 +42,7 @@ __all__ = [
 
 def log_softmax(x: Any, dim: int = -1) -> Any:
     """Return ln softmax(x) along the axis `dim`."""
-    return _softmax_ops.log_softmax(x, dim)
-
-
-def cross_entropy(
-    logits: Any,
-    target: Any,
-    weight: Any = None,
-    ignore_index: int = -100,
-    reduction: str = "mean",
-    label_smoothing: float = 0.0,
-) -> Any:
-    """Return the cross-entropy between targets and the softmax of logits, by default its mean over the examples.
-
-    logits : shape (N, C) or (N, C, d1, ...), before any softmax: to give its output to this loss is a common mistake,
-        which gives a loss that hardly falls. The tape knows where the logits came from, so it is a warning, once for
-        each line of code.
-    target : integer labels 0..C−1, shape (N, d1, ...), or probabilities y, of the shape of the logits.
-    weight : of the classes, w, shape (C,); a constant.
-    ignore_index : examples with this label count for nothing: their loss is 0, and so is their gradient.
-    label_smoothing : ε in [0, 1], the share of each target that is spread evenly over the classes.
-
-    Of one example i, with p = softmax(logits) and y, of labels, 1 for the class of the label and 0 for the others,
-
-        loss_i = −Σ_c w_c ((1 − ε) y_ic + ε/C) ln p_ic,        where 0·(−∞) is 0
-
-    The mean is Σ loss_i / Σ w_{label_i} over the examples that are not ignored. Of probabilities it is Σ loss_i / N,
-    with weights too. N counts the examples of all places d1, ...
-
-    All this is PyTorch's. These are different on purpose: the mean of none, where all examples are ignored or are of
-    classes of weight 0, is 0 with gradient 0, there NaN; 0·(−∞) is 0, there NaN; the weights take the dtype of the
-    logits; and for probabilities an ignore_index says nothing, where PyTorch refuses one that is not negative.
-    """
-    if isinstance(logits, Traced) and logits.node is not None and logits.node.op is _softmax_ops.softmax:
-        warn_user(
-            "cross_entropy was given the output of a softmax, and takes the softmax itself: pass it what the softmax "
-            "was given (leave out the nn.Softmax that ends the model), or use nll_loss on the output of log_softmax"
-        )
-    logits, target = _operands("cross_entropy", logits, target)
-    is_default = weight is None and reduction == "mean" and label_smoothing == 0
-    if is_default and logits.ndim == 2 and not _may_ignore(target, ignore_index, logits.shape[1]):
-        try:
-            return _softmax_ops.cross_entropy(logits, target)
-        except IndexError:  # a label out of range, as −100 is: to look for it in every batch would cost more
-            if not _has(target, ignore_index):
-                raise
-    if not 0 <= real("cross_entropy", "label_smoothing", label_smoothing) <= 1:
-        raise ValueError(f"cross_entropy: expected label_smoothing between 0 and 1, got {label_smoothing}")
-    return _log_loss("cross_entropy", logits, target, weight, ignore_index, reduction, label_smoothing)
-
-
-def nll_loss(
-    log_probabilities: Any, labels: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean"
-) -> Any:
-    """Return the negative log-likelihood of labels, −Σ w_{label_i} log_probabilities[i, label_i] / Σ w_{label_i}.
-
-    log_probabilities : shape (N, C) or (N, C, d1, ...), what log_softmax gives along the axis 1. The rest is as in
-    cross_entropy: nll_loss(log_softmax(logits, 1), labels) is cross_entropy(logits, labels), with these options too.
-    """
-    log_probabilities, labels = _operands("nll_loss", log_probabilities, plain(labels))
-    is_default = weight is None and reduction == "mean" and log_probabilities.ndim == 2
-    if is_default and type(labels) is HostArray and not _has(labels, ignore_index):
-        check_targets("nll_loss", log_probabilities, labels, probabilities_fit=False)
-        return -mean(log_probabilities[array_module(labels).arange(len(labels)), labels])
-    return _log_loss("nll_loss", log_probabilities, labels, weight, ignore_index, reduction)
-
-
-def _may_ignore(target: Any, ignore_index: int, C: int) -> bool:
-    """Whether the operation would count labels that are to be ignored; on a GPU it knows but one ignore_index."""
-    if type(plain(target)) is HostArray:
-        return ignore_index in range(C) and _has(target, ignore_index)
-    return ignore_index != IGNORED and target.ndim == 1
-
-
-def _has(labels: Any, ignore_index: int) -> bool:
-    return bool((plain(labels) == ignore_index).any())
-
-
-def _log_loss(
-    loss: str, x: Any, target: Any, weight: Any, ignore_index: int, reduction: str, label_smoothing: float = 0.0
-) -> Any:
-    """Compute the formula of cross_entropy's docstring; of nll_loss, the x are the ln p themselves."""
-    check_reduction(loss, reduction)
-    of_logits = loss == "cross_entropy"
-    z, y, is_kept = _as_rows(loss, x, target, ignore_index, probabilities_fit=of_logits)
-    log_p = _softmax_ops.log_softmax(z) if of_logits else z
-    C = z.shape[1]
-    w = 1.0 if weight is None else _constant(loss, "weight", weight, z, (C,))
-    divisor = len(z) if target.ndim == x.ndim else sum(w * y)
-    if label_smoothing:
-        y = ((1 - label_smoothing) * y + label_smoothing / C) * is_kept[:, None]
-    losses = sum(times(w * y, -log_p), axis=1)
-    return _reduced(losses.reshape(_without_classes(x)), reduction, divisor, x)
-
-
-def sparsemax_loss(logits: Any, target: Any, ignore_index: int = -100, reduction: str = "mean") -> Any:
-    """Return the Fenchel–Young loss of sparsemax: of one example max_p (⟨p, z⟩ + H(p)) − ⟨y, z⟩ − H(y).
-
-    H(p) = (1 − Σ p²)/2. As with cross_entropy, which is that of softmax, the gradient by the logits z is p − y, here
-    with p = sparsemax(z). The loss is 0 where p = y, and positive elsewhere; logits can reach that, once the one of the
-    label leads by 1. Shapes and options are those of cross_entropy; probabilities y must have sum 1. "Learning with
-    Fenchel–Young losses" (Blondel, Martins and Niculae, 2020).
-    """
-
-    def entropy(y: Any) -> Any:
-        return (1 - sum(y * y, axis=1)) / 2
-
-    return _fenchel_young_loss("sparsemax_loss", sparsemax_conjugate, entropy, logits, target, ignore_index, reduction)
-
-
-def entmax15_loss(logits: Any, target: Any, ignore_index: int = -100, reduction: str = "mean") -> Any:
-    """Return the Fenchel–Young loss of entmax15, as in sparsemax_loss, with H(p) = 4/3 (1 − Σ p^1.5).
-
-    Its gradient is p − y with p = entmax15(logits); it is 0 once the logit of the label leads by 2.
-    """
-
-    def entropy(y: Any) -> Any:
-        return 4 / 3 * (1 - sum(y**1.5, axis=1))
-
-    return _fenchel_young_loss("entmax15_loss", entmax15_conjugate, entropy, logits, target, ignore_index, reduction)
-
-
-def _fenchel_young_loss(
-    loss: str,
-    conjugate: Callable[[Any, int], Any],
-    entropy: Callable[[Any], Any],
-    logits: Any,
-    target: Any,
-    ignore_index: int,
-    reduction: str,
-) -> Any:
-    check_reduction(loss, reduction)
-    logits, target = _operands(loss, logits, target)
-    z, y, is_kept = _as_rows(loss, logits, target, ignore_index)
-    z = shifted(z, 1)  # changes nothing, as the p and the y have sum 1, and loses no digits far from 0
-    losses = (conjugate(z, 1) - sum(times(y, z), axis=1) - entropy(y)) * is_kept
-    return _reduced(losses.reshape(_without_classes(logits)), reduction, is_kept.sum(dtype=z.dtype), logits)
-
-
-def mse_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
-    """Return (x − target)², by default the mean over all elements; the target has the shape of x."""
-    z, y = _alike("mse_loss", x, target, reduction)
-    difference = z - y
-    return _reduced(difference * difference, reduction, z.size, x)
-
-
-def binary_cross_entropy_with_logits(
-    logits: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
-) -> Any:
-    """Return −w (q y ln σ(z) + (1 − y) ln(1 − σ(z))), by default the mean over all elements, each a yes or no.
-
-    logits : z, of any shape, before any sigmoid.
-    target : y, of the same shape: 0 and 1, or probabilities between them.
-    weight : w, and pos_weight : q, the weight of the positive; constants that broadcast to the shape of the logits.
-
-    Computed as w (q y softplus(−z) + (1 − y) softplus(z)), which is right for all logits; 0·∞ is 0.
-    """
-    loss = "binary_cross_entropy_with_logits"
-    z, y = _alike(loss, logits, target, reduction)
-    q = 1.0 if pos_weight is None else _constant(loss, "pos_weight", pos_weight, z, z.shape, may_broadcast=True)
-    losses = times(q * y, softplus(-z)) + times(1 - y, softplus(z))
-    if weight is not None:
-        losses = times(_constant(loss, "weight", weight, z, z.shape, may_broadcast=True), losses)
-    return _reduced(losses, reduction, z.size, logits)
+    return softmax_ops.log_softmax(x, dim)
 
 
 def accuracy(logits: Any, labels: Any) -> float:
@@ -247,87 +73,7 @@ def confusion_matrix(logits: Any, labels: Any) -> Array:
 
 def _predictions(name: str, logits: Any, labels: Any) -> tuple[Array, Array]:
     """Return the classes of the largest logits and the labels, each in one row."""
-    logits, labels = _operands(name, plain(logits), plain(labels))
+    logits, labels = operands(name, plain(logits), plain(labels))
     check_same_device(name, [logits, labels])
     check_targets(name, logits, to_numpy(labels), probabilities_fit=False)  # on the host, where their range is checked
     return logits.argmax(axis=1).reshape(-1), labels.reshape(-1)
-
-
-def _as_rows(
-    loss: str, x: Any, target: Any, ignore_index: int, probabilities_fit: bool = True
-) -> tuple[Any, Any, Array]:
-    """Return x (N, C, d1, ...) as rows (M, C), the target as their probabilities (M, C), and which are kept, (M,).
-
-    Where a label is ignored, the row of x is replaced, so that no gradient passes, and the probabilities are 0.
-    """
-    if probabilities_fit and target.ndim == x.ndim:
-        check_targets(loss, x, target)
-        z = _matrix(wide(x))
-        return z, _matrix(wide(target)), array_module(plain(z)).ones(len(z), bool)
-    labels = signed(plain(target))
-    is_kept = labels != ignore_index
-    labels = labels * is_kept  # of class 0 where they are ignored
-    check_targets(loss, x, labels, probabilities_fit)
-    z, is_kept = _matrix(wide(x)), is_kept.reshape(-1)
-    y = one_hot(labels.reshape(-1), z.shape[1], z.dtype)
-    z = where(is_kept[:, None], z, 0)
-    if type(y) is not HostArray:  # there nobody looks at labels, and one that is out of range is nowhere hot
-        z = where(is_kept[:, None] & (y.sum(axis=1, keepdims=True) == 0), math.nan, z)
-    return z, y * is_kept[:, None], is_kept
-
-
-def _operands(name: str, x: Any, target: Any) -> tuple[Any, Any]:
-    if not type(plain(x)) is type(plain(target)) is HostArray:  # as they nearly always are: then nothing is to be done
-        x = as_operand(x)
-        target = as_operand(target, beside=x)
-        _check_beside(name, x, target)
-    return x, target
-
-
-def _check_beside(name: str, x: Any, other: Any) -> None:
-    """Raise unless both are on the host or both on a GPU; of which one, the operations see to."""
-    if type(plain(x)) is not type(plain(other)):
-        check_same_device(name, [plain(x), plain(other)])
-
-
-def _matrix(x: Any) -> Any:
-    """Return x of shape (N, C, d1, ...) as a matrix with a row for each example of each place."""
-    return x if x.ndim == 2 else moveaxis(x, 1, -1).reshape((-1, x.shape[1]))
-
-
-def _without_classes(x: Any) -> tuple[int, ...]:
-    return (x.shape[0], *x.shape[2:])
-
-
-def _alike(loss: str, x: Any, target: Any, reduction: str) -> tuple[Any, Any]:
-    """Return x and the target as floats; a target of integers or bools takes the dtype of x, and does not widen it."""
-    check_reduction(loss, reduction)
-    x, target = _operands(loss, x, target)
-    check_same_shape(loss, x, target)
-    x = wide(x)
-    return x, wide(target) if target.dtype.kind == "f" else target.astype(x.dtype)
-
-
-def _constant(
-    loss: str, name: str, value: Any, beside: Any, shape: tuple[int, ...], may_broadcast: bool = False
-) -> Array:
-    """Return weights as an array of the dtype of what they are beside, once their shape fits, or may broadcast."""
-    if isinstance(value, Traced) and value.needs_grad:
-        raise TypeError(f"{loss} has no gradient with respect to {name}: pass {name}.detach()")
-    value = as_operand(plain(value), beside=beside)
-    _check_beside(loss, beside, value)
-    if not (value.shape == shape or (may_broadcast and broadcasts(value.shape, shape))):
-        expected = f"{shape}, or one that broadcasts to it" if may_broadcast else f"{shape}, a number for each class"
-        raise ValueError(f"{loss}: expected {name} of shape {expected}; got {described(value)}")
-    return value.astype(beside.dtype)
-
-
-def _reduced(losses: Any, reduction: str, divisor: Any, given: Any) -> Any:
-    """Return the losses, or their sum, or their mean, in half precision if what was given is; the mean of none is 0."""
-    if reduction == "sum":
-        losses = sum(losses)
-    elif reduction == "mean":
-        losses = sum(losses) / (divisor + (divisor == 0))
-        if not isinstance(divisor, int):  # a sum of weights may be 0
-            losses = where(divisor == 0, 0, losses)
-    return as_precise_as(given, losses)

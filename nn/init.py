@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_sm.backend import array_module, as_array, described, device_of
+from tinygrad_sm.arrays import as_array, described
+from tinygrad_sm.backend import array_module, device_of
 from tinygrad_sm.nn.arguments import real
 from tinygrad_sm.random import random_generator
 from tinygrad_sm.tensors import Tensor

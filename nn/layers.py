@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_sm.backend import as_array, described, device_of
+from tinygrad_sm.arrays import as_array, described
+from tinygrad_sm.backend import device_of
 from tinygrad_sm.creation import Parameter
 from tinygrad_sm.engine.tape import plain
 from tinygrad_sm.nn import init
@@ -19,6 +20,7 @@ from tinygrad_sm.nn.module import Module, ModuleList
 from tinygrad_sm.ops import composed, elementwise
 from tinygrad_sm.ops.linalg import linear
 from tinygrad_sm.ops.softmax import log_softmax, softmax
+from tinygrad_sm.precision import as_precise_as, wide
 from tinygrad_sm.random import random_generator
 from tinygrad_sm.tensors import Tensor
 
@@ -155,9 +157,9 @@ class Dropout(Module):
         if data.dtype.kind != "f":
             raise TypeError(f"Dropout: expected floats, got {described(data)}")
         kept = random_generator().random(data.shape) >= self.p
-        mask = kept * elementwise.wide(data).dtype.type(1 / (1 - self.p) if self.p < 1 else 0)
-        kept_or_0 = elementwise.multiply(elementwise.wide(x), as_array(mask, device=device_of(data)))
-        return elementwise.as_precise_as(data, kept_or_0)
+        mask = kept * wide(data).dtype.type(1 / (1 - self.p) if self.p < 1 else 0)
+        kept_or_0 = elementwise.multiply(wide(x), as_array(mask, device=device_of(data)))
+        return as_precise_as(data, kept_or_0)
 
     def extra_repr(self) -> str:
         """Return the probability."""

@@ -20,7 +20,8 @@ from abc import ABCMeta
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from tinygrad_sm.backend import Array, as_array, described, device_name, is_writable, owned_copy, to_device
+from tinygrad_sm.arrays import as_array, described
+from tinygrad_sm.backend import Array, device_name, is_writable, owned_copy, to_device
 from tinygrad_sm.engine.tape import plain
 from tinygrad_sm.engine.versions import LEAVES_LOCK, change
 from tinygrad_sm.nn.states import refuse_state
@@ -183,7 +184,7 @@ class Module(metaclass=_ModuleType):
         arrays = [to_device(tensor.data, device) for tensor in tensors]  # all of them first: there may be no room
         gradients = [None if tensor.grad is None else to_device(tensor.grad, device) for tensor in tensors]
         for tensor, data, grad in zip(tensors, arrays, gradients, strict=True):
-            change(tensor, _place, tensor, data, grad)
+            change([tensor], _place, tensor, data, grad)
         return self
 
     def state_dict(self) -> dict[str, Any]:

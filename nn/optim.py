@@ -10,16 +10,82 @@ The formulas, the names of the options and their defaults are PyTorch's. In them
 What SGD remembers has the dtype of the parameter; so has what Adam does, but for half precision (see there).
 """
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from tinygrad_sm.backend import Array, HostArray, array_module
-from tinygrad_sm.blocks import blocks
-from tinygrad_sm.kernels import adam_step, momentum_step
-from tinygrad_sm.nn.optimizer import Optimizer, Slot, number_at_least_0, numbers_at_least_0
+from tinygrad_sm.backend import Array, array_module, device_of, is_writable
+from tinygrad_sm.dispatch import replaceable
+from tinygrad_sm.engine.backward import check_grad
+from tinygrad_sm.engine.versions import LEAVES_LOCK, change
+from tinygrad_sm.nn.groups import Groups, Slot, number_at_least_0, numbers_at_least_0
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer"]
+
+
+class Optimizer(Groups):
+    """What all optimizers share: parameters in groups, the walk of a step over them, and their state.
+
+    params : parameters, all with the options that the constructor is given; or groups, dicts of "params" and of the
+        options in which a group differs: SGD([{"params": body, "lr": 0.01}, {"params": head}], lr=0.1).
+
+    `param_groups` is the list of the groups, each with all of its options, which may be set there between steps: the
+    next step checks them before it changes anything; groups and parameters can neither be added nor replaced. Of `lr`
+    the optimizer has a short form, checked at once. A step leaves a parameter whose `.grad` is None alone, and what is
+    remembered of it too.
+
+    A kind of optimizer says how one parameter changes (`_update`), what it remembers of it (`_new_state`), and which
+    values its options may have (`_checked`).
+    """
+
+    def zero_grad(self) -> None:
+        """Forget the gradients: set `.grad` of every parameter to None."""
+        for slot in self._slots:
+            slot.parameter.grad = None
+
+    def step(self) -> None:
+        """Change every parameter that has a gradient by the formulas of the class."""
+        if self._settings() != self._checked_settings:
+            self._check_groups()
+        with LEAVES_LOCK:
+            writes = {}  # what can fail is done before anything changes: there may be no room for it
+            for slot in self._slots:
+                data = slot.parameter.data
+                if slot.parameter.grad is not None:
+                    check_grad("step", slot.parameter)
+                    if not is_writable(data):
+                        raise ValueError(f"step: the array of {slot.parameter.name or 'a parameter'} is read-only")
+                    if device_of(data) != slot.device:
+                        slot.follow()
+                    writes[slot.parameter] = self._prepared(slot)
+            change(writes, _all, writes.values())
+
+    def _settings(self) -> list[Any]:
+        """Return what tells whether anybody has changed the groups."""
+        return [(id(group), id(group["params"]), *group.values()) for group in self.param_groups]
+
+    @replaceable
+    def _prepared(self, slot: Slot) -> Callable[[], None]:
+        """Return a function that changes a parameter and what is remembered of it, and cannot fail."""
+        data = slot.parameter.data
+        new_data, new_state = self._update(data, slot.parameter.grad, slot.state, slot.group)
+
+        def write() -> None:
+            data[...] = new_data
+            slot.state = new_state
+
+        return write
+
+    def _update(self, theta: Array, g: Array, state: Any, options: Mapping[str, Any]) -> tuple[Array, Any]:
+        """Return the new θ and what is remembered of it from now on, as new arrays.
+
+        state : a dict of what is remembered so far, empty at the first step.  options : those of the group, checked.
+        """
+        raise NotImplementedError
+
+
+def _all(writes: Iterable[Callable[[], None]]) -> None:
+    for write in writes:
+        write()
 
 
 class SGD(Optimizer):
@@ -62,36 +128,15 @@ class SGD(Optimizer):
     def _new_state(self, data: Array) -> dict[str, Any]:
         return {"velocity": array_module(data).zeros_like(data)}
 
-    def _prepare(self, slot: Slot) -> tuple[dict[str, Any], list[tuple[Array, ...]]]:
-        data, grad, state = slot.parameter.data, slot.parameter.grad, slot.state
-        velocity = grad
-        if slot.group["momentum"]:
-            state = state or self._new_state(data)
-            velocity = state["velocity"]
-            if type(data) is not HostArray:  # a kernel computes in registers
-                return state, [(data, grad, velocity, None)]
-        return state, [(*part, slot.scratch("change", part[0])) for part in blocks(data, grad, velocity)]
-
-    def _update(self, slot: Slot, parts: list[tuple[Array, ...]]) -> None:
-        options = slot.group
+    def _update(self, theta: Array, g: Array, state: Any, options: Mapping[str, Any]) -> tuple[Array, Any]:
         lr, momentum, weight_decay = options["lr"], options["momentum"], options["weight_decay"]
-        for theta, g, v, scratch in parts:
-            if momentum and type(theta) is not HostArray:
-                momentum_step(g, lr, momentum, weight_decay, options["nesterov"], theta, v)
-                continue
-            xp = array_module(theta)
-            if weight_decay:
-                g = xp.add(xp.multiply(theta, weight_decay, out=scratch), g, out=scratch)
-            if momentum:
-                v *= momentum
-                v += g
-                if options["nesterov"]:
-                    theta -= xp.multiply(g, lr, out=scratch)
-                    theta -= xp.multiply(v, lr * momentum, out=scratch)
-                else:
-                    theta -= xp.multiply(v, lr, out=scratch)
-            else:
-                theta -= xp.multiply(g, lr, out=scratch)
+        g = g.astype(theta.dtype, copy=False)
+        if weight_decay:
+            g = g + weight_decay * theta
+        if not momentum:
+            return theta - lr * g, state
+        v = momentum * (state or self._new_state(theta))["velocity"] + g
+        return theta - lr * (g + momentum * v if options["nesterov"] else v), {"velocity": v}
 
 
 class Adam(Optimizer):
@@ -145,46 +190,20 @@ class Adam(Optimizer):
         zeros_like, dtype = array_module(data).zeros_like, _precise(data)
         return {"step": 0, "mean": zeros_like(data, dtype=dtype), "mean_square": zeros_like(data, dtype=dtype)}
 
-    def _prepare(self, slot: Slot) -> tuple[dict[str, Any], list[tuple[Array, ...]]]:
-        data, grad = slot.parameter.data, slot.parameter.grad
-        state = slot.state or self._new_state(data)
-        moments = state["mean"], state["mean_square"]
-        if type(data) is not HostArray:  # a kernel computes in registers
-            return state, [(data, grad, *moments, None)]
-        parts = [(*part, slot.scratch("change", part[2])) for part in blocks(data, grad, *moments)]
-        if slot.group["weight_decay"] and not self._is_decoupled:
-            parts = [(*part, slot.scratch("decayed", part[2])) for part in parts]
-        return state, parts
-
-    def _update(self, slot: Slot, parts: list[tuple[Array, ...]]) -> None:
-        slot.state["step"] += 1
-        t, group = slot.state["step"], slot.group
-        lr, eps, (beta1, beta2), weight_decay = group["lr"], group["eps"], group["betas"], group["weight_decay"]
-        shrink = 1.0
+    def _update(self, theta: Array, g: Array, state: Any, options: Mapping[str, Any]) -> tuple[Array, Any]:
+        lr, (beta1, beta2), eps, weight_decay = (options[name] for name in ("lr", "betas", "eps", "weight_decay"))
+        state = state or self._new_state(theta)
+        t, dtype, precise = state["step"] + 1, theta.dtype, _precise(theta)
+        theta, g = theta.astype(precise), g.astype(precise)
         if self._is_decoupled:
-            shrink, weight_decay = 1 - lr * weight_decay, 0.0
-        root, rate = math.sqrt(1 - beta2**t), lr / (1 - beta1**t)
-        for theta, g, m, v, scratch, *room in parts:
-            if type(theta) is not HostArray:
-                constants = shrink, weight_decay, beta1, 1 - beta1, beta2, 1 - beta2, root, eps, rate
-                adam_step(g, *constants, theta, m, v)
-                continue
-            xp, dtype = array_module(theta), m.dtype
-            if shrink != 1:
-                xp.multiply(theta, shrink, out=theta, dtype=dtype)
-            if weight_decay:
-                decayed = xp.multiply(theta, weight_decay, out=room[0], dtype=dtype)
-                decayed += g
-                g = decayed
-            m *= beta1
-            m += xp.multiply(g, 1 - beta1, out=scratch, dtype=dtype)
-            v *= beta2
-            v += xp.multiply(xp.multiply(g, g, out=scratch, dtype=dtype), 1 - beta2, out=scratch)
-            denominator = xp.sqrt(v, out=scratch)  # m / (√v / root + eps) = root · m / (√v + root · eps): one pass less
-            denominator += root * eps
-            change = xp.divide(m, denominator, out=scratch)
-            change *= rate * root
-            theta -= change
+            theta = theta - lr * weight_decay * theta
+        else:
+            g = g + weight_decay * theta
+        m = beta1 * state["mean"] + (1 - beta1) * g
+        v = beta2 * state["mean_square"] + (1 - beta2) * g * g
+        m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
+        theta = theta - lr * m_hat / (array_module(v_hat).sqrt(v_hat) + eps)
+        return theta.astype(dtype), {"step": t, "mean": m, "mean_square": v}
 
 
 class AdamW(Adam):

@@ -14,12 +14,13 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from tinygrad_sm.backend import array_module, as_array, described, owned_copy, to_numpy
-from tinygrad_sm.dtypes import wide_dtype
-from tinygrad_sm.engine.tape import check_grad, plain
-from tinygrad_sm.nn.optimizer import as_list, check_leaves, check_tensors, number_at_least_0
+from tinygrad_sm.arrays import as_array, described
+from tinygrad_sm.backend import array_module, owned_copy, to_numpy
+from tinygrad_sm.engine.backward import check_grad
+from tinygrad_sm.engine.tape import plain
+from tinygrad_sm.nn.groups import as_list, check_leaves, check_tensors, number_at_least_0
 from tinygrad_sm.ops import composed
-from tinygrad_sm.ops.elementwise import wide
+from tinygrad_sm.precision import wide, wide_dtype
 from tinygrad_sm.tensors import Tensor
 
 
@@ -95,7 +96,7 @@ def _gradients(caller: str, parameters: Iterable[Tensor]) -> list[Any]:
     parameters, gradients = as_list(parameters), []
     check_tensors(caller, parameters)
     for parameter in parameters:
-        check_grad(caller, parameter, writes=True)
         if parameter.grad is not None:
+            check_grad(caller, parameter, writes=True)
             gradients.append(parameter.grad)
     return gradients

@@ -32,7 +32,8 @@ from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral
 from typing import Any
 
-from tinygrad_sm.nn.optimizer import SCHEDULED, Optimizer, number_at_least_0, numbers_at_least_0
+from tinygrad_sm.nn.groups import SCHEDULED, number_at_least_0, numbers_at_least_0
+from tinygrad_sm.nn.optim import Optimizer
 from tinygrad_sm.nn.states import check_state, refuse_state
 
 MAX_COUNT = 2**53

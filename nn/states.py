@@ -13,7 +13,8 @@ tinygrad_sm.errors.CheckpointError: the state does not fit a clock:
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tinygrad_sm.backend import ARRAY_TYPES, described
+from tinygrad_sm.arrays import described
+from tinygrad_sm.backend import ARRAY_TYPES
 from tinygrad_sm.dtypes import is_masked
 from tinygrad_sm.engine.tape import plain
 from tinygrad_sm.errors import CheckpointError

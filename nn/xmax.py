@@ -23,13 +23,15 @@ from typing import Any
 from numpy import finfo
 from numpy.exceptions import AxisError
 
-from tinygrad_sm.backend import ARRAY_TYPES, Array, array_module, as_array, described, device_of
+from tinygrad_sm.arrays import as_array, described
+from tinygrad_sm.backend import ARRAY_TYPES, Array, array_module, device_of
 from tinygrad_sm.engine.primitive import as_operand
 from tinygrad_sm.engine.tape import Traced, plain
 from tinygrad_sm.nn.arguments import integer, real
 from tinygrad_sm.ops import softmax as _softmax_ops
-from tinygrad_sm.ops.elementwise import as_precise_as, relu, sqrt, where, wide
+from tinygrad_sm.ops.elementwise import relu, sqrt, where
 from tinygrad_sm.ops.reductions import sum
+from tinygrad_sm.precision import as_precise_as, wide
 from tinygrad_sm.random import random_generator
 
 

@@ -3,12 +3,17 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tinygrad_sm import Tensor
+from tinygrad_sm.dispatch import HAS_WING
 from tinygrad_sm.engine.mode import Observer, observe
 
 ROOT = Path(__file__).parent.parent
 """The repository."""
+
+
+of_the_wing = pytest.mark.skipif(not HAS_WING, reason="TINYGRAD_SM_PLAIN: the plain form costs more")
 
 
 def leaf(data=(1.0, 2.0, 3.0), dtype=np.float64):

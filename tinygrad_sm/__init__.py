@@ -10,6 +10,11 @@ array([2., 4.], dtype=float32)
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from tinygrad_sm.dispatch import HAS_WING
+
+if HAS_WING:
+    from tinygrad_sm.fast import engine as _  # noqa: F401  first, because operators bind the call of an operation
+
 from tinygrad_sm.backend import is_available, set_default_device
 from tinygrad_sm.check.gradcheck import gradcheck
 from tinygrad_sm.creation import arange, eye, full, ones, ones_like, rand, randn, zeros, zeros_like
@@ -90,6 +95,9 @@ from tinygrad_sm.ops.softmax import (
 from tinygrad_sm.random import manual_seed
 from tinygrad_sm.tensors import Tensor
 from tinygrad_sm.transforms import grad, hessian, hvp, jacobian, jvp, vjp
+
+if HAS_WING:
+    from tinygrad_sm.fast import forms as _  # noqa: F401  they register themselves
 
 if TYPE_CHECKING:
     from tinygrad_sm import datasets, nn

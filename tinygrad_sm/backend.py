@@ -9,7 +9,6 @@ no operation exists twice. Only this file knows that there is an array module be
 when the first array is to be on a GPU. Where the two really differ, one function here has a branch for each.
 """
 
-import math
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -17,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_sm.dtypes import is_masked, strong_dtype
 from tinygrad_sm.errors import DeviceError
 
 Array = Any
@@ -48,6 +46,11 @@ def array_module(*arrays: Any) -> ModuleType:
         if module is not None:
             return module
     return _MODULES[next((type(array) for array in arrays if _is_cupy_array(array)), HostArray)]
+
+
+def is_array(data: Any) -> bool:
+    """Whether this is an array of a module that can compute here, and not a number or a list."""
+    return type(data) in _MODULES or _is_cupy_array(data)
 
 
 def _cupy() -> Any:
@@ -91,7 +94,7 @@ def _cuda_index(device: str) -> int:
 
 def device_of(array: Array) -> str:
     """Return the name of the device that holds the array, "cpu" or "cuda:0" and so on; numbers are on the host."""
-    if type(array) is HostArray or not (type(array) in _MODULES or _is_cupy_array(array)):
+    if type(array) is HostArray or not is_array(array):
         return "cpu"
     return f"cuda:{array.device.id}"
 
@@ -168,69 +171,10 @@ def to_device(array: Array, device: str | None) -> Array:
         return _cupy().asarray(array)
 
 
-_OF_PYTHON = {"f": np.float32, "c": np.complex64, "i": np.int64}  # NumPy's own int may have 32 bits, as in a browser
-
-
-def as_array(data: Any, dtype: Any = None, device: str | None = None, is_new: bool = False) -> Array:
-    """Return the data as an array: an array as it is, without a copy; Python floats as float32, ints as int64.
-
-    device : where it shall be. None leaves arrays where they are and numbers on the host; but what is new to the
-        framework, other than an array on a GPU, goes to the default device then.
-
-    In a list of numbers, those that have a dtype decide, in any order; see `dtypes`. A masked array is a TypeError.
-
-    >>> as_array([1.5, 2]).dtype, as_array(3).dtype, as_array([1.5, np.float64(2)]).dtype
-    (dtype('float32'), dtype('int64'), dtype('float64'))
-    """
-    is_array = type(data) in _MODULES or _is_cupy_array(data)
-    strong = None if is_array else strong_dtype(data)
-    array = data if is_array else np.asarray(data)
-    if array.dtype.kind not in "biufc":
-        raise TypeError(f"expected numbers, got {described(data)}")
-    if dtype is None and strong is not None and array.dtype != strong:
-        array = np.asarray(data, strong)  # an OverflowError for what it cannot hold, which astype would wrap around
-    elif dtype is None and strong is None and not is_array:
-        dtype = _OF_PYTHON.get(array.dtype.kind)
-    if device is None and is_new and type(array) is HostArray:
-        device = _default_device
-    return to_device(array if dtype is None else array.astype(dtype, copy=False), device)
-
-
 def _is_cupy_array(data: Any) -> bool:
     """Whether this is a CuPy array, which a program may have made or unpickled; if so, they are known from here on."""
     cupy = sys.modules.get("cupy")
     return cupy is not None and isinstance(data, cupy.ndarray) and _cupy() is cupy
-
-
-def as_result(out: Any, caller: str, arrays: Sequence[Any]) -> Array:
-    """Return what a forward made as an array: NumPy makes scalars of 0-d results. Devices are not to be mixed."""
-    if isinstance(out, np.generic):
-        return np.asarray(out)
-    if type(out) not in _MODULES:
-        return as_array(out)
-    if len(arrays) > 1:
-        check_same_device(caller, arrays)
-    return out
-
-
-def described(x: Any) -> str:
-    """Return what messages say of a value: dtype and shape of an array, type and value of anything else."""
-    if hasattr(x, "shape") and hasattr(x, "dtype"):
-        device = device_of(x)
-        kind = "masked " if is_masked(x) else ""
-        return f"{kind}{x.dtype} {x.shape}" + ("" if device == "cpu" else f" on {device}")
-    text = repr(x)
-    return f"{type(x).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
-
-
-def is_view(view: Array, array: Array) -> bool:
-    """Whether `view` is the array, or a view of it or of what the array is a view of."""
-    return view is array or (view.base is not None and (view.base is array or view.base is array.base))
-
-
-def unpacked(arguments: tuple[Any, ...]) -> Any:
-    """Return (2, 3) for the arguments of both f(2, 3) and f((2, 3))."""
-    return arguments[0] if len(arguments) == 1 and isinstance(arguments[0], tuple | list) else arguments
 
 
 def axis_of(array: Array, axis: Any) -> Any:
@@ -244,111 +188,9 @@ def axis_of(array: Array, axis: Any) -> Any:
     return None if axis in (0, -1) and np.ndim(array) == 0 else axis
 
 
-MOST_IN_TURN = 1024
-"""So many numbers may be added one after the other in float32: the sum is off by 1e-5 at most, of 10⁶ it is by 1e-2."""
-
-
-def total(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """Return Σ x over the axes, of an array or a Tensor: formed in `sum_dtype`, and rounded once to the dtype of x."""
-    if type(x) not in ARRAY_TYPES:
-        return np.sum(x, axis=axis, keepdims=keepdims)  # a Tensor answers with its own sum, which comes here again
-    dtype = sum_dtype(x, axis)
-    if dtype is None:
-        return x.sum(axis=axis, keepdims=keepdims)
-    return x.sum(axis=axis, dtype=dtype, keepdims=keepdims).astype(x.dtype.type)
-
-
-def sum_dtype(x: Array, axis: Any = None, in_turn: int | None = None) -> Any:
-    """Return the dtype to form sums of x in: float32 for float16, float64 for long sums of either; else None.
-
-    in_turn : how many numbers are added one after the other; by default, so many as x.sum(axis) adds so.
-    """
-    if x.dtype.kind != "f" or x.itemsize > 4:
-        return None
-    if in_turn is None:
-        in_turn = x.shape[axis] if type(axis) is int and -x.ndim <= axis < x.ndim else x.size  # at most
-        if in_turn > MOST_IN_TURN:
-            in_turn = _added_in_turn(x, axis)
-    return np.float64 if in_turn > MOST_IN_TURN else np.float32 if x.itemsize == 2 else None
-
-
-def _added_in_turn(x: Array, axis: Any) -> int:
-    """Return how many numbers x.sum(axis) adds one after the other: what lies side by side in memory, it adds in pairs.
-
-    In pairs, the error grows with the logarithm of the number. An axis that is not there is left to NumPy's own error.
-    """
-    if type(axis) is tuple and len(axis) in (1, x.ndim):
-        axis = axis[0] if len(axis) == 1 else None
-    try:
-        if axis is None:
-            return 0 if x.flags.forc else x.size
-        if type(axis) is tuple:
-            return math.prod(x.shape[i] for i in axis)
-        others = [
-            abs(s) for i, (s, n) in enumerate(zip(x.strides, x.shape, strict=True)) if n > 1 and i != axis % x.ndim
-        ]
-        is_innermost = x.strides[axis] == x.itemsize and min(others, default=x.nbytes) > x.itemsize
-        return 0 if is_innermost else x.shape[axis]
-    except IndexError:
-        return 0
-
-
-def ones_like(array: Array, shared: bool = True) -> Array:
-    """Return ones of the shape and dtype of the array, on its device; if they may be shared, not to be written to."""
-    if array.ndim or not shared:
-        return array_module(array).ones_like(array)
-    key = type(array), device_of(array), array.dtype
-    if type(array) is not HostArray:
-        check_same_device("backward()", [array])  # else the ones were made, and kept, on the current GPU
-    if key not in _ones:
-        _ones[key] = array_module(array).ones_like(array)
-        if type(array) is HostArray:
-            _ones[key].flags.writeable = False
-    return _ones[key]
-
-
-# 0-d ones, with which every backward() begins: two modules may both call the device of their arrays "cuda:0".
-_ones: dict[tuple[type, str, Any], Array] = {}
-
-
-def scaled(array: Any, g: Any) -> Any:
-    """Return g · array, which is the array itself where g is one of the shared ones that a walk begins with.
-
-    Compares identity, because reading a value from the GPU would block.
-    """
-    for one in _ones.values():
-        if g is one:
-            return array
-    return g * array
-
-
 def owned_copy(array: Array) -> Array:
     """Return a writable array that shares memory with nothing; a NumPy scalar becomes a 0-d array."""
     return array_module(array).array(array)
-
-
-def taken(arrays: dict[Any, Array], key: Any) -> Array:
-    """Remove an array from the dict and return it, to be written to: a copy, if anything else refers to its elements.
-
-    Python counts the references to an object: to an array that nothing but the dict held there are then as many as to
-    any new object, and one more to what it is a view of. On a GPU it is always a copy.
-
-    >>> gradients = {"w": np.ones((2, 3)).T, "b": (shared := np.ones(3))}
-    >>> view = gradients["w"].view()
-    >>> taken(gradients, "b") is shared
-    False
-    """
-    array, new = arrays.pop(key), object()
-    alone = sys.getrefcount(new)
-    if type(array) is not HostArray or sys.getrefcount(array) != alone:
-        return owned_copy(array)
-    owner = array
-    if array.base is not None:
-        owner = array.base
-        if type(owner) is not HostArray or sys.getrefcount(owner) != alone + 1:
-            return owned_copy(array)
-    is_whole = array.flags.writeable and array.flags.forc and owner.flags.owndata and owner.size == array.size
-    return array if is_whole else owned_copy(array)
 
 
 def is_writable(array: Array) -> bool:
@@ -359,36 +201,3 @@ def is_writable(array: Array) -> bool:
 def to_numpy(array: Array) -> np.ndarray[Any, Any]:
     """Return the array on the host, without a copy where it stands there already."""
     return np.asarray(array) if device_of(array) == "cpu" else array.get()
-
-
-def select(condition: Array, a: Any, b: Any) -> Array:
-    """Return a where the condition holds, and b elsewhere.
-
-    NumPy's `where` is a branch for each element, which processors cannot foresee. Where a or b is the number 0, as in
-    most gradients, the bits of the other are kept or cleared instead: in large arrays that takes a fifth of the time.
-
-    >>> select(np.array([True, False]), np.array([np.inf, np.nan]), 0)
-    array([inf,  0.])
-    """
-    xp = array_module(condition, a, b)
-    if xp is np and type(b) is int and b == 0 and _is_mask_for(condition, a):
-        return _kept(a, condition)
-    if xp is np and type(a) is int and a == 0 and _is_mask_for(condition, b):
-        return _kept(b, ~condition)
-    return xp.where(condition, a, b)
-
-
-def _is_mask_for(condition: Any, values: Any) -> bool:
-    return (
-        type(condition) is type(values) is HostArray
-        and values.size >= 4096  # for fewer the calls would take longer
-        and condition.dtype.kind == "b"
-        and values.dtype.kind == "f"
-        and values.dtype.isnative
-        and values.itemsize <= 8
-    )
-
-
-def _kept(values: Array, condition: Array) -> Array:
-    """Return the values where the condition holds, and 0 elsewhere: their bits, as integers, times 1 or 0."""
-    return (values.view(f"i{values.itemsize}") * condition).view(values.dtype)

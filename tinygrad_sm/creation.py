@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_sm.backend import as_array, device_of, owned_copy, to_numpy, unpacked
+from tinygrad_sm.arrays import as_array, unpacked
+from tinygrad_sm.backend import device_of, owned_copy, to_numpy
 from tinygrad_sm.engine.tape import Traced, plain
 from tinygrad_sm.protocols import check_constant
 from tinygrad_sm.random import random_generator

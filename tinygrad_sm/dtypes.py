@@ -1,4 +1,4 @@
-"""Which dtype lists of numbers get, and which one operations compute in; masked arrays are refused.
+"""Which dtype lists of numbers get; masked arrays are refused.
 
     strong_dtype([0.2, 1])                     # None: Python's numbers have no dtype that is to be kept
     strong_dtype([0.2, np.float32(0.1)])       # float32, in any order: NumPy's numbers have one
@@ -71,10 +71,3 @@ def _kinds(data: Any) -> Iterator[Any]:
                 yield from _kinds(part)
     else:
         yield next((kind for kind in _PYTHON_NUMBERS if isinstance(data, kind)), None)
-
-
-def wide_dtype(x: Any) -> Any:
-    """Return the dtype to compute in. Sums of many float16 numbers overflow or stall in float16."""
-    if x.dtype.kind in "biu":
-        return np.float64
-    return np.float32 if x.dtype == np.float16 else x.dtype

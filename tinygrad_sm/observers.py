@@ -21,7 +21,8 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from tinygrad_sm.backend import ARRAY_TYPES, PLAIN_OPERANDS, array_module, described, device_of, to_numpy
+from tinygrad_sm.arrays import described
+from tinygrad_sm.backend import ARRAY_TYPES, PLAIN_OPERANDS, array_module, device_of, to_numpy
 from tinygrad_sm.engine.mode import Mode, ModeScope, Observer, observe
 from tinygrad_sm.engine.tape import Node, operand_name, plain
 from tinygrad_sm.errors import user_line

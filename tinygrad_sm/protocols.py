@@ -94,7 +94,7 @@ def in_place(name: str, compute: Callable[[Any, Any], Any]) -> Callable[[Any, An
     """
 
     def method(self: Any, other: Any) -> Any:
-        if self.node is not None or not (self.needs_grad or self.name):  # a Module names what is its state
+        if self.node is not None or not (self.requires_grad or self.name):  # a Module names what is its state
             return NotImplemented
         if current_mode().record:
             raise GradientError(
@@ -199,7 +199,7 @@ def _check_fill_value(a: Any, fill_value: Any, *args: Any, **kwargs: Any) -> Non
 def check_constant(caller: str, value: Any) -> None:
     """Raise TypeError if the value to fill an array with requires a gradient, which would be lost, or is masked."""
     check_unmasked(value)
-    if isinstance(value, Traced) and value.needs_grad:
+    if isinstance(value, Traced) and value.requires_grad:
         raise TypeError(
             f"{caller}: no gradient passes to the value: write tg.broadcast_to(value, shape) or value.detach()"
         )

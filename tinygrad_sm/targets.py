@@ -1,11 +1,11 @@
 """What is asked of labels and targets before anything is computed with them: a loss never broadcasts or wraps."""
 
-import functools
 from typing import Any
 
 import numpy as np
 
-from tinygrad_sm.backend import Array, HostArray, described
+from tinygrad_sm.arrays import described
+from tinygrad_sm.backend import Array, device_of
 
 
 def check_labels(labels: Array, classes: int) -> None:
@@ -18,51 +18,62 @@ def check_labels(labels: Array, classes: int) -> None:
     _check_range(labels, classes)
 
 
-def _check_range(labels: Array, classes: int) -> None:
+def _check_range(labels: Array, classes: int, ignored: int | None = None) -> None:
     if labels.dtype.kind not in "iu":
         raise TypeError(f"labels: expected integers, got {labels.dtype}: convert them with .astype('int64')")
-    if type(labels) is not HostArray:
-        return
-    # Read as unsigned, a negative label is larger than any class, so that one pass finds both kinds of bad label.
-    if labels.size and labels.view(_unsigned(labels.dtype)).max() >= classes:
-        first = np.unravel_index(int(((labels < 0) | (labels >= classes)).argmax()), labels.shape)
-        place = f"in row {first[0]}" if labels.ndim == 1 else f"at [{', '.join(map(str, first))}]"
-        raise IndexError(f"labels: expected 0..{classes - 1} for {classes} classes, got {labels[first]} {place}")
+    if device_of(labels) == "cpu":
+        is_wrong = (labels < 0) | (labels >= classes)
+        is_wrong = is_wrong if ignored is None else is_wrong & (labels != ignored)
+        if is_wrong.any():
+            raise _no_class(labels, is_wrong, classes)
 
 
-@functools.cache
-def _unsigned(dtype: Any) -> Any:
-    return np.dtype(dtype.str.replace("i", "u"))
+def _no_class(labels: Array, is_wrong: Array, classes: int) -> IndexError:
+    first = np.unravel_index(int(is_wrong.argmax()), labels.shape)
+    place = f"in row {first[0]}" if labels.ndim == 1 else f"at [{', '.join(map(str, first))}]"
+    return IndexError(f"labels: expected 0..{classes - 1} for {classes} classes, got {labels[first]} {place}")
 
 
-def check_target(loss: str, logits: Array, target: Array, probabilities_fit: bool = True) -> None:
+def check_target(loss: str, logits: Array, target: Array, ignored: int | None = None) -> None:
     """Raise unless logits (N, C) and target, labels (N,) or probabilities (N, C), fit: losses never broadcast."""
     if getattr(logits, "ndim", 0) != 2 or logits.shape[1] == 0:
         raise ValueError(f"{loss}: expected a matrix of shape (N, C), a row for each example, got {described(logits)}")
-    check_targets(loss, logits, target, probabilities_fit)
+    check_targets(loss, logits, target, ignored)
 
 
-def check_targets(loss: str, logits: Array, target: Array, probabilities_fit: bool = True) -> None:
-    """Raise unless logits (N, C, d1, ...) and target, labels (N, d1, ...) or probabilities of their shape, fit."""
-    if logits.ndim < 2 or logits.shape[1] == 0:
-        raise ValueError(f"{loss}: expected an array of shape (N, C) or (N, C, d1, ...), got {described(logits)}")
-    if logits.size == 0:
-        raise ValueError(f"{loss}: expected at least one example, got an empty batch of shape {logits.shape}")
-    N, C, *places = logits.shape
-    expected_shape = (N, *places)
+def check_targets(
+    loss: str, logits: Array, target: Array, ignored: int | None = None, probabilities_fit: bool = True
+) -> None:
+    """Raise unless logits (N, C, d1, ...) and target, labels (N, d1, ...) or probabilities of their shape, fit.
+
+    Labels are classes 0..C−1 or, where there is one, the label `ignored`.
+    """
     shape = getattr(target, "shape", ())
-    if shape == expected_shape:
-        _check_range(target, C)
-    elif not (probabilities_fit and shape == logits.shape):
-        expected = f"labels of shape {expected_shape}"
-        expected += f" or probabilities of shape {logits.shape}" if probabilities_fit else ""
-        advice = _reshape_advice(shape, expected_shape, "it")
-        raise ValueError(f"{loss}: {logits.shape} needs {expected}, got {described(target)}{advice}")
-    elif target.dtype.kind not in "fc":
-        raise TypeError(
+    if logits.ndim < 2 or logits.size == 0:
+        raise _no_examples(loss, logits)
+    if shape == (len(logits), *logits.shape[2:]):
+        _check_range(target, logits.shape[1], ignored)
+    elif not (probabilities_fit and shape == logits.shape and target.dtype.kind in "fc"):
+        raise _no_target(loss, logits, target, probabilities_fit)
+
+
+def _no_examples(loss: str, logits: Array) -> ValueError:
+    if logits.ndim < 2 or logits.shape[1] == 0:
+        return ValueError(f"{loss}: expected an array of shape (N, C) or (N, C, d1, ...), got {described(logits)}")
+    return ValueError(f"{loss}: expected at least one example, got an empty batch of shape {logits.shape}")
+
+
+def _no_target(loss: str, logits: Array, target: Array, probabilities_fit: bool) -> ValueError | TypeError:
+    shape, labels_shape = getattr(target, "shape", ()), (len(logits), *logits.shape[2:])
+    if probabilities_fit and shape == logits.shape:
+        return TypeError(
             f"{loss}: a target of shape {shape} holds probabilities and must be floating, got {target.dtype}: convert "
-            f"it with .astype('float32'), or pass labels of shape {expected_shape}"
+            f"it with .astype('float32'), or pass labels of shape {labels_shape}"
         )
+    expected = f"labels of shape {labels_shape}"
+    expected += f" or probabilities of shape {logits.shape}" if probabilities_fit else ""
+    advice = _reshape_advice(shape, labels_shape, "it")
+    return ValueError(f"{loss}: {logits.shape} needs {expected}, got {described(target)}{advice}")
 
 
 def check_same_shape(loss: str, x: Array, target: Array) -> None:

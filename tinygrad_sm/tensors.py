@@ -11,25 +11,18 @@ A Tensor is a `Traced` with operators and methods, each of which names the opera
 
 import operator
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from typing import Any, NoReturn
 
 import numpy as np
 
 from tinygrad_sm import protocols
-from tinygrad_sm.backend import (
-    Array,
-    as_array,
-    axis_of,
-    device_name,
-    device_of,
-    is_writable,
-    owned_copy,
-    to_numpy,
-    unpacked,
-)
+from tinygrad_sm.arrays import as_array, unpacked
+from tinygrad_sm.backend import Array, axis_of, device_name, device_of, is_writable, owned_copy, to_numpy
 from tinygrad_sm.dtypes import check_unmasked, refuse_masked
+from tinygrad_sm.engine.backward import backward
 from tinygrad_sm.engine.hooks import HookHandle
-from tinygrad_sm.engine.tape import Traced, backward, plain
+from tinygrad_sm.engine.tape import Traced, plain
 from tinygrad_sm.engine.versions import LEAVES_LOCK, change, share_memory
 from tinygrad_sm.errors import GradientError
 from tinygrad_sm.ops import composed, elementwise, indexing, linalg, reductions, shaping
@@ -68,10 +61,10 @@ class Tensor(Traced):
         if requires_grad:
             self.requires_grad_()
 
-    shape = property(lambda self: self.data.shape, doc="The lengths of the axes.")
-    ndim = property(lambda self: self.data.ndim, doc="The number of axes.")
-    size = property(lambda self: self.data.size, doc="The number of elements.")
-    dtype = property(lambda self: self.data.dtype, doc="The type of the elements.")
+    shape = property(attrgetter("data.shape"), doc="The lengths of the axes.")
+    ndim = property(attrgetter("data.ndim"), doc="The number of axes.")
+    size = property(attrgetter("data.size"), doc="The number of elements.")
+    dtype = property(attrgetter("data.dtype"), doc="The type of the elements.")
     device = property(lambda self: device_of(self.data), doc='Where the array lives: "cpu", "cuda:0", ...')
     T = property(lambda self: shaping.transpose(self), doc="The Tensor with its axes reversed.")
 
@@ -81,21 +74,12 @@ class Tensor(Traced):
             raise GradientError(f"the result of {self.node.op.name} is not a leaf: use .detach() to get one without")
         if value and self.dtype.kind != "f":
             raise TypeError(f"only floats carry gradients, got {self.dtype}: convert with .astype('float32') first")
-        self.needs_grad = bool(value)
+        self._requires_grad = bool(value)
         return self
 
-    requires_grad = property(lambda t: t.needs_grad, lambda t, on: t.requires_grad_(on), doc="Whether walks come here.")
+    requires_grad = Traced.requires_grad.setter(lambda t, on: t.requires_grad_(on))
 
-    def backward(self, gradient: Any = None, retain_graph: bool = False) -> None:
-        """Add the gradient of this Tensor to the `.grad` of every leaf it was computed from that requires one.
-
-        gradient : the gradient of the loss with respect to this Tensor, of its shape; a scalar needs none.
-        retain_graph : keep the graph for a second backward().
-
-        Raises ValueError where a gradient is missing or of a wrong shape, and GradientError where there is nothing to
-        differentiate or the graph was freed or is stale; then no `.grad` has changed.
-        """
-        backward(self, gradient, retain_graph)
+    backward = backward
 
     def detach(self) -> "Tensor":
         """Return a leaf on the same array: to differentiation it is a constant."""
@@ -112,7 +96,7 @@ class Tensor(Traced):
             return "there is a gradient: .grad is not None"
         if self.dtype.kind != "f":
             return f"only floats carry gradients, and this holds {self.dtype}: convert with .astype('float32') first"
-        if not self.needs_grad:
+        if not self.requires_grad:
             return "requires_grad is False: nobody asked for it, or it was computed under no_grad() or of plain arrays"
         if self.node is not None and not self.retains_grad:
             return f"it is not a leaf but the result of {self.node.op.name}: call .retain_grad() before backward()"
@@ -130,7 +114,7 @@ class Tensor(Traced):
         return HookHandle(self, hook)
 
     def _check_requires_grad(self, method: str) -> None:
-        if not self.needs_grad:
+        if not self.requires_grad:
             raise GradientError(f"{method}: this Tensor requires no gradient, so backward() will never come to it")
 
     def assign(self, array: Any) -> "Tensor":
@@ -149,7 +133,7 @@ class Tensor(Traced):
             )
         if not np.can_cast(new.dtype, self.dtype, "same_kind"):
             raise TypeError(f"{caller}: expected {self.dtype}, got {new.dtype}: convert with .astype first")
-        change(self, operator.setitem, self.data, ..., new)
+        change([self], operator.setitem, self.data, ..., new)
         return self
 
     def numpy(self) -> np.ndarray[Any, Any]:
@@ -204,7 +188,7 @@ class Tensor(Traced):
             facts += f", name={self.name!r}"
         if self.node is not None:
             facts += f", made_by={self.node.op.name}"
-        elif self.needs_grad:
+        elif self.requires_grad:
             facts += ", requires_grad=True"
         return f"Tensor({data}, {facts})"
 
@@ -212,7 +196,7 @@ class Tensor(Traced):
         return format(self.item(), spec) if spec else str(self)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        if self.needs_grad:
+        if self.requires_grad:
             raise TypeError("a Tensor that requires a gradient does not become an array in silence: use .numpy()")
         return np.array(self.numpy(), dtype, copy=copy)
 

@@ -29,10 +29,12 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_sm.backend import Array, array_module, described, owned_copy
+from tinygrad_sm.arrays import described
+from tinygrad_sm.backend import Array, array_module, owned_copy
 from tinygrad_sm.creation import ones_like, zeros, zeros_like
+from tinygrad_sm.engine.backward import check_gradient
 from tinygrad_sm.engine.mode import current_mode, enable_grad
-from tinygrad_sm.engine.tape import Traced, age, check_gradient, count_uses, gradients, plain
+from tinygrad_sm.engine.tape import Traced, age, count_uses, gradients, plain
 from tinygrad_sm.errors import GradientError
 from tinygrad_sm.ops.composed import stack
 from tinygrad_sm.tensors import Tensor

@@ -10,7 +10,7 @@ of, and the probe that shows it:
 It takes the right function first, and then what that takes; so it need not copy what it does not spoil. The names are
 those of interfaces, and say nothing of where or how something is written: a function ("to_numpy"), also one of
 kernels.py, a method ("Optimizer.step"), or what an operation has ("sum.forward", "cross_entropy.rules"). Functions are
-looked for in the whole package; of two that have one name, the module is named too ("backend.ones_like"). With
+looked for in the whole package; of two that have one name, the module is named too ("creation.ones_like"). With
 `within`, the wrong function takes the place of the right one only while another is running. `shows` is what shows the
 bug on the double: an "error", another "result", or more of what costs time there, "sync", "h2d", "d2h" or "launch".
 
@@ -182,22 +182,22 @@ def _(right, x, index):
 
 
 @bug("out-of-range labels are left to the index", "cross_entropy.forward", probes.bad_labels(5), shows="result")
-def _(right, logits, target):
+def _(right, logits, target, ignored):
     y = array_module(logits).zeros_like(logits)
     y[array_module(y).arange(len(y)), target] = 1
-    return right(logits, y)
+    return right(logits, y, ignored)
 
 
 @bug("no NaN for bad labels of the operation", "cross_entropy.forward", probes.bad_labels(100), shows="result")
-def _(right, logits, target):
-    loss, residual = right(logits, target)
+def _(right, logits, target, ignored):
+    loss, residual = right(logits, target, ignored)
     return array_module(logits).nan_to_num(loss), residual
 
 
 @bug("a gradient for bad labels", "cross_entropy.forward", probes.bad_labels(100), shows="result")
-def _(right, logits, target):
-    loss, _ = right(logits, target)
-    return loss, right(logits, target.clip(0, logits.shape[1] - 1))[1]
+def _(right, logits, target, ignored):
+    loss, _ = right(logits, target, ignored)
+    return loss, right(logits, target.clip(0, logits.shape[1] - 1), ignored)[1]
 
 
 @bug("no NaN for bad labels of the formula", "cross_entropy", probes.bad_labels(5, label_smoothing=0.1), shows="result")
@@ -234,7 +234,7 @@ def _(right, logits, labels):
     "owned_copy",
     probes.state_before_a_step,
     shows="result",
-    within="Optimizer.state_dict",
+    within="Groups.state_dict",
 )
 def _(right, array):
     return right(array) if hasattr(array, "setflags") else array
@@ -265,8 +265,8 @@ def _(right, *inputs_and_outputs):
 
 
 @bug("a half-precision loss in float32", "cross_entropy.forward", halves, shows="result")
-def _(right, logits, target):
-    loss, residual = right(logits, target)
+def _(right, logits, target, ignored):
+    loss, residual = right(logits, target, ignored)
     return loss if type(logits) is np.ndarray else loss.astype("float32"), residual
 
 

@@ -41,15 +41,15 @@ def _(right, detector, op, forward):
     return lambda x, *others: checked(x if np.isfinite(np.asarray(x)).all() else x, *others)
 
 
-@bug("the first gradient made by NumPy", "backend.ones_like", probes.backward_of_one_element, shows="result")
-@bug("the first gradient of a scalar made by NumPy", "backend.ones_like", probes.one_backward_and_another)
-def _(right, array, shared=True):
-    return np.ones(array.shape, array.dtype)
+@bug("the first gradient made by NumPy", "first_gradient", probes.backward_of_one_element, shows="result")
+@bug("the first gradient of a scalar made by NumPy", "first_gradient", probes.one_backward_and_another)
+def _(right, root):
+    return np.ones(root.shape, root.dtype)
 
 
-@bug("one constant for all devices", "backend.ones_like", probes.backward_here_and_there, shows="result")
-def _(right, array, shared=True, kept={}):  # noqa: B006  it is kept from call to call
-    return kept.setdefault(array.dtype, right(array, shared))
+@bug("one constant for all devices", "first_gradient", probes.backward_here_and_there, shows="result")
+def _(right, root, kept={}):  # noqa: B006  it is kept from call to call
+    return kept.setdefault(root.dtype, right(root))
 
 
 @bug("a target stays on the host", "as_array", gradient_of(lambda x: functional.cross_entropy(x, [0, 4, 1, 1, 3, 2])))
@@ -62,7 +62,7 @@ def _(right, array, shared=True, kept={}):  # noqa: B006  it is kept from call t
     "as_array",
     probes.state_from_a_file,
     shows="result",
-    within="Optimizer.load_state_dict",
+    within="Groups.load_state_dict",
 )
 def _(right, data, dtype=None, device=None, is_new=False):
     return right(data, dtype, device if is_new else None, is_new)
@@ -122,10 +122,10 @@ def _(right, device):
 
 
 @bug("labels are looked at in every step", "cross_entropy.forward", train(), shows="sync")
-def _(right, logits, target):
+def _(right, logits, target, ignored):
     if ((target < 0) | (target >= logits.shape[1])).any():
         raise IndexError("a label is out of range")
-    return right(logits, target)
+    return right(logits, target, ignored)
 
 
 @bug("ignore_index in labels", "cross_entropy", train(), shows="sync")
@@ -146,14 +146,14 @@ def _(right, tensor):
 
 
 @bug("the first gradient is known by its value", "cross_entropy.rules", train(), shows="sync")
-def _(right, g, *others, saved):
-    return saved if g == 1 else right(g, *others, saved=saved)
+def _(right, g, *others, **static):
+    return static["saved"] if g == 1 else right(g, *others, **static)
 
 
 @bug("blocks for the cache of a CPU", "cross_entropy.forward", probes.probabilities_of_many_classes, shows="launch")
-def _(right, logits, target):
+def _(right, logits, target, ignored):
     xp, blocks = array_module(logits), 6  # of equal size
-    parts = [right(*block) for block in zip(xp.split(logits, blocks), xp.split(target, blocks), strict=True)]
+    parts = [right(*block, ignored) for block in zip(xp.split(logits, blocks), xp.split(target, blocks), strict=True)]
     return sum(loss for loss, _ in parts) / blocks, xp.concatenate([residual for _, residual in parts]) / blocks
 
 

@@ -279,7 +279,7 @@ def test_the_part_of_the_gpu_runs_the_tests_there_and_no_others(tmp_path):
 
 
 def test_the_part_of_nvrtc_compiles_all_kernels(tmp_path):
-    from tinygrad_sm.kernels import KERNELS
+    from tinygrad_sm.fast.kernels import KERNELS
 
     found = collected("nvrtc", tmp_path)
     assert len(found) == len(KERNELS) + 1

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import tinygrad_sm as tg
-from tests.helpers import leaf
+from tests.helpers import leaf, of_the_wing
 from tinygrad_sm import Tensor, nn
-from tinygrad_sm.engine import tape
-from tinygrad_sm.nn import module, optimizer
+from tinygrad_sm.engine import backward
+from tinygrad_sm.nn import module
 
 READ_ONLY = np.ones(3)
 READ_ONLY.flags.writeable = False
@@ -72,7 +72,7 @@ KINDS = {
 def without_room(monkeypatch, fails_at):
     """Let the so-manieth array that an optimizer makes find no memory; return how many were asked for."""
     asked = []
-    array_module = optimizer.array_module
+    array_module = nn.optim.array_module
 
     class Narrow:
         def __init__(self, xp):
@@ -91,7 +91,7 @@ def without_room(monkeypatch, fails_at):
 
             return make
 
-    for where in (optimizer, nn.optim):
+    for where in (nn.fast, nn.optim):
         monkeypatch.setattr(where, "array_module", lambda *arrays: Narrow(array_module(*arrays)))
     return asked
 
@@ -117,6 +117,7 @@ def three_steps(kind, monkeypatch, fails_at=None):
     return [p.data for p in parameters], len(asked)
 
 
+@of_the_wing
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_step_without_room_changes_nothing(kind, monkeypatch):
     expected, asked = three_steps(kind, monkeypatch)
@@ -164,7 +165,7 @@ def test_a_hook_that_spoils_the_gradient_of_another_leaf_stops_before_any_is_add
 
 def test_a_walk_without_room_for_its_gradients_leaves_none(monkeypatch):
     leaves = [leaf() for _ in range(3)]
-    taken, asked = tape.taken, []
+    taken, asked = backward.owned_gradient, []
 
     def narrow(found, value):
         asked.append(value)
@@ -173,7 +174,7 @@ def test_a_walk_without_room_for_its_gradients_leaves_none(monkeypatch):
         return taken(found, value)
 
     with monkeypatch.context() as patches:
-        patches.setattr(tape, "taken", narrow)
+        patches.setattr(backward, "owned_gradient", narrow)
         with pytest.raises(MemoryError):
             (leaves[0] + leaves[1] * leaves[2]).sum().backward()
     assert [x.grad for x in leaves] == [None] * 3

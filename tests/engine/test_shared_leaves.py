@@ -17,7 +17,7 @@ import pytest
 import tinygrad_sm as tg
 from tests.helpers import leaf
 from tinygrad_sm import GradientError, Tensor, nn
-from tinygrad_sm.engine import tape, versions
+from tinygrad_sm.engine import backward, tape, versions
 from tinygrad_sm.engine.versions import LEAVES_LOCK, change
 
 posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX")
@@ -93,15 +93,15 @@ def test_a_signal_handler_may_walk_to_the_same_leaf_and_no_gradient_is_lost():
 
 
 def test_a_gradient_that_comes_in_the_middle_of_a_walk_to_the_same_leaf_is_not_lost(monkeypatch):
-    w, taken = leaf(), tape.taken
+    w, taken = leaf(), backward.owned_gradient
 
     def interrupted(found, value):
         g = taken(found, value)
-        monkeypatch.setattr(tape, "taken", taken)
+        monkeypatch.setattr(backward, "owned_gradient", taken)
         add_one(w)
         return g
 
-    monkeypatch.setattr(tape, "taken", interrupted)
+    monkeypatch.setattr(backward, "owned_gradient", interrupted)
     add_one(w)
     assert w.grad.tolist() == [2, 2, 2]
 

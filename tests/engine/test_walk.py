@@ -257,7 +257,7 @@ def test_a_change_of_another_leaf_makes_nothing_stale():
     loss.backward()
     data = Tensor(np.ones(3))
     loss = (w * data).sum()
-    change(data, data.data.fill, 2.0)  # data that needs no gradient is an operand too
+    change([data], data.data.fill, 2.0)  # data that needs no gradient is an operand too
     with pytest.raises(GradientError, match="'b' was changed"):
         loss.backward()
 

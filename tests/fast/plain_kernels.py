@@ -2,12 +2,24 @@
 
 import numpy as np
 
-from tinygrad_sm import kernels, softmax_loss
+from tinygrad_sm.fast import kernels
 
 
 def cross_entropy_rows(logits, labels, C, ignored, loss, kept, residual):
-    assert (logits.shape[1], ignored) == (C, softmax_loss.IGNORED)
-    loss[...], kept[...], residual[...] = softmax_loss.plain_cross_entropy_rows(logits, labels)
+    assert logits.shape[1] == C
+    is_class = (labels >= 0) & (labels < C) & (labels != ignored)
+    largest = logits.max(axis=1, keepdims=True)
+    limits = np.finfo(logits.dtype)
+    z = logits - largest.clip(limits.min, limits.max)
+    p = np.exp(z)
+    sums = p.sum(axis=1, keepdims=True)
+    sums += sums == 0
+    place = np.arange(len(z)), np.where(is_class, labels, 0)
+    loss[...] = np.where(is_class, np.log(sums[:, 0]) - z[place], np.where(labels == ignored, 0, np.nan))
+    kept[...] = labels != ignored
+    p /= sums
+    p[place] -= largest[:, 0] != -np.inf
+    residual[...] = np.where(is_class[:, np.newaxis], p, 0)
 
 
 def mean_of_kept(total, kept):

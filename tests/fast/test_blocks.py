@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import tinygrad_sm as tg
-import tinygrad_sm.blocks
+import tinygrad_sm.fast.blocks
+from tests.helpers import of_the_wing
 from tests.nn.test_optim import every_kind
 from tinygrad_sm import nn
-from tinygrad_sm.blocks import blocks
+from tinygrad_sm.fast.blocks import blocks
 from tinygrad_sm.nn.optim import SGD, Adam, AdamW
 
 LAYOUTS = {
@@ -26,7 +27,7 @@ LAYOUTS = {
 
 def stepped(block, kind, options, layouts, shape, dtype, monkeypatch):
     """Return θ and what is remembered after four steps with blocks of this size."""
-    monkeypatch.setattr(tinygrad_sm.blocks, "BLOCK", block)
+    monkeypatch.setattr(tinygrad_sm.fast.blocks, "BLOCK", block)
     random, (of_data, of_grad) = np.random.default_rng(0), layouts
     w = nn.Parameter(of_data(random.standard_normal(shape).astype(dtype)))
     optimizer = kind([w], **options)
@@ -60,7 +61,7 @@ def test_blocks_of_any_shape_change_no_bit(kind, options, shape, monkeypatch):
 
 
 def test_the_parts_are_stretches_of_memory(monkeypatch):
-    monkeypatch.setattr(tinygrad_sm.blocks, "BLOCK", 7)
+    monkeypatch.setattr(tinygrad_sm.fast.blocks, "BLOCK", 7)
     a = np.arange(20.0).reshape(4, 5)
     for x, y in ((a, a + 100), (a.T, (a + 100).T)):
         parts = list(blocks(x, y))
@@ -71,7 +72,7 @@ def test_the_parts_are_stretches_of_memory(monkeypatch):
 
 
 def test_what_is_one_part(monkeypatch, strict):
-    monkeypatch.setattr(tinygrad_sm.blocks, "BLOCK", 7)
+    monkeypatch.setattr(tinygrad_sm.fast.blocks, "BLOCK", 7)
     a = np.ones((4, 5))
     there = nn.Parameter(a).to("cuda").data
     for arrays in ((a, a.T.copy().T), (a[::2],), (np.ones((5, 8))[:, ::2], a.T), (np.ones(7),), (there, there)):
@@ -82,7 +83,7 @@ def test_what_is_one_part(monkeypatch, strict):
 def test_a_step_launches_no_more_on_a_gpu_for_large_parameters(monkeypatch, strict):
     launches = []
     for block in (100, 7):
-        monkeypatch.setattr(tinygrad_sm.blocks, "BLOCK", block)
+        monkeypatch.setattr(tinygrad_sm.fast.blocks, "BLOCK", block)
         w = nn.Parameter(tg.Tensor(np.ones((4, 5), np.float32), device="cuda"))
         optimizer = SGD([w], lr=0.5, weight_decay=0.5)
         for _ in range(2):
@@ -94,9 +95,10 @@ def test_a_step_launches_no_more_on_a_gpu_for_large_parameters(monkeypatch, stri
     assert launches[0] == launches[1] > 0
 
 
+@of_the_wing
 @every_kind
 def test_the_room_is_that_of_blocks(kind, options):
-    size = 20 * tinygrad_sm.blocks.BLOCK + 1000
+    size = 20 * tinygrad_sm.fast.blocks.BLOCK + 1000
     w = nn.Parameter(np.ones(size, np.float32))
     w.grad = np.ones(size, np.float32)
     optimizer = kind([w], **options)
@@ -113,7 +115,7 @@ def test_the_room_is_that_of_blocks(kind, options):
 
 @pytest.mark.parametrize(("kind", "options"), [(SGD, {"momentum": 0.9}), (Adam, {}), (AdamW, {"weight_decay": 0.1})])
 def test_a_run_resumes_to_the_last_bit_in_another_layout(kind, options, monkeypatch):
-    monkeypatch.setattr(tinygrad_sm.blocks, "BLOCK", 7)
+    monkeypatch.setattr(tinygrad_sm.fast.blocks, "BLOCK", 7)
     gradients = np.random.default_rng(1).standard_normal((6, 4, 5)).astype(np.float32)
     w, other = nn.Parameter(np.ones((4, 5), np.float32)), nn.Parameter(np.zeros((4, 5), np.float32, order="F"))
     optimizer, resumed = kind([w], **options), kind([other], **options)

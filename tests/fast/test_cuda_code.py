@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from tests.fast import plain_kernels
-from tinygrad_sm import kernels
-from tinygrad_sm.kernels import KERNELS
-from tinygrad_sm.softmax_loss import IGNORED
+from tinygrad_sm.fast import kernels
+from tinygrad_sm.fast.kernels import KERNELS
+from tinygrad_sm.ops.softmax import IGNORED
 
 C_TYPES = {"f4": "float", "f8": "double", "u1": "unsigned char", "i4": "int", "i8": "long long", "?": "bool"}
 DECLARED = {"bool": "?", "int64": "i8"}  # what kernels declare by name; letters stand for any type

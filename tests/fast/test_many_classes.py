@@ -1,4 +1,4 @@
-"""Cross-entropy in blocks is the cross-entropy of few classes, in less memory; its residual is not copied in vain."""
+"""Cross-entropy of any number of classes has the values of its definition; with the wing, in one array."""
 
 import tracemalloc
 
@@ -7,21 +7,18 @@ import pytest
 
 import tinygrad_sm as tg
 from tests.helpers import leaf
-from tinygrad_sm import Tensor, backend, softmax_loss
-from tinygrad_sm.engine.tape import check_gradient, count_uses, gradients
+from tinygrad_sm import Tensor, backend
+from tinygrad_sm.dispatch import HAS_WING
+from tinygrad_sm.engine.backward import check_gradient
+from tinygrad_sm.engine.tape import count_uses, gradients
 from tinygrad_sm.ops.softmax import cross_entropy
-from tinygrad_sm.softmax_loss import MANY_CLASSES
 
 INF = np.inf
-BORDER = (MANY_CLASSES - 1, MANY_CLASSES, MANY_CLASSES + 1)
+FEW = 150
+"""So many classes are no longer few: see `fast/cross_entropy.py`."""
+
+BORDER = (FEW - 1, FEW, FEW + 1)
 at_the_border = pytest.mark.parametrize("C", BORDER)
-
-
-@pytest.fixture
-def small_blocks(monkeypatch):
-    """Make every number of classes many, and a block 3 rows of 5 in float64."""
-    monkeypatch.setattr(softmax_loss, "MANY_CLASSES", 1)
-    monkeypatch.setattr(softmax_loss, "BLOCK_BYTES", 3 * 5 * 8)
 
 
 def normal(N, C, dtype=np.float64, seed=0):
@@ -81,36 +78,14 @@ def test_values_of_many_classes(N, C, dtype, rtol, target):
     np.testing.assert_allclose(gradient, expected_gradient.astype(float), rtol=20 * rtol, atol=rtol / N)
 
 
-@pytest.mark.parametrize("N", range(1, 11))
-def test_every_number_of_rows_beside_a_block_of_3(N, small_blocks):
-    for y in (labels_of(N, 5), probabilities(N, 5)):
-        loss, gradient = loss_and_gradient(normal(N, 5), y)
-        expected, expected_gradient = oracle(normal(N, 5), y)
-        np.testing.assert_allclose(loss, float(expected), rtol=1e-14)
-        np.testing.assert_allclose(gradient, expected_gradient.astype(float), rtol=1e-13, atol=1e-15)
-
-
-def test_a_block_holds_so_many_rows_and_no_more(monkeypatch):
-    seen = []
-    whole = softmax_loss.losses_and_residual
-    monkeypatch.setattr(softmax_loss, "losses_and_residual", lambda z, *rest: seen.append(z.shape) or whole(z, *rest))
-    for dtype, C, N in ((np.float32, 1000, 300), (np.float64, 1000, 131), (np.float32, 140_000, 2)):
-        cross_entropy(normal(N, C, dtype), labels_of(N, C))
-    rows = 2**19 // 4000
-    assert (
-        seen
-        == [(1000, rows), (1000, rows), (1000, 300 - 2 * rows)] + [(1000, 65)] * 2 + [(1000, 1)] + [(140_000, 1)] * 2
-    )
-
-
 @pytest.mark.parametrize("target", [labels_of, probabilities])
 def test_masked_columns_change_nothing(target):
-    """Rows of few classes, and the same of many of which all others are masked: class-major and blocks agree."""
+    """Rows of few classes, and the same of many of which all others are masked: both layouts agree."""
     few, y = normal(9, 10), target(9, 10)
-    many = np.full((9, 2 * MANY_CLASSES), -INF)
+    many = np.full((9, 2 * FEW), -INF)
     many[:, :10] = few
     loss, gradient = loss_and_gradient(few, y)
-    padded = y if y.ndim == 1 else np.pad(y, ((0, 0), (0, 2 * MANY_CLASSES - 10)))
+    padded = y if y.ndim == 1 else np.pad(y, ((0, 0), (0, 2 * FEW - 10)))
     loss_of_many, gradient_of_many = loss_and_gradient(many, padded)
     np.testing.assert_allclose(loss_of_many, loss, rtol=1e-14)
     np.testing.assert_allclose(gradient_of_many[:, :10], gradient, rtol=1e-13, atol=1e-15)
@@ -130,9 +105,8 @@ def nasty_rows(C):
 
 @pytest.mark.filterwarnings("ignore:invalid value")
 @pytest.mark.parametrize("C", [5, *BORDER])
-def test_rows_that_are_masked_infinite_or_nan(C, monkeypatch):
-    """What is in one row is seen in no other, in the middle of a block too, and conventions hold on both sides."""
-    monkeypatch.setattr(softmax_loss, "BLOCK_BYTES", 3 * C * 8)
+def test_rows_that_are_masked_infinite_or_nan(C):
+    """What is in one row is seen in no other, and conventions hold on both sides."""
     z = nasty_rows(C)
     labels = np.zeros(11, int)
     loss, gradient = loss_and_gradient(z, labels)
@@ -191,7 +165,7 @@ def test_dtypes(C):
 
 def test_the_loss_is_summed_exactly_enough():
     """The mean of 100,000 equal losses in float32 is right to rounding: with a running sum in float32 it is not."""
-    z = np.zeros((100_000, MANY_CLASSES), np.float32)
+    z = np.zeros((100_000, FEW), np.float32)
     z[:, 0] = 0.1
     y = np.zeros(len(z), int)
     row, _ = oracle(z[:1], y[:1])
@@ -213,7 +187,7 @@ def test_what_is_wrong_is_refused(C):
 
 
 @pytest.mark.parametrize("target", [labels_of, probabilities])
-def test_gradients_of_both_orders_in_blocks(target, small_blocks):
+def test_gradients_of_both_orders(target):
     tg.gradcheck(lambda z: cross_entropy(z, target(7, 5)), normal(7, 5))
     z = normal(7, 5)
     z[3] = -INF
@@ -222,12 +196,12 @@ def test_gradients_of_both_orders_in_blocks(target, small_blocks):
     np.testing.assert_allclose(first.data, oracle(z, target(7, 5))[1].astype(float), rtol=1e-13, atol=1e-16)
 
 
-def test_the_gradient_by_probabilities_in_blocks(small_blocks):
+def test_the_gradient_by_probabilities():
     tg.gradcheck(lambda y: cross_entropy(normal(7, 5), y), probabilities(7, 5) + 0.1)
 
 
 def test_gradients_of_many_classes():
-    tg.gradcheck(lambda z: cross_entropy(z, labels_of(2, MANY_CLASSES)), normal(2, MANY_CLASSES), order=1)
+    tg.gradcheck(lambda z: cross_entropy(z, labels_of(2, FEW)), normal(2, FEW), order=1)
 
 
 # Memory, and the residual that is handed over.
@@ -247,21 +221,21 @@ def peak_of(f):
     return peak
 
 
-SPARE = 5 * softmax_loss.BLOCK_BYTES
-"""For what is computed of one block."""
+SPARE = 2**20
+"""For what has the size of a row or a column."""
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("target", [labels_of, probabilities])
-def test_the_residual_is_the_only_array_of_the_size_of_the_logits(dtype, target):
+@pytest.mark.parametrize(("target", "most"), [(labels_of, 1 if HAS_WING else 2), (probabilities, 4)])
+def test_arrays_of_the_size_of_the_logits_are_few(dtype, target, most):
     logits = Tensor(normal(2000, 2000, dtype), requires_grad=True)
     y = target(2000, 2000)
     y = y if y.ndim == 1 else y.astype(dtype)
     size = logits.data.nbytes
     assert size > 3 * SPARE
-    assert size < peak_of(lambda: cross_entropy(logits, y)) < size + SPARE
-    assert size < peak_of(lambda: walked(cross_entropy(logits, y))) < size + SPARE
-    assert size < peak_of(lambda: cross_entropy(logits, y).backward()) < size + SPARE
+    assert size < peak_of(lambda: cross_entropy(logits, y)) < most * size + SPARE
+    assert size < peak_of(lambda: walked(cross_entropy(logits, y))) < most * size + SPARE
+    assert size < peak_of(lambda: cross_entropy(logits, y).backward()) < most * size + SPARE
 
 
 def walked(loss):
@@ -269,21 +243,17 @@ def walked(loss):
     return gradients({loss: check_gradient(loss, None)}, count_uses([loss]))
 
 
-def test_the_shared_one_is_known_as_an_object():
-    array = np.arange(3.0)
-    one = backend.ones_like(np.array(5.0))
-    assert backend.scaled(array, one) is array
-    for g in (np.array(1.0), np.ones((), np.float64), backend.ones_like(np.array(5.0), shared=False), np.array(2.0)):
-        product = backend.scaled(array, g)
-        assert not np.shares_memory(product, array)
-        np.testing.assert_array_equal(product, array * g)
-    traced = leaf(1.0)
-    assert backend.scaled(Tensor(array), traced).node is not None
+def test_a_loss_that_is_multiplied_gives_a_product():
+    z, y = leaf(normal(6, 4)), labels_of(6, 4)
+    residual = cross_entropy(z, y).node.saved
+    for g in (1.0, 2.0, 0.0):
+        (found,) = tg.grad(cross_entropy(z, y), z, g)
+        np.testing.assert_array_equal(found.data, g * residual)
 
 
 def cases(device):
     """Return logits of few and of many classes, their labels, and the gradient of their loss."""
-    for C in (4, 2 * MANY_CLASSES):
+    for C in (4, 2 * FEW):
         z, y = normal(6, C), labels_of(6, C)
         logits = Tensor(z, requires_grad=True, device=device)
         yield logits, Tensor(y, device=device), oracle(z, y)[1].astype(float)
@@ -349,8 +319,8 @@ def test_hooks_that_keep_and_change_gradients(device):
 
 def test_the_residual_is_read_only_to_all_that_follows():
     """What lies before the loss gets the residual itself, and is pure too."""
-    x, w = leaf(normal(6, 3)), leaf(normal(3, 2 * MANY_CLASSES))
-    y = labels_of(6, 2 * MANY_CLASSES)
+    x, w = leaf(normal(6, 3)), leaf(normal(3, 2 * FEW))
+    y = labels_of(6, 2 * FEW)
     z = x @ w + 0.0
     loss = cross_entropy(z + z * 0.0, y)
     loss.node.saved.flags.writeable = False

@@ -30,7 +30,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from tinygrad_sm import backend
+from tinygrad_sm import arrays, backend
 
 
 @dataclass
@@ -71,9 +71,9 @@ def counted() -> Iterator[Counts]:
         for module in modules:
             if vars(module).get("HostArray") is np.ndarray:
                 patches.enter_context(patch.object(module, "HostArray", CountedArray))
-        patches.enter_context(patch.object(backend, "np", COUNTING))
+        for module in (arrays, backend):
+            patches.enter_context(patch.object(module, "np", COUNTING))
         patches.enter_context(patch.dict(backend._MODULES, {CountedArray: COUNTING}, clear=True))
-        patches.enter_context(patch.dict(backend._ones, clear=True))
         patches.callback(backend.PLAIN_OPERANDS.symmetric_difference_update, {CountedArray, np.ndarray})
         backend.PLAIN_OPERANDS.symmetric_difference_update({CountedArray, np.ndarray})
         yield COUNTS

@@ -46,11 +46,12 @@ from tests.house import cost_counter, cost_jobs
 from tests.house.cost_counter import CountedArray, counted
 from tests.house.cost_jobs import JOBS, ROWS, case_id, cost, elements
 from tests.ops.op_case import COSTLY
-from tinygrad_sm import Tensor, nn, targets
+from tinygrad_sm import Tensor, nn
 from tinygrad_sm.backend import owned_copy
-from tinygrad_sm.engine import tape
+from tinygrad_sm.engine import backward, tape
 from tinygrad_sm.engine.mode import Observer, observe
 from tinygrad_sm.engine.tape import count_uses, gradients
+from tinygrad_sm.ops.softmax import cross_entropy
 
 BOUND = 5
 TOLERANCE = 0.05
@@ -126,12 +127,13 @@ def twice(function):
 
 KEPT = []
 OF_ARRAYS = {"array_calls", "elements", "arrays_made", "bytes_made"}
+LEFT = (backward, "owned_gradient")
 PLANTS = {
-    "labels are checked twice": (targets, "check_targets", twice, OF_ARRAYS),
-    "the first gradient is checked eight times": (tape, "check_gradient", lambda f: twice(twice(twice(f))), {"calls"}),
-    "gradients are copied": (tape, "taken", lambda f: lambda *which: owned_copy(f(*which)), {"calls", *OF_ARRAYS}),
-    "gradients are negated": (tape, "taken", lambda f: lambda *which: -f(*which), OF_ARRAYS),
-    "gradients are kept": (tape, "taken", lambda f: lambda *which: KEPT.append(f(*which)) or KEPT[-1], {"peak_bytes"}),
+    "the loss is computed twice": (cross_entropy, "forward", twice, OF_ARRAYS),
+    "the first gradient is made eight times": (backward, "check_gradient", lambda f: twice(twice(twice(f))), {"calls"}),
+    "gradients are copied": (*LEFT, lambda f: lambda *which: owned_copy(f(*which)), {"calls", *OF_ARRAYS}),
+    "gradients are negated": (*LEFT, lambda f: lambda *which: -f(*which), OF_ARRAYS),
+    "gradients are kept": (*LEFT, lambda f: lambda *which: KEPT.append(f(*which)) or KEPT[-1], {"peak_bytes"}),
 }
 
 

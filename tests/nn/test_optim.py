@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import tinygrad_sm as tg
+from tests.helpers import of_the_wing
 from tinygrad_sm import CheckpointError, GradientError, nn
 from tinygrad_sm.nn.optim import SGD, Adam, AdamW
 
@@ -120,6 +121,7 @@ def test_defaults_are_pytorchs():
                 assert value == (list(other[name]) if name == "betas" else other[name]), (kind, name)
 
 
+@of_the_wing
 @every_kind
 def test_steps_allocate_nothing_after_the_first(kind, options):
     w = nn.Parameter(np.ones((200, 200)))

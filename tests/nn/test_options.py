@@ -7,6 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from tests.helpers import of_the_wing
 from tinygrad_sm import CheckpointError, backend, nn
 from tinygrad_sm.nn import parameters as nn_parameters
 from tinygrad_sm.nn.optim import SGD, Adam, AdamW
@@ -166,6 +167,7 @@ def test_what_is_remembered_of_float16_parameters():
         adam.load_state_dict({**adam.state_dict(), "state": [old]})
 
 
+@of_the_wing
 @pytest.mark.parametrize(("kind", "options"), [*HALF, (SGD, {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1})])
 def test_steps_of_float16_parameters_allocate_nothing_after_the_first(kind, options):
     w = nn.Parameter(np.ones(1_000_000, np.float16))

@@ -12,11 +12,11 @@ import pytest
 
 import tinygrad_sm as tg
 from tests.helpers import leaf
-from tinygrad_sm import Tensor, backend, nn
-from tinygrad_sm.backend import sum_dtype, total
+from tinygrad_sm import Tensor, nn, precision
 from tinygrad_sm.engine.tape import plain
 from tinygrad_sm.nn import functional
 from tinygrad_sm.ops import indexing
+from tinygrad_sm.precision import sum_dtype, total
 
 LENGTHS = [1000, 2049, 5000, 70_000]
 ROUNDED_ONCE = {"rtol": 1.1 * 2.0**-11, "atol": 1.1 * 2.0**-25}  # half a unit in the last place of float16
@@ -331,7 +331,7 @@ def test_the_gradient_of_what_is_repeated_a_million_times(broadcast, create_grap
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
 def test_the_sum_of_numpy_itself_is_not_so_precise(dtype, monkeypatch):
     """The negative control: without the wider dtype, what these tests look at is wrong."""
-    monkeypatch.setattr(backend, "sum_dtype", lambda x, axis=None, in_turn=None: None)
+    monkeypatch.setattr(precision, "sum_dtype", lambda x, axis=None, in_turn=None: None)
     monkeypatch.setattr(indexing, "sum_dtype", lambda x, axis=None, in_turn=None: None)
     n = 5000 if dtype is np.float16 else MILLION
     g = np.full((n, 3), 0.7, dtype)

@@ -21,7 +21,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_sm.backend import Array, as_array, to_numpy
+from tinygrad_sm.arrays import as_array
+from tinygrad_sm.backend import Array, to_numpy
 from tinygrad_sm.check.mistakes import mistakes_in
 from tinygrad_sm.check.numerical import (
     EPS,
@@ -359,7 +360,7 @@ def _diagnosis(f: Callable[..., Any], arrays: list[Array], order: int, rtol: flo
     at_kinks: dict[str, None] = {}
     for node in trace.nodes:
         for i, operand in enumerate(node.operands):
-            if isinstance(operand, Traced) and operand.needs_grad:
+            if isinstance(operand, Traced) and operand.requires_grad:
                 try:
                     alone = _check(_alone(node, i), [np.array(node.arrays[i], np.float64)], order, rtol)
                     at_kinks |= {node.op.name: None} if alone.kinks else {}

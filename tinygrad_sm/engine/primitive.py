@@ -18,28 +18,28 @@ output's where the operand was broadcast to it: the tape sums over what was repe
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 from types import MethodType
 from typing import Any
 
+from numpy import asarray, generic
+
+from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import (
+    ARRAY_TYPES,
     PLAIN_OPERANDS,
     Array,
-    HostArray,
     array_module,
-    as_array,
-    as_result,
     check_same_device,
-    described,
     device_of,
-    is_view,
+    is_array,
 )
+from tinygrad_sm.dispatch import replaceable
 from tinygrad_sm.dtypes import check_unmasked
 from tinygrad_sm.engine.mode import innermost_block
-from tinygrad_sm.engine.tape import Node, Traced, plain
-from tinygrad_sm.engine.versions import next_number, share_memory
-
-_NO_STATIC: dict[str, Any] = {}  # one for all nodes without static arguments
+from tinygrad_sm.engine.tape import Node, Traced, is_traced, plain
+from tinygrad_sm.engine.versions import next_number, share_views
 
 
 class Primitive:
@@ -52,7 +52,7 @@ class Primitive:
     def __init__(self, forward: Callable[..., Any], analytic: bool, saves: Callable[..., Any] | None):
         functools.update_wrapper(self, forward)
         self.name = forward.__name__
-        self.forward = forward
+        self.forward = self.plain = forward
         self.analytic = analytic
         self.saves = saves
         self.rules: tuple[Any, ...] | None = None
@@ -95,82 +95,90 @@ class Primitive:
             raise TypeError(f"{self.name} has {self.arity} operands: give a rule for each of them with vjp")
         self.rule_for_each = rule
 
+    @replaceable
     def __call__(self, *operands: Any, **static: Any) -> Any:
         """Compute, and leave a node on the tape if an operand requires a gradient and the mode is to record."""
-        if len(operands) != self.arity:
-            operands, static = self._arranged(operands, static)
-        if self.defaults:
-            static = {**self.defaults, **static} if static else self.defaults
-        result_type, differentiate, arrays = None, False, []
-        for operand in operands:
-            if type(operand) in PLAIN_OPERANDS:
-                arrays.append(operand)
-            elif isinstance(operand, Traced):
-                result_type = operand.result_type
-                differentiate = differentiate or operand.needs_grad
-                arrays.append(operand.data)
-            else:
-                return self(*self._as_operands(operands), **static)
+        operands, static = self._arranged(operands, static)
         record, observers = innermost_block().value  # the mode
+        number = next_number()  # of what happens here: a change from now on makes it stale
+        out, saved = self._computed(list(map(plain, operands)), static, observers)
+        traced = list(filter(is_traced, operands))
+        if not traced:
+            return out
+        out = as_result(out, self.name, operands)
+        node = None
+        if record and any(map(attrgetter("requires_grad"), traced)):
+            self.check_differentiable(out, operands)
+            node = Node(self, operands, static, saved, number)
+            for observer in observers:
+                observer.recorded(node)
+        result = object.__new__(traced[-1].result_type)
+        Traced.__init__(result, out, node)
+        share_views(result, traced)
+        return result
+
+    def _computed(self, arrays: list[Any], static: dict[str, Any], observers: tuple[Any, ...]) -> Any:
+        """Return what the forward makes of the arrays, and its residual; observers may stand around the forward."""
         forward = self.forward
         for observer in observers:
             forward = observer.forward(self, forward)
-        saved, number = None, next_number()
         try:
             out = forward(*arrays, **static)
-            if self.saves is not None:
-                out, saved = out
         except Exception as error:
-            check_same_device(self.name, arrays)
-            error.add_note(f"in {self.name}({', '.join(map(described, arrays))})")
+            self.explain(error, arrays)
             raise
-        if result_type is None:
-            return out
-        if type(out) is not HostArray:
-            out = as_result(out, self.name, arrays)
-        node = None
-        if record and differentiate:
-            if out.dtype.kind != "f":
-                raise TypeError(f"{self.name} gives {out.dtype}, and only floats carry gradients: pass .detach()")
-            for i in self.refused:
-                if isinstance(operands[i], Traced) and operands[i].needs_grad:
-                    name = self.operand_names[i]
-                    raise TypeError(f"{self.name} has no gradient with respect to {name}: pass {name}.detach()")
-            node = Node(self, operands, static or _NO_STATIC, saved, number)
-            for observer in observers:
-                observer.recorded(node)
-        result = object.__new__(result_type)
-        Traced.__init__(result, out, node)
-        if out.base is not None or node is None:  # perhaps a view of a leaf
-            for operand in operands:
-                if isinstance(operand, Traced) and is_view(out, operand.data):
-                    share_memory(operand, result)
-        return result
+        return (out, None) if self.saves is None else out
 
-    def _as_operands(self, given: tuple[Any, ...]) -> list[Any]:
+    def explain(self, error: Exception, arrays: Sequence[Any]) -> None:
+        """Say with the error of a forward what that was given; raise DeviceError if arrays are on several devices."""
+        check_same_device(self.name, arrays)
+        error.add_note(f"in {self.name}({', '.join(map(described, arrays))})")
+
+    def check_differentiable(self, out: Array, operands: Any) -> None:
+        """Raise TypeError if the output cannot carry a gradient, or an operand that has no rule requires one."""
+        if out.dtype.kind != "f":
+            raise TypeError(f"{self.name} gives {out.dtype}, and only floats carry gradients: pass .detach()")
+        for i in self.refused:
+            if isinstance(operands[i], Traced) and operands[i].requires_grad:
+                name = self.operand_names[i]
+                raise TypeError(f"{self.name} has no gradient with respect to {name}: pass {name}.detach()")
+
+    def _arranged(self, given: tuple[Any, ...], static: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """Part what is given into operands, where left out their defaults, and static arguments with theirs."""
+        if len(given) != self.arity and self.arity is not None:
+            extra = given[self.arity :]
+            named = dict(zip(self.static_names, extra, strict=False))
+            if len(given) < self.required or len(extra) > len(self.static_names) or named.keys() & static.keys():
+                inspect.signature(self.forward).bind(*given, **static)  # raises the TypeError of a Python call
+            given, static = given[: self.arity] + self.operand_defaults[len(given) :], named | static
+        for operand in given:
+            if not (isinstance(operand, Traced) or type(operand) in PLAIN_OPERANDS):
+                given = self._as_operands(given)
+                break
+        return given, {**self.defaults, **static}
+
+    def _as_operands(self, given: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the operands with lists of numbers, and whatever else NumPy can read, made arrays where others are."""
         device = next((device_of(plain(x)) for x in given if hasattr(x, "shape")), None)
         try:
-            return [
+            return tuple(
                 x
                 if isinstance(x, Traced) or type(x) in PLAIN_OPERANDS
                 else as_array(x, device=None if hasattr(x, "shape") else device)
                 for x in given
-            ]
+            )
         except (TypeError, ValueError) as error:
             error.add_note(f"as an operand of {self.name}")
             raise
 
-    def _arranged(self, given: tuple[Any, ...], static: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Part positional arguments into operands, where left out their defaults, and static ones."""
-        if self.arity is None:
-            return given, static
-        extra = given[self.arity :]
-        named = dict(zip(self.static_names, extra, strict=False))
-        if len(given) < self.required or len(extra) > len(self.static_names) or named.keys() & static.keys():
-            inspect.signature(self.forward).bind(*given, **static)  # raises the TypeError of a Python call
-        operands = given[: self.arity] + self.operand_defaults[len(given) :]
-        return operands, named | static
+
+def as_result(out: Any, caller: str, operands: Sequence[Any]) -> Array:
+    """Return what a forward made as an array: NumPy makes scalars of 0-d results. Devices are not to be mixed."""
+    if isinstance(out, generic):
+        return asarray(out)
+    if len(operands) > 1 and device_of(out) != "cpu":
+        check_same_device(caller, list(map(plain, operands)))
+    return out if is_array(out) else as_array(out)
 
 
 def primitive(
@@ -196,12 +204,10 @@ def as_operand(x: Any, beside: Any = None) -> Any:
 
     Raises TypeError if it is a masked array.
     """
-    if isinstance(x, Traced):
+    if isinstance(x, Traced) or type(x) in ARRAY_TYPES:
         return x
-    if hasattr(x, "shape"):
-        check_unmasked(x)
-        return x
-    return as_array(x, device=device_of(plain(beside)))
+    check_unmasked(x)
+    return x if hasattr(x, "shape") else as_array(x, device=device_of(plain(beside)))
 
 
 def zero(g: Any, out: Any, *operands: Any, **static: Any) -> Array:

@@ -30,28 +30,32 @@ to the output, to the gradient with respect to that operand. The walk of the tex
 
 `examples/textbook_walk.py` has it whole, and a test runs that in the place of the one here: the bits are the same. Here
 
-- `count_uses` counts, and finds all that can be wrong before any rule runs: a graph that was freed, operands that have
-  no gradient, leaves that were changed meanwhile (`check_fresh`). `_leading_to` leaves out what is not wanted;
-- `gradients` walks, from several roots, to leaves or to wanted values. It frees what it has passed, is recorded itself
-  where derivatives of derivatives are asked for, and lets hooks and observers see and replace what comes;
-- `_fitted` undoes broadcasting and promotion, and refuses an answer of a rule in any other shape;
-- `check_gradient` and `check_grad` look at g and at the `.grad` that is there; `backward` adds to it, all or nothing.
+- `count_uses` counts, and finds all that can be wrong before any rule runs (`check_node`); `_leading_to` leaves out
+  what does not lead to a value that is wanted;
+- `gradients` walks, from several roots, to leaves or to wanted values. `answers` asks the rules, of arrays or, where
+  derivatives of derivatives are asked for, of Traced values; `fitted` undoes broadcasting and promotion, and refuses
+  an answer in any other shape; `hooked` lets a hook see and replace a gradient; `_passed` frees the node.
 
-How operations and their rules are written, and how a call of one makes a node, stands in `primitive.py`.
+What `.backward()` does before and after a walk stands in `backward.py`; how operations and their rules are
+written, and how a call of one makes a node, in `primitive.py`.
 """
 
 import functools
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from math import inf
+from operator import attrgetter
 from typing import Any, ClassVar
 
-from numpy import errstate, float16, float32
+from numpy import float16, float32
 
-from tinygrad_sm.backend import Array, as_array, check_same_device, described, is_writable, ones_like, taken, total
+from tinygrad_sm.arrays import as_array, described
+from tinygrad_sm.backend import Array, check_same_device
+from tinygrad_sm.dispatch import replaceable
 from tinygrad_sm.dtypes import check_unmasked
 from tinygrad_sm.engine.mode import innermost_block
-from tinygrad_sm.engine.versions import LAST_CHANGE, LEAVES_LOCK, NEVER_CHANGED, next_number, settle
+from tinygrad_sm.engine.versions import LAST_CHANGE, NEVER_CHANGED, next_number, settle
 from tinygrad_sm.errors import GradientError
+from tinygrad_sm.precision import total
 
 
 class Traced:
@@ -59,29 +63,31 @@ class Traced:
 
     __slots__ = (
         "__weakref__",
+        "_requires_grad",
         "data",
         "grad",
         "hooks",
         "memory",
         "name",
-        "needs_grad",
         "node",
         "number",
         "retains_grad",
     )
     result_type: ClassVar[type["Traced"]]  # what an operation makes of its result
 
-    def __init__(self, data: Array, node: "Node | None" = None, needs_grad: bool = False):
+    def __init__(self, data: Array, node: "Node | None" = None, requires_grad: bool = False):
         self.data = data
         self.node = node
         if node is None:
             self.number = next_number()  # of a leaf; any other value has that of its node
-        self.needs_grad = needs_grad or node is not None  # whether walks come here: a Tensor's requires_grad
+        self._requires_grad = requires_grad or node is not None
         self.retains_grad = False  # whether backward() leaves the gradient in `grad`, as it always does in leaves
         self.grad: Array | None = None
         self.hooks: tuple[Callable[[Any], Any], ...] = ()
         self.name: str | None = None
         self.memory = NEVER_CHANGED
+
+    requires_grad: Any = property(attrgetter("_requires_grad"), doc="Whether walks come here.")
 
     def __setstate__(self, state: Any) -> None:
         attributes, slots = state
@@ -96,6 +102,11 @@ Traced.result_type = Traced
 def plain(x: Any) -> Any:
     """Return the array of a Traced value, and anything else as it is."""
     return x.data if isinstance(x, Traced) else x
+
+
+def is_traced(x: Any) -> bool:
+    """Whether this is a Traced value, and no array or number."""
+    return isinstance(x, Traced)
 
 
 class Node:
@@ -116,9 +127,10 @@ class Node:
     @property
     def arrays(self) -> list[Any]:
         """What the forward computed with, and first order rules too."""
-        return [x.data if isinstance(x, Traced) else x for x in self.operands]
+        return list(map(plain, self.operands))
 
 
+@replaceable
 def gradients(
     roots: dict[Traced, Any],
     uses: dict[Traced, int],
@@ -129,59 +141,62 @@ def gradients(
 ) -> dict[Traced, Any]:
     """Walk back from the roots, each given with its g, to the gradient of every leaf and of every value wanted.
 
-    `uses` is what `count_uses` found: the walk goes where it leads, and empties it. Nothing else is changed but that
-    nodes are freed as the walk passes them, unless the graph is retained; so a walk that a rule breaks off has consumed
-    its graph, and no gradient has reached a leaf.
+    `uses` is what `count_uses` found: the walk goes where it leads, and counts it down. Nothing else is changed but
+    that nodes are freed as the walk passes them, unless the graph is retained; so a walk that a rule breaks off has
+    consumed its graph, and no gradient has reached a leaf.
     """
-    arrived = dict(roots)  # the sum of the gradients that have come to a value while others are still to come
-    # A root may itself be an operand on the way to another root: then it must wait for the gradient from there.
-    ready = [(root, arrived.pop(root)) for root in roots if uses.get(root) == 0]
+    arrived = dict(roots)  # the sum of the gradients that have come to a value
+    ready = list(filter(lambda root: uses.get(root) == 0, roots))  # another root may be made of it
     found = {}
-    observers = innermost_block().value.observers
     while ready:
-        value, g = ready.pop()
+        value = ready.pop()
+        g, node = arrived.pop(value), value.node
         for hook in value.hooks:
-            g = _hooked(value, hook, g)
-        node = value.node
+            g = hooked(value, hook, g)
         if node is None or value.retains_grad or value in wanted:
             found[value] = g
-            if node is None:
-                continue
-        op, operands, static = node.op, node.operands, node.static
-        if operands is None:  # a hook has walked this graph meanwhile
-            raise _freed(op)
-        arguments = [g, value, *operands] if create_graph else [g, value.data, *node.arrays]
-        if op.saves is not None:
-            static = {**static, "saved": op.saves(*operands, **static) if create_graph else node.saved}
-        passed = False
-        for i, operand in enumerate(operands):
-            if not isinstance(operand, Traced) or (still_to_come := uses.get(operand)) is None:
-                continue
-            passed = True
+        if node is None:
+            continue
+        for operand, part in answers(node, value, g, uses, create_graph):
+            uses[operand] -= 1
+            if operand in arrived:
+                part = added(arrived.pop(operand), part, operand.data.dtype, is_last=uses[operand] == 0)
+            arrived[operand] = part
+            if uses[operand] == 0:
+                ready.append(operand)
+        _passed(node, uses, retain_graph or create_graph)
+    return found
+
+
+def answers(
+    node: Node, value: Traced, g: Any, uses: dict[Traced, int], create_graph: bool
+) -> Iterator[tuple[Traced, Any]]:
+    """Give each operand that the walk goes to, and what its rule makes of g, the gradient of the node's output."""
+    op, operands, static = node.op, node.operands, node.static
+    if operands is None:  # a hook has walked this graph meanwhile
+        raise freed(op)
+    arguments = [g, value, *operands] if create_graph else [g, value.data, *node.arrays]
+    if op.saves is not None:
+        static = {**static, "saved": op.saves(*operands, **static) if create_graph else node.saved}
+    for i, operand in enumerate(operands):
+        if isinstance(operand, Traced) and operand in uses:
             rule = op.rules[i] if op.rules else functools.partial(op.rule_for_each, i)
-            for observer in observers:
+            for observer in innermost_block().value.observers:
                 rule = observer.backward(node, i, rule)
             try:
-                part = rule(*arguments, **static)
-                data = operand.data
-                # The quick test: a Traced part has another type, and NumPy has one object for each of its dtypes.
-                if type(part) is not type(data) or part.shape != data.shape or part.dtype is not data.dtype:
-                    part = _fitted(part, data, value.data.shape)
+                part = fitted(rule(*arguments, **static), operand.data, value.data.shape)
             except Exception as error:
                 error.add_note(f"in the gradient rule of {op.name} for its operand {operand_name(op, i, operand)}")
                 raise
-            if operand in arrived:
-                part = _added(arrived.pop(operand), part, data.dtype, is_last=still_to_come == 1)
-            if still_to_come > 1:
-                uses[operand], arrived[operand] = still_to_come - 1, part
-            else:
-                del uses[operand]
-                ready.append((operand, part))
-        if LAST_CHANGE.changed_at > node.number:
-            check_fresh(node)  # a hook, or another thread, may have changed what the rules have just read
-        if passed and not (retain_graph or create_graph):
-            node.operands = node.saved = None
-    return found
+            yield operand, part
+
+
+def _passed(node: Node, uses: dict[Traced, int], retain: bool) -> None:
+    """Free a node whose rules have answered, once it is sure that they read what the forward had read."""
+    if LAST_CHANGE.changed_at > node.number:
+        check_fresh(node)  # a hook, or another thread, may have changed it meanwhile
+    if not (retain or uses.keys().isdisjoint(filter(is_traced, node.operands))):
+        node.operands = node.saved = None
 
 
 def age(value: Traced) -> int:
@@ -197,34 +212,38 @@ def count_uses(roots: Iterable[Traced], wanted: Set[Traced] | None = None, oldes
     graph is found here, before any rule has run.
     """
     if wanted:
-        oldest = min(age(value) for value in wanted)
+        oldest = min(map(age, wanted))
     uses = dict.fromkeys(roots, 0)
-    to_visit = [root for root in uses if not oldest or age(root) >= oldest]
+    to_visit = list(uses)
     while to_visit:
-        node = to_visit.pop().node
-        if node is None:
+        value = to_visit.pop()
+        if value.node is None or value.node.number < oldest:
             continue
-        op = node.op
-        if node.operands is None:
-            raise _freed(op)
-        if op.rules is None and op.rule_for_each is None:
-            raise GradientError(f"{op.name} has no gradient rules: give them with {op.name}.vjp(...)")
-        if LAST_CHANGE.changed_at > node.number:
-            check_fresh(node)
-        for i, operand in enumerate(node.operands):
-            if isinstance(operand, Traced) and operand.needs_grad:
-                if i in op.refused:
-                    raise GradientError(f"{op.name} has no gradient with respect to {operand_name(op, i, operand)}")
-                if operand in uses:
-                    uses[operand] += 1
-                else:
-                    uses[operand] = 1
-                    if not oldest or age(operand) >= oldest:
-                        to_visit.append(operand)
+        check_node(value.node)
+        for operand in value.node.operands:
+            if isinstance(operand, Traced) and operand.requires_grad:
+                if operand not in uses:
+                    to_visit.append(operand)
+                uses[operand] = uses.get(operand, 0) + 1
     return uses if wanted is None else _leading_to(wanted, uses)
 
 
-def _freed(op: Any) -> GradientError:
+def check_node(node: Node) -> None:
+    """Raise GradientError if no walk can pass the node: it was freed, is stale, or a rule that it needs is missing."""
+    op = node.op
+    if node.operands is None:
+        raise freed(op)
+    if op.rules is None and op.rule_for_each is None:
+        raise GradientError(f"{op.name} has no gradient rules: give them with {op.name}.vjp(...)")
+    for i in op.refused:
+        if isinstance(node.operands[i], Traced) and node.operands[i].requires_grad:
+            raise GradientError(f"{op.name} has no gradient with respect to {operand_name(op, i, node.operands[i])}")
+    if LAST_CHANGE.changed_at > node.number:
+        check_fresh(node)
+
+
+def freed(op: Any) -> GradientError:
+    """Return the error of a walk that comes to a node which another walk has freed."""
     return GradientError(
         f"this graph was freed: an earlier backward() went through {op.name} already. Compute the loss again, all of "
         "it (what was computed before the loop is freed too), or keep the graph the first time: with retain_graph=True "
@@ -266,20 +285,25 @@ def operand_name(op: Any, i: int, operand: Traced) -> str:
     return repr(operand.name or (op.operand_names[i] if op.operand_names else f"number {i}"))
 
 
-def _fitted(part: Any, data: Array, out_shape: tuple[int, ...]) -> Any:
+def fitted(part: Any, data: Array, out_shape: tuple[int, ...]) -> Any:
     """Return a rule's result in the operand's shape and dtype: summed where it was broadcast, cast where promoted."""
     shape = getattr(part, "shape", None)
     if shape != data.shape:
         if shape is None or shape != out_shape or not broadcasts(data.shape, out_shape):
-            raise ValueError(
-                f"expected a gradient of the operand's shape {data.shape}, or of the output's shape {out_shape} where "
-                f"the operand was broadcast to it; got {type(part).__name__ if shape is None else f'shape {shape}'}"
-            )
+            raise _misfit(part, data.shape, out_shape)
         part = sum_to_shape(part, data.shape)
     return part if part.dtype == data.dtype else part.astype(data.dtype)
 
 
-def _added(g: Any, part: Any, dtype: Any, is_last: bool) -> Any:
+def _misfit(part: Any, shape: tuple[int, ...], out_shape: tuple[int, ...]) -> ValueError:
+    came = f"shape {part.shape}" if hasattr(part, "shape") else type(part).__name__
+    return ValueError(
+        f"expected a gradient of the operand's shape {shape}, or of the output's shape {out_shape} where the operand "
+        f"was broadcast to it; got {came}"
+    )
+
+
+def added(g: Any, part: Any, dtype: Any, is_last: bool) -> Any:
     """Return g + part, in half precision with more to come as float32: it stalls where one part is 2,048 times less."""
     if dtype != float16:
         return g + part
@@ -299,7 +323,7 @@ def sum_to_shape(g: Any, shape: tuple[int, ...]) -> Any:
     return total(g, axis=(*range(new_axes), *stretched)).reshape(shape)
 
 
-def _hooked(value: Traced, hook: Callable[[Any], Any], g: Any) -> Any:
+def hooked(value: Traced, hook: Callable[[Any], Any], g: Any) -> Any:
     """Return what the hook makes of the gradient, in the dtype of the value; None leaves it as it is."""
     replaced = hook(g if isinstance(g, Traced) else as_array(g))
     if replaced is None:
@@ -310,64 +334,3 @@ def _hooked(value: Traced, hook: Callable[[Any], Any], g: Any) -> Any:
     check_unmasked(replaced)
     check_same_device("a hook", [value.data, plain(replaced)])
     return replaced.astype(value.data.dtype)
-
-
-def check_gradient(root: Traced, g: Any, caller: str = "backward()", retain_graph: bool = False) -> Array:
-    """Return g, the gradient that a walk from the root starts with, as an array of the root's shape and dtype."""
-    if not root.needs_grad:
-        raise GradientError(
-            "nothing to differentiate: this Tensor requires no gradient. Nothing that it was computed from has "
-            "requires_grad=True, or it was computed under no_grad() or from plain arrays (.data, .numpy(), .detach())"
-        )
-    shape = root.data.shape
-    if g is None:
-        if root.data.size != 1:
-            raise ValueError(
-                f"{caller} needs a scalar, got shape {shape}: reduce it with .sum() or .mean(), or pass the gradient "
-                "of the loss with respect to it, of that shape"
-            )
-        # New ones, where hooks could write into them, or into a residual that the graph keeps: see `scaled`.
-        return ones_like(root.data, shared=not (root.hooks or retain_graph))
-    g = as_array(plain(g), root.data.dtype)
-    if g.shape != shape:
-        raise ValueError(f"{caller} needs a gradient of the Tensor's own shape {shape}, got shape {g.shape}")
-    check_same_device(caller, [root.data, g])
-    return g
-
-
-def backward(root: Traced, g: Any = None, retain_graph: bool = False) -> None:
-    """Add the gradient of the root to the `grad` of every leaf it depends on, and of what else retains it."""
-    roots: dict[Traced, Any] = {root: check_gradient(root, g, retain_graph=retain_graph)}
-    uses = count_uses(roots)
-    for value in [value for value in uses if value.grad is not None]:
-        check_grad("backward()", value, writes=True, same_dtype=True)
-    found = gradients(roots, uses, retain_graph=retain_graph)
-    with LEAVES_LOCK:
-        for value in found:  # what can fail is done before anything is written
-            if value.grad is not None:
-                check_grad("backward()", value, writes=True, same_dtype=True)  # again: a hook may have set it
-        left = [(value, taken(found, value) if value.grad is None else found[value]) for value in list(found)]
-        for value, g in left:
-            if value.grad is None:  # asked again: a signal handler may have left a gradient meanwhile
-                value.grad = g
-                continue
-            with errstate(all="ignore"):  # an error would leave some gradients with their part, and some without
-                value.grad += g
-
-
-def check_grad(caller: str, value: Traced, writes: bool = False, same_dtype: bool = False) -> None:
-    """Raise ValueError unless `.grad` is None or an array like the data: nothing stops half-way.
-
-    writes : whether the caller changes its elements.  same_dtype : whether another real dtype will not do.
-    """
-    grad, data = value.grad, value.data
-    if grad is None:
-        return
-    is_like = type(grad) is type(data) and grad.shape == data.shape
-    if not (is_like and (grad.dtype == data.dtype if same_dtype else grad.dtype.kind != "c")):
-        raise ValueError(
-            f"{caller}: expected the grad of {value.name or 'a parameter'} to be an array like {described(data)}, "
-            f"got {described(grad)}"
-        )
-    if writes and not is_writable(grad):
-        raise ValueError(f"{caller}: the grad of {value.name or 'a parameter'} is read-only: give a copy")

@@ -13,9 +13,11 @@ new ones, is stale too.
 import math
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
 from typing import Any
+
+from tinygrad_sm.backend import Array
 
 
 class Memory:
@@ -51,20 +53,24 @@ if hasattr(os, "register_at_fork"):
 _under_way: dict[Memory, None] = {}  # of arrays that are being changed
 
 
-def change(leaf: Any, write: Callable[..., Any], *arguments: Any) -> None:
-    """Let `write` change the array of a leaf in place: what was recorded with the old data is stale."""
+def change(leaves: Iterable[Any], write: Callable[..., Any], *arguments: Any) -> None:
+    """Let `write` change the arrays of leaves in place: what was recorded with the old data is stale."""
     with LEAVES_LOCK:
-        memory = _own_memory(leaf) if leaf.memory is NEVER_CHANGED else leaf.memory
-        is_inner = memory in _under_way  # that of a signal handler, in the middle of a change of the same array
-        _under_way[memory] = None
-        memory.changed_at = LAST_CHANGE.changed_at = math.inf
+        begun = []
+        for leaf in leaves:
+            memory = _own_memory(leaf) if leaf.memory is NEVER_CHANGED else leaf.memory
+            if memory not in _under_way:  # else a signal handler came in the middle of a change of the same array
+                _under_way[memory] = None
+                begun.append(memory)
+            memory.changed_at = LAST_CHANGE.changed_at = math.inf
         try:
             write(*arguments)
         finally:
-            if not is_inner:
-                memory.changed_at = next_number()
+            now = next_number()
+            for memory in begun:
+                memory.changed_at = now
                 del _under_way[memory]
-                LAST_CHANGE.changed_at = math.inf if _under_way else memory.changed_at
+            LAST_CHANGE.changed_at = math.inf if _under_way else now
 
 
 def settle() -> None:
@@ -74,6 +80,18 @@ def settle() -> None:
             for memory in list(_under_way):
                 memory.changed_at = LAST_CHANGE.changed_at = next_number()
                 del _under_way[memory]
+
+
+def share_views(result: Any, operands: Iterable[Any]) -> None:
+    """Note of which operands the array of a result is a view."""
+    for operand in operands:
+        if is_view(result.data, operand.data):
+            share_memory(operand, result)
+
+
+def is_view(view: Array, array: Array) -> bool:
+    """Whether `view` is the array, or a view of it or of what the array is a view of."""
+    return view is array or (view.base is not None and (view.base is array or view.base is array.base))
 
 
 def share_memory(value: Any, view: Any) -> None:

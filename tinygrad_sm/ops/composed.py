@@ -6,15 +6,17 @@ from string import ascii_letters
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from tinygrad_sm.backend import array_module, axis_of, described
+from tinygrad_sm.arrays import described
+from tinygrad_sm.backend import array_module, axis_of
 from tinygrad_sm.dtypes import check_unmasked
 from tinygrad_sm.engine.primitive import as_operand
 from tinygrad_sm.engine.tape import plain
 from tinygrad_sm.ops import linalg, shaping
-from tinygrad_sm.ops.elementwise import as_precise_as, multiply, sigmoid, sqrt, where, wide
+from tinygrad_sm.ops.elementwise import multiply, sigmoid, sqrt, where
 from tinygrad_sm.ops.indexing import put
 from tinygrad_sm.ops.reductions import mean, sum
 from tinygrad_sm.ops.shaping import broadcast_to, reshape, transpose
+from tinygrad_sm.precision import as_precise_as, wide
 
 
 def square(x):

@@ -8,8 +8,7 @@ from math import inf
 
 from numpy import finfo
 
-from tinygrad_sm.backend import array_module, select
-from tinygrad_sm.dtypes import wide_dtype
+from tinygrad_sm.backend import array_module
 from tinygrad_sm.engine.primitive import primitive, zero
 
 
@@ -281,7 +280,7 @@ def where(condition, a, b, /):
     Only the gradient of what was chosen passes. An operand that is not finite where it is not chosen can still give
     0·∞ = NaN further back: choose safe values first, where(c, log(where(c, x, 1)), 0).
     """
-    return select(condition, a, b)
+    return array_module(condition, a, b).where(condition, a, b)
 
 
 where.vjp(
@@ -298,14 +297,3 @@ def astype(x, /, dtype):
 
 
 astype.vjp(lambda g, out, x, dtype: g)
-
-
-def wide(x):
-    """Return x, an array or a Tensor, in the dtype to compute in: integers as float64, half precision as float32."""
-    dtype = wide_dtype(x)
-    return x if x.dtype == dtype else x.astype(dtype)
-
-
-def as_precise_as(x, result):
-    """Return a result that was computed from wide(x), rounded to half precision if x is of that."""
-    return result.astype("float16") if getattr(x, "dtype", None) == "float16" else result

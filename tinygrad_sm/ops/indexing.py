@@ -10,8 +10,9 @@ array([1., 0., 2.])
 
 import numpy as np
 
-from tinygrad_sm.backend import ARRAY_TYPES, HostArray, array_module, check_same_device, sum_dtype, to_numpy
+from tinygrad_sm.backend import ARRAY_TYPES, array_module, check_same_device, device_of, to_numpy
 from tinygrad_sm.engine.primitive import primitive
+from tinygrad_sm.precision import sum_dtype
 
 
 @primitive(analytic=True)
@@ -41,7 +42,7 @@ def item(array, index):
     array([7., 5., 7.])
     """
     parts = index if isinstance(index, tuple) else (index,)
-    if type(array) is not HostArray:
+    if device_of(array) != "cpu":
         on_host = tuple(to_numpy(part) if type(part) in ARRAY_TYPES else part for part in parts)
         np.broadcast_to(np.False_, array.shape)[on_host]  # NumPy itself checks them, on an array of the shape
         index = in_intp(index)
@@ -80,10 +81,6 @@ def scatter_add(values, shape, index):
         return out
     dtype = sum_dtype(values, in_turn=index.size if is_array else values.size) or values.dtype
     out, added = xp.zeros(shape, dtype), values.astype(dtype, copy=False)
-    if is_array and index.ndim == 1 and values.ndim > 1 and type(values) is HostArray and values.size:
-        row = out.size // shape[0]
-        flat = (index % shape[0])[:, np.newaxis] * row + xp.arange(row)
-        xp.add.at(out.reshape(-1), flat.reshape(-1), added.reshape(-1))  # five times as quick as whole rows
-    elif values.size:  # CuPy must not be asked to add nothing: its kernel divides by the size
+    if values.size:  # CuPy must not be asked to add nothing: its kernel divides by the size
         xp.add.at(out, index, added)  # places may repeat
     return out.astype(values.dtype, copy=False)

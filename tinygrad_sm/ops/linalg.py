@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 
-from tinygrad_sm.backend import HostArray, array_module, sum_dtype, total
+from tinygrad_sm.backend import array_module
 from tinygrad_sm.engine.primitive import primitive
 from tinygrad_sm.engine.tape import sum_to_shape
+from tinygrad_sm.precision import sum_dtype, total
 
 
 @primitive(analytic=True)
@@ -69,11 +70,16 @@ def einsum(*xs, formula):
     This is the form that needs no care: the output is given, no operand repeats an index, and each index of an operand
     stands in the output or in another operand. `composed.einsum` brings any formula into it.
     """
+    return contracted(xs, formula, optimize=True)
+
+
+def contracted(xs, formula, optimize):
+    """Return the sum of products, formed in a dtype that can hold it; `optimize` plans in which order."""
     dtype = np.result_type(*(x.dtype for x in xs))
     wide = sum_dtype(dtype.type(), in_turn=_products_in_turn(xs, formula))
     if wide is not None:
         xs = tuple(x.astype(wide, copy=False) for x in xs)
-    out = array_module(*xs).einsum(formula, *xs, optimize=sum(x.size for x in xs) > 4000)  # planning costs 50 µs
+    out = array_module(*xs).einsum(formula, *xs, optimize=optimize)
     return out if wide is None else out.astype(dtype)
 
 
@@ -84,7 +90,7 @@ def _products_in_turn(xs, formula):
     """
     operands, output = formula.split("->")
     terms = operands.split(",")
-    if not (type(xs[0]) is HostArray and any(all(c in term for term in terms) for c in output)):
+    if not any(all(c in term for term in terms) for c in output):
         return 0
     lengths = {c: n for x, term in zip(xs, terms, strict=True) for c, n in zip(term, x.shape, strict=True)}
     return math.prod(n for c, n in lengths.items() if c not in output)

@@ -2,10 +2,11 @@
 
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from tinygrad_sm.backend import ARRAY_TYPES, array_module, axis_of, sum_dtype, total
+from tinygrad_sm.backend import ARRAY_TYPES, array_module, axis_of
 from tinygrad_sm.engine.primitive import primitive
 from tinygrad_sm.ops.elementwise import where
 from tinygrad_sm.ops.shaping import broadcast_to, concatenate, inverse_order
+from tinygrad_sm.precision import sum_dtype, total
 
 
 def with_reduced_axes(reduced, x, axis, keepdims):

@@ -7,19 +7,43 @@ computes is that matrix times g, without ever building it:
 
 Exponentials of logits overflow where they are large. The softmax does not change when a number is subtracted from all
 logits of a row, so each row is shifted by its maximum, which is then 0 and its exponential 1: all here begin with
-`shifted_exponentials`. A row of which every logit is −∞ (all masked) has no softmax; by convention it is 0 there,
-logsumexp and log_softmax are −∞, and the gradient is 0.
+`shifted`. A row of which every logit is −∞ (all masked) has no softmax; by convention it is 0 there, logsumexp and
+log_softmax are −∞, and the gradient is 0.
 
 Half precision is computed in float32, here and in the rules, and rounded once: 70,000 exponentials have no sum in it.
 """
 
-from tinygrad_sm.backend import array_module, axis_of, scaled
+from math import inf, nan
+
+from numpy import finfo
+
+from tinygrad_sm.backend import array_module, axis_of
 from tinygrad_sm.engine.primitive import primitive
 from tinygrad_sm.engine.tape import plain
-from tinygrad_sm.ops.elementwise import as_precise_as, wide
+from tinygrad_sm.ops.elementwise import where
 from tinygrad_sm.ops.reductions import sum, with_reduced_axes
-from tinygrad_sm.softmax_loss import mean_loss_and_residual, number_kept, shifted_exponentials
+from tinygrad_sm.precision import as_precise_as, total, wide, wide_dtype
 from tinygrad_sm.targets import check_labels, check_target
+
+IGNORED = -100
+"""The label of examples that count for nothing, as in PyTorch."""
+
+
+def shifted(x, axis):
+    """Return the array x less its maxima along the axis, in a dtype to compute in, and the maxima; that axis is kept.
+
+    An infinite maximum counts as the largest number there is: ∞ − ∞ would be NaN.
+    """
+    x = wide(x)
+    maxima = x.max(axis=axis, keepdims=True) if x.size else x.sum(axis=axis, keepdims=True) - inf
+    limits = finfo(x.dtype)
+    return x - maxima.clip(limits.min, limits.max), maxima
+
+
+def normalizer(exponentials, axis):
+    """Return their sums along the axis, which is kept; 1 for a fully masked row, so that its softmax is 0."""
+    sums = total(exponentials, axis, keepdims=True)
+    return sums + (sums == 0)
 
 
 @primitive(analytic=True)
@@ -30,9 +54,9 @@ def logsumexp(x, /, axis=None, keepdims=False):
     >>> logsumexp(np.array([[0.0, 0.0], [1000.0, 1000.0]]), axis=1)
     array([6.93147181e-01, 1.00069315e+03])
     """
-    xp = array_module(x)
-    maxima, _, _, sums, _ = shifted_exponentials(x, axis_of(x, axis))
-    out = as_precise_as(x, maxima + xp.log(sums))
+    xp, axes = array_module(x), axis_of(x, axis)
+    z, maxima = shifted(x, axes)
+    out = as_precise_as(x, maxima + xp.log(normalizer(xp.exp(z), axes)))
     return out if keepdims else xp.squeeze(out, axis=axis)
 
 
@@ -49,8 +73,9 @@ def softmax(x, /, axis=-1):
     >>> softmax(np.log([1.0, 2.0, 7.0])).round(6)
     array([0.1, 0.2, 0.7])
     """
-    _, _, exponentials, sums, _ = shifted_exponentials(x, axis_of(x, axis))
-    return as_precise_as(x, exponentials / sums)
+    axis = axis_of(x, axis)
+    exponentials = array_module(x).exp(shifted(x, axis)[0])
+    return as_precise_as(x, exponentials / normalizer(exponentials, axis))
 
 
 def _softmax_rule(g, out, x, axis):
@@ -64,8 +89,9 @@ softmax.vjp(_softmax_rule)
 @primitive(analytic=True)
 def log_softmax(x, /, axis=-1):
     """Return ln softmax(x) = x − logsumexp(x) along the axis, right also where the softmax rounds to 0."""
-    _, shifted, _, sums, _ = shifted_exponentials(x, axis_of(x, axis))
-    return as_precise_as(x, shifted - array_module(x).log(sums))
+    xp, axis = array_module(x), axis_of(x, axis)
+    z, _ = shifted(x, axis)
+    return as_precise_as(x, z - xp.log(normalizer(xp.exp(z), axis)))
 
 
 def _log_softmax_rule(g, out, x, axis):
@@ -94,34 +120,76 @@ def one_hot(labels, /, classes, dtype="float32"):
 one_hot.vjp(None)
 
 
-def _residual(logits, target):
-    """Return (p − y)/N, the gradient of cross_entropy by the logits, in the framework's operations."""
-    p = softmax(wide(logits))
-    y = one_hot(target, logits.shape[1], p.dtype) if target.ndim == 1 else wide(target)
-    is_unmasked = sum(p, axis=1, keepdims=True) > 0
-    return (p * sum(y, axis=1, keepdims=True) - y * is_unmasked) / number_kept(plain(target))
+def _residual(logits, target, ignored):
+    """Return ∂L/∂z of cross_entropy in the framework's operations: for a walk that is to be differentiated in turn."""
+    mass, n, C = 1, len(target), logits.shape[1]
+    is_constant = plain(logits).max(axis=1, keepdims=True) == -inf  # a fully masked row
+    if target.ndim == 1:
+        labels, is_class, n = class_indices(plain(target), logits, ignored)
+        is_constant, y = is_constant | ~is_class[:, None], one_hot(labels, C, wide_dtype(logits))
+    else:
+        y = wide(target)
+        mass = sum(y, axis=1, keepdims=True)
+    p = softmax(where(is_constant, 0, wide(logits)))
+    return where(is_constant, 0, p * mass - y) / n
+
+
+def signed(labels):
+    """Return integer labels as int64, which holds −100 and any place: a GPU computes in the dtype that it is given."""
+    return labels.astype("int64", copy=False)
+
+
+def class_indices(labels, logits, ignored):
+    """Return the labels, 0 where they are no class; which are one, as all are but the ignored; and how many are kept.
+
+    A GPU is not waited for, so nobody has looked at labels there: an unknown one may be among those that are kept.
+    """
+    xp, labels = array_module(labels), signed(labels)
+    is_kept = labels != ignored
+    is_class = is_kept & (labels >= 0) & (labels < logits.shape[1])
+    return xp.where(is_class, labels, 0), is_class, xp.maximum(is_kept.sum(), 1).astype(wide_dtype(logits))
 
 
 @primitive(analytic=True, saves=_residual)
-def cross_entropy(logits, target, /):
+def cross_entropy(logits, target, /, ignored=IGNORED):
     """Return −1/N Σ_i Σ_j y_ij ln a_ij with a = softmax(z): the mean over N examples of the cross-entropy.
 
     logits : z, shape (N, C), before any softmax.
     target : integer labels, shape (N,), of classes 0..C−1, where the loss is −1/N Σ_i ln a_{i, label_i};
         or the probabilities y, shape (N, C), of a floating dtype.
+    ignored : examples with this label count for nothing, and not in N.
 
-    ∂L/∂z = (a − y)/N where the rows of y sum to 1. In the probabilities, 0·(−∞) is 0. How the loss and this gradient
-    are computed together stands in `softmax_loss`.
+    ∂L/∂z = (a − y)/N where the rows of y sum to 1. In the probabilities, 0·(−∞) is 0. A label that is neither a class
+    nor ignored is an IndexError; on a GPU, which nobody waits for, it gives the loss NaN and its row the gradient 0.
 
     >>> import numpy as np
     >>> cross_entropy(np.log([[0.03, 0.97], [0.05, 0.95]]), np.array([0, 1])).round(4)  # (3.5066 + 0.0513) / 2
     np.float64(1.7789)
     """
-    check_target("cross_entropy", logits, target)
-    return mean_loss_and_residual(logits, target)
+    check_target("cross_entropy", logits, target, ignored)
+    xp = array_module(logits)
+    z, maxima = shifted(logits, 1)
+    p = xp.exp(z)
+    sums = normalizer(p, 1)
+    p /= sums
+    if target.ndim == 1:
+        labels, is_class, n = class_indices(target, z, ignored)
+        place = xp.arange(len(z)), labels
+        losses = xp.where(is_class, xp.log(sums[:, 0]) - z[place], nan)
+        losses = xp.where(target == ignored, 0, losses)
+        residual, is_constant = p, ~is_class[:, None]
+        residual[place] -= 1
+    else:
+        y, n, is_constant = wide(target), len(target), False
+        mass = total(y, axis=1, keepdims=True)
+        losses = mass * xp.log(sums) - total(y * xp.where(y == 0, 0, z), axis=1, keepdims=True)
+        residual = p * mass - y
+    xp.copyto(residual, 0, where=is_constant | (maxima == -inf))
+    residual /= n
+    return as_precise_as(logits, total(losses) / n), residual
 
 
 cross_entropy.vjp(
-    lambda g, out, logits, target, saved: scaled(saved, g),
-    lambda g, out, logits, target, saved: g * log_softmax(logits) / -len(logits),
+    lambda g, out, logits, target, ignored, saved: g * saved,
+    lambda g, out, logits, target, ignored, saved: g * log_softmax(logits) / -len(logits),
 )

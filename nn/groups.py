@@ -1,4 +1,8 @@
-"""What all optimizers share: parameters in groups with options of their own, the walk of a step, and state dicts.
+"""The parameters of an optimizer in groups with options of their own, and the state dicts of both.
+
+    optimizer = SGD([{"params": body, "lr": 0.01}, {"params": head}], lr=0.1)
+    optimizer.param_groups[0]["lr"] = 0.02
+    state = optimizer.state_dict()
 
 What a step does to a parameter, `optim.py` says for each kind of optimizer.
 """
@@ -8,19 +12,10 @@ from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any
 
-from tinygrad_sm.backend import (
-    ARRAY_TYPES,
-    Array,
-    array_module,
-    as_array,
-    described,
-    device_of,
-    is_writable,
-    owned_copy,
-    to_device,
-)
-from tinygrad_sm.engine.tape import check_grad, plain
-from tinygrad_sm.engine.versions import LEAVES_LOCK, change
+from tinygrad_sm.arrays import as_array, described
+from tinygrad_sm.backend import ARRAY_TYPES, Array, device_of, is_writable, owned_copy, to_device
+from tinygrad_sm.engine.tape import plain
+from tinygrad_sm.engine.versions import LEAVES_LOCK
 from tinygrad_sm.nn.states import check_state, refuse_state
 from tinygrad_sm.tensors import Tensor
 
@@ -29,43 +24,27 @@ SCHEDULED = ("initial_lr", "scheduled_lr")
 
 
 class Slot:
-    """One parameter of an optimizer: the group it belongs to, what is remembered of its past, and arrays to work in."""
+    """One parameter of an optimizer: the group it belongs to, and what is remembered of its past."""
 
     def __init__(self, parameter: Tensor, group: dict[str, Any]):
         self.parameter = parameter
         self.group = group
         self.state: dict[str, Any] = {}  # empty until the first step that needs it
-        self._scratch: dict[tuple[str, int], Array] = {}
+        self.scratch: dict[Any, Array] = {}  # what a quicker form of the step computes in
         self.device = device_of(parameter.data)  # of what is remembered
 
     def follow(self) -> None:
         """Bring what is remembered of the parameter to where it was moved."""
         device = device_of(self.parameter.data)
         moved = {name: to_device(x, device) for name, x in self.state.items() if type(x) in ARRAY_TYPES}
-        self.state, self._scratch, self.device = {**self.state, **moved}, {}, device
-
-    def scratch(self, name: str, block: Array) -> Array:
-        """Return an array like the block to compute in, the same in every step, and for all blocks of its size."""
-        room = self._scratch.get((name, block.size))
-        if room is None:
-            room = self._scratch[name, block.size] = array_module(block).empty_like(block)
-        return room
+        self.state, self.scratch, self.device = {**self.state, **moved}, {}, device
 
 
-class Optimizer:
-    """What all optimizers share: parameters in groups, the walk of a step over them, and their state.
+class Groups:
+    """The parameters of an optimizer, in groups with options of their own, and the state dict of all of it.
 
-    params : parameters, all with the options that the constructor is given; or groups, dicts of "params" and of the
-        options in which a group differs: SGD([{"params": body, "lr": 0.01}, {"params": head}], lr=0.1).
-
-    `param_groups` is the list of the groups, each with all of its options, which may be set there between steps: the
-    next step checks them before it changes anything; groups and parameters can neither be added nor replaced. Of `lr`
-    the optimizer has a short form, checked at once. A step leaves a parameter whose `.grad` is None alone, and what is
-    remembered of it too. After the first step, steps allocate no arrays. What they need to compute in is as large as
-    the parameter, but of large ones, from 2¹⁸ elements on, no more than a block or two of so many (`blocks.py`).
-
-    A kind of optimizer says what it remembers (`_new_state`), what it needs for a step (`_prepare`), how one parameter
-    changes (`_update`), and which values its options may have (`_checked`).
+    A kind of optimizer says what it remembers of a parameter (`_new_state`), and which values its options may have
+    (`_checked`).
     """
 
     def __init__(self, params: Iterable[Any], **options: Any):
@@ -97,29 +76,6 @@ class Optimizer:
         for group in self.param_groups:
             group |= numbers_at_least_0(type(self).__name__, {"lr": value}, "lr")
 
-    def zero_grad(self) -> None:
-        """Forget the gradients: set `.grad` of every parameter to None."""
-        for slot in self._slots:
-            slot.parameter.grad = None
-
-    def step(self) -> None:
-        """Change every parameter that has a gradient by the formulas of the class."""
-        if self._settings() != self._checked_settings:
-            self._check_groups()
-        prepared = []  # all is checked and allocated before anything changes: there may be no room for it
-        for slot in self._slots:
-            if slot.parameter.grad is not None:
-                check_grad("step", slot.parameter)
-                data = slot.parameter.data
-                if not is_writable(data):
-                    raise ValueError(f"step: the array of {slot.parameter.name or 'a parameter'} is read-only")
-                if device_of(data) != slot.device:
-                    slot.follow()
-                prepared.append((slot, self._prepare(slot)))
-        for slot, (state, parts) in prepared:
-            slot.state = state
-            change(slot.parameter, self._update, slot, parts)
-
     def _settings(self) -> list[Any]:
         """Return what tells whether anybody has changed the groups."""
         return [(id(group), id(group["params"]), *group.values()) for group in self.param_groups]
@@ -136,20 +92,6 @@ class Optimizer:
         for group, options in zip(self.param_groups, checked, strict=True):
             group |= options
         self._checked_settings = self._settings()
-
-    def _prepare(self, slot: Slot) -> tuple[dict[str, Any], list[tuple[Array, ...]]]:
-        """Return what is remembered of a parameter that has a gradient, and the parts that its update works on.
-
-        A part has views of data, gradient and what is remembered, and the arrays to compute in.
-        """
-        raise NotImplementedError
-
-    def _update(self, slot: Slot, parts: list[tuple[Array, ...]]) -> None:
-        """Change the data of one parameter in place, part by part; its gradient must stay as it is.
-
-        The options in `slot.group` are what `_checked` makes of them.
-        """
-        raise NotImplementedError
 
     def _new_state(self, data: Array) -> dict[str, Any]:
         """Return what is remembered of a parameter at first: arrays like its data, and numbers."""

@@ -1,0 +1,109 @@
+"""What `.backward()` does around a walk: the gradient that it begins with, and those that it leaves in `.grad`.
+
+    loss.backward()     # w.grad is None before, and ∂loss/∂w afterwards
+    loss.backward()     # it would be added to what is there: optimizers forget it first, by zero_grad()
+
+All that can be wrong is found before any `.grad` changes.
+"""
+
+from typing import Any
+
+from numpy import errstate
+
+from tinygrad_sm.arrays import as_array, described
+from tinygrad_sm.backend import Array, array_module, check_same_device, device_of, is_writable, owned_copy
+from tinygrad_sm.dispatch import replaceable
+from tinygrad_sm.engine.tape import Traced, count_uses, gradients, plain
+from tinygrad_sm.engine.versions import LEAVES_LOCK
+from tinygrad_sm.errors import GradientError
+
+
+def check_gradient(root: Traced, g: Any, caller: str = "backward()") -> Array:
+    """Return g, the gradient that a walk from the root starts with, as an array of the root's shape and dtype."""
+    data = root.data
+    if not root.requires_grad:
+        raise GradientError(
+            "nothing to differentiate: this Tensor requires no gradient. Nothing that it was computed from has "
+            "requires_grad=True, or it was computed under no_grad() or from plain arrays (.data, .numpy(), .detach())"
+        )
+    if g is None and data.size == 1:
+        return first_gradient(root)
+    return _given_gradient(data, g, caller)
+
+
+@replaceable
+def first_gradient(root: Traced) -> Array:
+    """Return the gradient of one element with respect to itself, 1."""
+    if device_of(root.data) != "cpu":
+        check_same_device("backward()", [root.data])  # else it would be made on the current GPU
+    return array_module(root.data).ones_like(root.data)
+
+
+def _given_gradient(data: Array, g: Any, caller: str) -> Array:
+    if g is None:
+        raise ValueError(
+            f"{caller} needs a scalar, got shape {data.shape}: reduce it with .sum() or .mean(), or pass the gradient "
+            "of the loss with respect to it, of that shape"
+        )
+    g = as_array(plain(g), data.dtype)
+    if g.shape != data.shape:
+        raise ValueError(f"{caller} needs a gradient of the Tensor's own shape {data.shape}, got shape {g.shape}")
+    check_same_device(caller, [data, g])
+    return g
+
+
+def backward(root: Traced, gradient: Any = None, retain_graph: bool = False) -> None:
+    """Add the gradient of this Tensor to the `.grad` of every leaf it was computed from that requires one.
+
+    gradient : the gradient of the loss with respect to this Tensor, of its shape; a scalar needs none.
+    retain_graph : keep the graph for a second backward().
+
+    Raises ValueError where a gradient is missing or of a wrong shape, and GradientError where there is nothing to
+    differentiate or the graph was freed or is stale; then no `.grad` has changed.
+    """
+    roots: dict[Traced, Any] = {root: check_gradient(root, gradient)}
+    uses = count_uses(roots)
+    for value in uses:
+        if value.grad is not None:
+            check_grad("backward()", value, writes=True, same_dtype=True)
+    _leave(gradients(roots, uses, retain_graph=retain_graph))
+
+
+def _leave(found: dict[Traced, Any]) -> None:
+    """Add each gradient to the `.grad` of its value; what can fail is done before anything is written."""
+    with LEAVES_LOCK:
+        for value in found:
+            if value.grad is not None:
+                check_grad("backward()", value, writes=True, same_dtype=True)  # again: a hook may have set it
+        owned = {}
+        for value in list(found):
+            owned[value] = owned_gradient(found, value)
+        for value, g in owned.items():
+            if value.grad is None:  # asked here: a signal handler may have left a gradient meanwhile
+                value.grad = g
+            else:
+                with errstate(all="ignore"):  # an error would leave some gradients with their part, and some without
+                    value.grad += g
+
+
+@replaceable
+def owned_gradient(found: dict[Traced, Any], value: Traced) -> Array:
+    """Remove the gradient of a value from what a walk has found, and return an array that nothing else can see."""
+    return owned_copy(found.pop(value))
+
+
+def check_grad(caller: str, value: Traced, writes: bool = False, same_dtype: bool = False) -> None:
+    """Raise ValueError unless the `.grad` is an array like the data: nothing stops half-way.
+
+    writes : whether the caller changes its elements.  same_dtype : whether another real dtype will not do.
+    """
+    grad: Any = value.grad
+    data = value.data
+    is_like = type(grad) is type(data) and grad.shape == data.shape
+    if not (is_like and (grad.dtype == data.dtype if same_dtype else grad.dtype.kind != "c")):
+        raise ValueError(
+            f"{caller}: expected the grad of {value.name or 'a parameter'} to be an array like {described(data)}, "
+            f"got {described(grad)}"
+        )
+    if writes and not is_writable(grad):
+        raise ValueError(f"{caller}: the grad of {value.name or 'a parameter'} is read-only: give a copy")

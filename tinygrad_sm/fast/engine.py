@@ -1,0 +1,130 @@
+"""The call of an operation, and the walk back, in one function each: what they cost beside the arrays.
+
+A call of a function costs Python as much as a tenth of an operation on a small array. So these two write out what the
+engine says in small functions, for the case that nearly all calls are: no observer, and a walk of the first order.
+"""
+
+import functools
+from collections.abc import Set
+from typing import Any
+
+from numpy import float16
+
+from tinygrad_sm.backend import PLAIN_OPERANDS, HostArray, owned_copy
+from tinygrad_sm.dispatch import faster
+from tinygrad_sm.engine.mode import innermost_block
+from tinygrad_sm.engine.primitive import Primitive, as_result
+from tinygrad_sm.engine.tape import Node, Traced, added, check_fresh, fitted, freed, gradients, hooked, operand_name
+from tinygrad_sm.engine.versions import LAST_CHANGE, is_view, next_number, share_memory
+
+_NO_STATIC: dict[str, Any] = {}  # one for all nodes without static arguments
+_plain_call = Primitive.__call__
+
+
+@faster(_plain_call)
+def call(self: Primitive, *operands: Any, **static: Any) -> Any:
+    """Call an operation on Traced values and arrays; lists, observers and errors are the matter of the plain form.
+
+    Two operations on ten numbers, forward and backward, take 0.8 of the time.
+    """
+    record, observers = innermost_block().value
+    if observers or len(operands) != self.arity:
+        return _plain_call(self, *operands, **static)
+    result_type, differentiate, arrays = None, False, []
+    for operand in operands:
+        if type(operand) in PLAIN_OPERANDS:
+            arrays.append(operand)
+        elif isinstance(operand, Traced):
+            result_type = operand.result_type
+            differentiate = differentiate or operand._requires_grad
+            arrays.append(operand.data)
+        else:
+            return _plain_call(self, *operands, **static)
+    if self.defaults:
+        static = {**self.defaults, **static} if static else self.defaults
+    saved, number = None, next_number()
+    try:
+        out = self.forward(*arrays, **static)
+    except Exception as error:
+        self.explain(error, arrays)
+        raise
+    if self.saves is not None:
+        out, saved = out
+    if result_type is None:
+        return out
+    if type(out) is not HostArray:
+        out = as_result(out, self.name, operands)
+    node = None
+    if record and differentiate:
+        if self.refused or out.dtype.kind != "f":
+            self.check_differentiable(out, operands)
+        node = Node(self, operands, static or _NO_STATIC, saved, number)
+    result = object.__new__(result_type)
+    Traced.__init__(result, out, node)
+    if out.base is not None or node is None:  # perhaps a view of a leaf
+        for operand in operands:
+            if isinstance(operand, Traced) and is_view(out, operand.data):
+                share_memory(operand, result)
+    return result
+
+
+@faster(gradients)
+def first_order_gradients(
+    roots: dict[Traced, Any],
+    uses: dict[Traced, int],
+    wanted: Set[Traced] = frozenset(),
+    *,
+    retain_graph: bool = False,
+    create_graph: bool = False,
+) -> dict[Traced, Any]:
+    """Walk with arrays, nobody watching: a chain of small operations takes 0.8 of the time."""
+    if retain_graph and not create_graph:
+        roots = {root: owned_copy(g) for root, g in roots.items()}  # else a rule may hand on what the graph keeps
+    if create_graph or innermost_block().value.observers:
+        return gradients.plain(roots, uses, wanted, retain_graph=retain_graph, create_graph=create_graph)
+    arrived = dict(roots)
+    ready = [(root, arrived.pop(root)) for root in roots if uses.get(root) == 0]
+    found = {}
+    while ready:
+        value, g = ready.pop()
+        for hook in value.hooks:
+            g = hooked(value, hook, g)
+        node = value.node
+        if node is None or value.retains_grad or value in wanted:
+            found[value] = g
+            if node is None:
+                continue
+        op, operands, static = node.op, node.operands, node.static
+        if operands is None:
+            raise freed(op)
+        arguments = [g, value.data, *[x.data if isinstance(x, Traced) else x for x in operands]]
+        if op.saves is not None:
+            static = {**static, "saved": node.saved}
+        passed = False
+        for i, operand in enumerate(operands):
+            if not isinstance(operand, Traced) or (still_to_come := uses.get(operand)) is None:
+                continue
+            passed = True
+            rule = op.rules[i] if op.rules else functools.partial(op.rule_for_each, i)
+            try:
+                part = rule(*arguments, **static)
+                data = operand.data
+                # The quick test: a Traced part has another type, and NumPy has one object for each of its dtypes.
+                if type(part) is not type(data) or part.shape != data.shape or part.dtype is not data.dtype:
+                    part = fitted(part, data, value.data.shape)
+            except Exception as error:
+                error.add_note(f"in the gradient rule of {op.name} for its operand {operand_name(op, i, operand)}")
+                raise
+            if operand in arrived:
+                before = arrived.pop(operand)
+                part = added(before, part, data.dtype, still_to_come == 1) if data.dtype == float16 else before + part
+            if still_to_come > 1:
+                uses[operand], arrived[operand] = still_to_come - 1, part
+            else:
+                del uses[operand]
+                ready.append((operand, part))
+        if LAST_CHANGE.changed_at > node.number:
+            check_fresh(node)
+        if passed and not retain_graph:
+            node.operands = node.saved = None
+    return found

@@ -1,0 +1,15 @@
+"""Sums of few products, without a plan of the order in which to form them."""
+
+from tinygrad_sm.backend import Array, HostArray
+from tinygrad_sm.dispatch import faster
+from tinygrad_sm.ops.linalg import contracted, einsum
+
+
+def _few_on_the_host(*xs: Array, formula: str) -> bool:
+    return sum(x.size for x in xs) <= 4000 and type(xs[0]) is HostArray
+
+
+@faster(einsum, when=_few_on_the_host, within=1e-6)
+def einsum_unplanned(*xs: Array, formula: str) -> Array:
+    """Compute the formula as it stands: to plan costs 50 µs, which small operands do not win back."""
+    return contracted(xs, formula, optimize=False)
