@@ -119,10 +119,12 @@ def fit_pairs(counts, steps=2000):
     """
     W = nn.Parameter(np.zeros(counts.shape))
     optimizer = nn.optim.Adam([W], lr=0.1)
+    schedule = nn.schedules.CosineAnnealingLR(optimizer, steps)  # Adam's steps do not become small by themselves
     for _ in range(steps):
         optimizer.zero_grad()
         (-(tg.log_softmax(W) * counts).sum() / counts.sum()).backward()
         optimizer.step()
+        schedule.step()
     return tg.softmax(W.numpy())
 
 

@@ -57,6 +57,8 @@ def faster(
     when : what holds of the arguments where the form is right; None stands for always.
     within : how far floats may be from those of the plain form, relative to the largest of them; 0 is bit for bit.
     """
+    if not HAS_WING:
+        return lambda quick: quick
     owner, name = function, "forward"
     if not hasattr(function, name):  # a method
         class_name, _, name = function.__qualname__.partition(".")

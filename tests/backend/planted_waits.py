@@ -88,12 +88,14 @@ def _(right, array, device):
     return array
 
 
-@bug("scratch is made on the host", "array_module", train(), within="Optimizer.step")
+@bug("scratch is made on the host", "array_module", train(), within="Optimizer.step", in_wing=True)
 def _(right, *arrays):
     return AlteredModule(right(*arrays), empty_like=lambda right, array: np.empty(array.shape, array.dtype))
 
 
-@bug("scratch is left on the old device", "device_of", probes.moving(nn.optim.SGD), within="Optimizer.step")
+@bug(
+    "scratch is left on the old device", "device_of", probes.moving(nn.optim.SGD), within="Optimizer.step", in_wing=True
+)
 def _(right, array):
     return "cpu"  # where the parameters were before they moved
 
@@ -178,7 +180,7 @@ def _(right, parameters, max_norm):
     return norm
 
 
-@bug("sums on the host", "mean_of_kept", train(), shows="sync")
+@bug("sums on the host", "mean_of_kept", train(), shows="sync", in_wing=True)
 def _(right, total, kept):
     return right(*(array_module(x).asarray(float(x), x.dtype) for x in (total, kept)))
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tinygrad_sm as tg
+from tests.helpers import of_the_wing
 from tinygrad_sm import DeviceError, Tensor, backend, nn
 from tinygrad_sm.backend import array_report
 from tinygrad_sm.datasets import DataLoader, mnist, scaled_mnist
@@ -304,6 +305,7 @@ MODELS = {
 }
 
 
+@of_the_wing
 @pytest.mark.parametrize("optimizer", ["SGD", "Adam"])
 @pytest.mark.parametrize("name", MODELS)
 def test_a_step_makes_few_launches_and_neither_waits_nor_copies(name, optimizer, strict):

@@ -23,7 +23,7 @@ from benchmarks.gpu_steps import Task, TinygradSM
 from benchmarks.harness import Reply
 from tests.backend import strict_cupy
 from tests.fast import cuda_on_the_host, plain_kernels
-from tests.helpers import ROOT
+from tests.helpers import ROOT, of_the_wing
 
 HAS_GPU = tg.is_available("cuda")
 FLAGSHIP, MLP = Task((784, 10), 64, examples=1000), Task((784, 16, 10), 100, examples=1000)
@@ -113,6 +113,7 @@ def test_no_steps_are_as_wrong_as_the_training_is_long(strict):
     assert gpu_steps.relative_error(Idle, FLAGSHIP)() > 0.01
 
 
+@of_the_wing
 @pytest.mark.parametrize("task", [FLAGSHIP, MLP], ids=str)
 def test_a_run_goes_through_whole_epochs_and_waits_only_around_them(task, strict):
     run = gpu_steps.microseconds(TinygradSM, task, least_steps=task.steps + 1)
@@ -271,6 +272,7 @@ def nan_kernel(g, lr, momentum, weight_decay, nesterov, theta, v):
     plain_kernels.momentum_step(g * np.float32(np.nan), lr, momentum, weight_decay, nesterov, theta, v)
 
 
+@of_the_wing
 @pytest.mark.parametrize("kernel", [wrong_kernel, nan_kernel])
 def test_an_error_in_a_kernel_is_found(kernel, small, monkeypatch):
     gpu.check({"tinygrad_sm": TinygradSM}, FLAGSHIP)

@@ -15,6 +15,7 @@ from benchmarks import gpu, gpu_card, gpu_parts, gpu_steps
 from benchmarks.gpu_steps import TinygradSM
 from tests.backend import strict_cupy_device
 from tests.benchmarks.test_gpu_benchmark import FLAGSHIP, MLP, InProcess, SlightlyWrong, Twin
+from tests.helpers import of_the_wing
 
 
 @pytest.fixture
@@ -188,6 +189,7 @@ def profiler(small, monkeypatch):
     return module
 
 
+@of_the_wing
 def test_what_a_step_launches_is_counted_for_both(profiler, monkeypatch, capsys):
     assert gpu_parts.launches() == 0
     text = capsys.readouterr().out

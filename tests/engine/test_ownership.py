@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.helpers import leaf
+from tests.helpers import leaf, of_the_wing
 from tinygrad_sm import primitive
 from tinygrad_sm.ops.softmax import cross_entropy
 
@@ -25,6 +25,7 @@ def test_grads_share_memory_with_nothing():
     np.testing.assert_array_equal(x.grad, [2, 2, 2])
 
 
+@of_the_wing
 @pytest.mark.parametrize(
     "rule", [lambda g: g * 2, lambda g: (g.T * 2).T, lambda g: (2 * g).reshape(3, 2).reshape(2, 3)]
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_sm as tg
-from tests.helpers import calls_of_rules, leaf
+from tests.helpers import calls_of_rules, leaf, of_the_wing
 from tinygrad_sm import GradientError, Tensor, primitive
 from tinygrad_sm.engine.versions import change
 from tinygrad_sm.ops.softmax import cross_entropy
@@ -46,6 +46,7 @@ def test_graphs_die_by_reference_counting():
     assert x.grad is not None
 
 
+@of_the_wing
 @pytest.mark.usefixtures("no_gc")
 def test_values_die_as_the_walk_passes_them():
     x = leaf()

@@ -1,6 +1,6 @@
 """How much one must read to follow a training step of the flagship: the functions of the package that it enters.
 
-    python -m tests.house.step_reading
+    TINYGRAD_SM_PLAIN=1 python -m tests.house.step_reading
 
 Lines are those of the functions entered, docstrings and comments included, since they are what is read. A comprehension
 belongs to its function; a rule that is a lambda counts by itself, as it stands by itself under its forward.

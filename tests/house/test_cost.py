@@ -42,6 +42,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from tests.helpers import of_the_wing
 from tests.house import cost_counter, cost_jobs
 from tests.house.cost_counter import CountedArray, counted
 from tests.house.cost_jobs import JOBS, ROWS, case_id, cost, elements
@@ -89,11 +90,13 @@ def check(measured, recorded):
     assert not found, "\n".join(["", *found, "To record what is measured: make record"])
 
 
+@of_the_wing
 @pytest.mark.parametrize("job", JOBS)
 def test_steps_cost_what_is_recorded(job):
     check(cost(JOBS[job]), figures(job))
 
 
+@of_the_wing
 @pytest.mark.parametrize("case", ROWS, ids=case_id)
 def test_operations_cost_what_is_recorded(case):
     check({case_id(case): elements(case)[1]}, figures("elements of operations"))
@@ -129,7 +132,7 @@ KEPT = []
 OF_ARRAYS = {"array_calls", "elements", "arrays_made", "bytes_made"}
 LEFT = (backward, "owned_gradient")
 PLANTS = {
-    "the loss is computed twice": (cross_entropy, "forward", twice, OF_ARRAYS),
+    "the loss is computed twice": (cross_entropy, "forward", twice, {"calls", *OF_ARRAYS}),
     "the first gradient is made eight times": (backward, "check_gradient", lambda f: twice(twice(twice(f))), {"calls"}),
     "gradients are copied": (*LEFT, lambda f: lambda *which: owned_copy(f(*which)), {"calls", *OF_ARRAYS}),
     "gradients are negated": (*LEFT, lambda f: lambda *which: -f(*which), OF_ARRAYS),
@@ -137,6 +140,7 @@ PLANTS = {
 }
 
 
+@of_the_wing
 @pytest.mark.parametrize("plant", PLANTS)
 def test_waste_in_a_step_is_seen(plant, monkeypatch):
     module, name, wasteful, grown = PLANTS[plant]
@@ -156,6 +160,7 @@ def through_a_function_more(function):
     return names["through"]
 
 
+@of_the_wing
 @pytest.mark.parametrize("job", JOBS)
 def test_a_function_more_on_the_way_of_every_operation_may_be_the_clearer_form(job, monkeypatch):
     usual = cost(JOBS[job])
