@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_sm.dispatch import HAS_WING
 
 if HAS_WING:
-    from tinygrad_sm.fast import engine as _  # noqa: F401  first, because operators bind the call of an operation
+    from tinygrad_sm.fast import engine as _engine  # noqa: F401  first, because operators bind the call of an operation
 
 from tinygrad_sm.backend import is_available, set_default_device
 from tinygrad_sm.check.gradcheck import gradcheck
@@ -97,7 +97,7 @@ from tinygrad_sm.tensors import Tensor
 from tinygrad_sm.transforms import grad, hessian, hvp, jacobian, jvp, vjp
 
 if HAS_WING:
-    from tinygrad_sm.fast import forms as _  # noqa: F401  they register themselves
+    from tinygrad_sm.fast import forms as _forms  # noqa: F401  they register themselves
 
 if TYPE_CHECKING:
     from tinygrad_sm import datasets, nn

@@ -14,8 +14,8 @@ import pytest
 
 import tinygrad_sm as tg
 from tests.helpers import leaf
-from tests.ops.op_cases import CASES
 from tinygrad_sm import Tensor, enable_grad, nn, no_grad
+from tinygrad_sm.check.cases import CASES
 from tinygrad_sm.engine.mode import Observer, current_mode, observe
 from tinygrad_sm.engine.tape import Traced
 

@@ -9,8 +9,8 @@ import textbook_walk
 
 import tinygrad_sm as tg
 from tests.engine.test_random_graphs import FAST, program
-from tests.ops.op_cases import CASES
 from tinygrad_sm import Tensor, tensors
+from tinygrad_sm.check.cases import CASES
 from tinygrad_sm.ops.softmax import cross_entropy
 
 ENGINES = tensors.backward

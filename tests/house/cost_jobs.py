@@ -18,8 +18,8 @@ import numpy as np
 
 import tinygrad_sm as tg
 from tests.house.cost_counter import CountedArray, counted
-from tests.ops.op_cases import CASES, OpCase
 from tinygrad_sm import datasets, nn
+from tinygrad_sm.check.cases import CASES, OpCase
 from tinygrad_sm.engine.mode import Observer, observe
 from tinygrad_sm.engine.tape import count_uses, gradients
 

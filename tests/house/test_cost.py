@@ -46,9 +46,9 @@ from tests.helpers import of_the_wing
 from tests.house import cost_counter, cost_jobs
 from tests.house.cost_counter import CountedArray, counted
 from tests.house.cost_jobs import JOBS, ROWS, case_id, cost, elements
-from tests.ops.op_case import COSTLY
 from tinygrad_sm import Tensor, nn
 from tinygrad_sm.backend import owned_copy
+from tinygrad_sm.check.cases import COSTLY
 from tinygrad_sm.engine import backward, tape
 from tinygrad_sm.engine.mode import Observer, observe
 from tinygrad_sm.engine.tape import count_uses, gradients

@@ -7,8 +7,9 @@ from hypothesis import given
 
 import tinygrad_sm as tg
 from tests.helpers import OpLog
-from tests.ops.op_cases import CASES
+from tests.ops.strategies import shapes_of
 from tinygrad_sm import Tensor, gradcheck
+from tinygrad_sm.check.cases import CASES
 from tinygrad_sm.engine.mode import Observer, observe
 from tinygrad_sm.engine.primitive import Primitive, zero
 from tinygrad_sm.ops import elementwise, indexing, linalg, reductions, shaping, softmax
@@ -44,7 +45,7 @@ class Freeze(Observer):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @given(data=st.data(), seed=seeds)
 def test_value_and_dtype_are_numpys(case, dtype, data, seed):
-    arrays = case.operands(data.draw(case.shapes), seed, dtype)
+    arrays = case.operands(data.draw(shapes_of(case)), seed, dtype)
     expected = case.expected(*arrays)
     plain = case(*arrays)
     traced = case(*map(Tensor, arrays))
@@ -61,7 +62,7 @@ def test_value_and_dtype_are_numpys(case, dtype, data, seed):
 @every_case
 @given(data=st.data(), seed=seeds)
 def test_rules_are_pure_and_fit(case, data, seed):
-    arrays = case.operands(data.draw(case.shapes), seed, np.float32)
+    arrays = case.operands(data.draw(shapes_of(case)), seed, np.float32)
     before = [x.copy() for x in arrays]
     tensors = [Tensor(x, requires_grad=True) for x in arrays]
     with observe(Freeze()):
@@ -81,7 +82,7 @@ def test_rules_are_pure_and_fit(case, data, seed):
 @every_case
 @given(data=st.data(), seed=seeds)
 def test_gradients_of_both_orders(case, data, seed):
-    gradcheck(case, case.operands(data.draw(case.shapes), seed), order=2)
+    gradcheck(case, case.operands(data.draw(shapes_of(case)), seed), order=2)
 
 
 @every_case

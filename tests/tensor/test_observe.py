@@ -12,8 +12,8 @@ import pytest
 
 import tinygrad_sm as tg
 from tests.helpers import leaf
-from tests.ops.op_cases import CASES
 from tinygrad_sm import Tensor, detect_anomaly, nn, primitive, profile
+from tinygrad_sm.check.cases import CASES
 from tinygrad_sm.engine.mode import current_mode
 from tinygrad_sm.errors import user_line
 from tinygrad_sm.nn.functional import cross_entropy, log_softmax

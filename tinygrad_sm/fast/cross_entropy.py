@@ -64,7 +64,7 @@ def cross_entropy_in_one_array(logits: Array, labels: Array, ignored: int = IGNO
     z = logits.T.astype(wide_dtype(logits), order="C" if C < FEW_CLASSES else "K", copy=False)
     maxima = np.maximum.reduce(z, axis=0)
     if not np.logical_and.reduce(np.isfinite(maxima)):
-        return cross_entropy.plain(logits, labels, ignored)  # type: ignore[no-any-return]
+        return cross_entropy.plain(logits, labels, ignored)
     z = z - maxima
     place = labels, array_module(z).arange(N)
     z_of_label = z[place]

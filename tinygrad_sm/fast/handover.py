@@ -21,7 +21,7 @@ def shared_one(root: Traced) -> Array:
     """
     data = root.data
     if data.ndim or root.hooks:
-        return first_gradient.plain(root)  # type: ignore[no-any-return]
+        return first_gradient.plain(root)
     key = type(data), device_of(data), data.dtype
     if key not in _ones:
         _ones[key] = first_gradient.plain(root)

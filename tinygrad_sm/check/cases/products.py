@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.ops.op_case import anything, case, fixed_shapes, positive, probabilities
+from tinygrad_sm.check.cases.case import OneOf, anything, case, positive, probabilities
 from tinygrad_sm.ops import composed, linalg, softmax
 
 MATMUL_SHAPES = (
@@ -24,7 +24,7 @@ for matmul_shapes in MATMUL_SHAPES:
         lambda a, b: np.matmul(a, b),
         [anything, anything],
         matmul_shapes,
-        fixed_shapes(matmul_shapes),
+        OneOf([matmul_shapes]),
         label=f"matmul{matmul_shapes}".replace(" ", ""),
     )
 LINEAR_SHAPES = (
@@ -41,14 +41,14 @@ case(
     lambda x, weight, bias: np.einsum("...d,hd->...h", x, weight) + bias,
     [anything, anything, anything],
     LINEAR_SHAPES[0],
-    fixed_shapes(*LINEAR_SHAPES),
+    OneOf([*LINEAR_SHAPES]),
 )
 case(
     linalg.linear,
     lambda x, weight: np.einsum("...d,hd->...h", x, weight),
     [anything, anything],
     ((4, 3), (2, 3)),
-    fixed_shapes(*(shapes[:2] for shapes in LINEAR_SHAPES)),
+    OneOf([*(shapes[:2] for shapes in LINEAR_SHAPES)]),
     label="linear without bias",
 )
 
@@ -70,7 +70,7 @@ case(
     lambda logits, labels: cross_entropy_by_loops(logits, labels),
     [anything],
     ((3, 4),),
-    fixed_shapes(((3, 3),), ((3, 5),)),
+    OneOf([((3, 3),), ((3, 5),)]),
     label="cross_entropy of labels",
     labels=LABELS,
 )
@@ -79,7 +79,7 @@ case(
     cross_entropy_by_loops,
     [anything, probabilities],
     ((3, 4), (3, 4)),
-    fixed_shapes(((3, 4), (3, 4)), ((1, 2), (1, 2)), ((2, 1), (2, 1))),
+    OneOf([((3, 4), (3, 4)), ((1, 2), (1, 2)), ((2, 1), (2, 1))]),
     label="cross_entropy of probabilities",
 )
 case(
@@ -87,7 +87,7 @@ case(
     cross_entropy_by_loops,
     [anything, positive],
     ((3, 4), (3, 4)),
-    fixed_shapes(((3, 4), (3, 4))),
+    OneOf([((3, 4), (3, 4))]),
     label="cross_entropy of weights that do not sum to 1",
 )
 
@@ -97,7 +97,7 @@ case(
     np.outer,
     [anything, anything],
     ((2,), (3,)),
-    fixed_shapes(((2,), (3,)), ((2, 2), (3,)), ((0,), (2,))),
+    OneOf([((2,), (3,)), ((2, 2), (3,)), ((0,), (2,))]),
 )
 EINSUMS = (
     ("ij,jk->ik", (2, 3), (3, 4)),
@@ -136,7 +136,7 @@ for formula, *shapes in EINSUMS:
         lambda *xs, formula: np.asarray(np.einsum(formula, *xs)),
         [anything] * len(shapes),
         tuple(shapes),
-        fixed_shapes(tuple(shapes)),
+        OneOf([tuple(shapes)]),
         label=f"einsum {shapes}",
         formula=formula,
     )

@@ -1,9 +1,8 @@
 """Rows of the table of op cases: the same values in another shape or order, joined, parted, picked."""
 
-import hypothesis.extra.numpy as hnp
 import numpy as np
 
-from tests.ops.op_case import anything, case, fixed_shapes, unary
+from tinygrad_sm.check.cases.case import AnyShape, OneOf, anything, case, unary
 from tinygrad_sm.ops import composed, indexing, shaping
 
 for shapes, shape in (
@@ -15,7 +14,7 @@ for shapes, shape in (
         lambda x, shape: x.reshape(shape),
         [anything],
         shapes[0],
-        fixed_shapes(*shapes),
+        OneOf([*shapes]),
         shape=shape,
     )
 unary(shaping.transpose, np.transpose, anything)
@@ -24,18 +23,16 @@ case(
     np.transpose,
     [anything],
     ((2, 3, 4),),
-    hnp.array_shapes(min_dims=3, max_dims=3, min_side=0, max_side=3).map(lambda shape: (shape,)),
+    AnyShape((3, 3), (0, 3)),
     axes=(-1, 0, 1),
 )
-case(
-    shaping.transpose, np.transpose, [anything], ((3,),), fixed_shapes(((3,),), ((0,),)), label="transpose int", axes=0
-)
+case(shaping.transpose, np.transpose, [anything], ((3,),), OneOf([((3,),), ((0,),)]), label="transpose int", axes=0)
 case(
     composed.swapaxes,
     np.swapaxes,
     [anything],
     ((2, 3, 4),),
-    hnp.array_shapes(min_dims=2, max_dims=3, min_side=0, max_side=3).map(lambda shape: (shape,)),
+    AnyShape((2, 3), (0, 3)),
     axis1=0,
     axis2=-1,
 )
@@ -44,7 +41,7 @@ case(
     np.broadcast_to,
     [anything],
     ((3, 1),),
-    fixed_shapes(((),), ((4,),), ((3, 1),), ((1, 1),)),
+    OneOf([((),), ((4,),), ((3, 1),), ((1, 1),)]),
     shape=(2, 3, 4),
 )
 
@@ -75,7 +72,7 @@ for number, index in enumerate(INDICES):
         lambda x, index: x[index],
         [anything],
         ((3, 4),),
-        fixed_shapes(((3, 4),)),
+        OneOf([((3, 4),)]),
         label=f"getitem#{number}",
         index=index,
     )
@@ -84,14 +81,14 @@ case(
     lambda values, shape, index: np.array([0.0, values[0] + values[2], 0.0, values[1]], values.dtype),
     [anything],
     ((3,),),
-    fixed_shapes(((3,),)),
+    OneOf([((3,),)]),
     shape=(4,),
     index=np.array([1, 3, 1]),
 )
 
 
 def rows(*shapes):
-    return shapes[0], fixed_shapes(*shapes)
+    return shapes[0], OneOf([*shapes])
 
 
 ARRAYS = rows(((2, 3, 4),), ((1, 3, 2),), ((2, 0, 1),))

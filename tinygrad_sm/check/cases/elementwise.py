@@ -2,15 +2,15 @@
 
 import numpy as np
 
-from tests.ops.op_case import (
+from tinygrad_sm.check.cases.case import (
     COSTLY,
-    any_shape,
+    AnyShape,
+    OneOf,
     anything,
     between,
     binary,
     case,
     distinct,
-    fixed_shapes,
     nonzero,
     positive,
     unary,
@@ -39,7 +39,7 @@ case(
     np.power,
     [positive, whole_and_zero],
     ((2, 3), (2, 3)),
-    fixed_shapes(((2, 3), (2, 3)), ((), (4,))),
+    OneOf([((2, 3), (2, 3)), ((), (4,))]),
     label="power with zero and whole exponents",
 )
 COSTLY["power"] = 21, "a**b ln a and b a**(b−1) are powers and logarithms again, and both keep 0·∞ away with masks"
@@ -50,7 +50,7 @@ case(
     lambda a, b, condition: np.where(condition, a, b),
     [anything, anything],
     ((2, 3), (3,)),
-    fixed_shapes(((2, 3), (3,)), ((), (2, 3)), ((2, 1), (1, 3))),
+    OneOf([((2, 3), (3,)), ((), (2, 3)), ((2, 1), (1, 3))]),
     label="where",
     condition=np.array([[True, False, True], [False, False, True]]),
 )
@@ -60,7 +60,7 @@ for exponent in (2, 3.0, 1, 0, -1, 0.5):
         lambda x, b: x**b,
         [positive],
         ((2, 3),),
-        any_shape.map(lambda s: (s,)),
+        AnyShape(),
         label="power",
         b=exponent,
     )
@@ -70,7 +70,7 @@ for scalar in (2.5, -1):
         lambda x, c: c / x + (c - x) * c + x / c - c**x if c > 0 else c * x + c,
         [positive],
         ((2, 3),),
-        any_shape.map(lambda s: (s,)),
+        AnyShape(),
         label="scalars",
         c=scalar,
     )
@@ -96,6 +96,6 @@ case(
     np.clip,
     [distinct, between, lambda random, shape: between(random, shape) + 5],
     ((2, 3), (3,), (2, 1)),
-    fixed_shapes(((2, 3), (3,), (2, 1)), ((4,), (), ())),
+    OneOf([((2, 3), (3,), (2, 1)), ((4,), (), ())]),
     label="clip with bounds that carry gradients",
 )
