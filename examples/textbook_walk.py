@@ -17,7 +17,8 @@ import numpy as np
 
 from tinygrad_sm import nn
 from tinygrad_sm.datasets import DataLoader, mnist
-from tinygrad_sm.engine.tape import Traced, sum_to_shape
+from tinygrad_sm.engine.tape import Traced
+from tinygrad_sm.precision import sum_to_shape
 
 
 def backward(root, g=None):

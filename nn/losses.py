@@ -12,7 +12,7 @@ from typing import Any
 from tinygrad_sm.arrays import described
 from tinygrad_sm.backend import Array, array_module, check_same_device
 from tinygrad_sm.engine.primitive import as_operand
-from tinygrad_sm.engine.tape import Traced, broadcasts, plain
+from tinygrad_sm.engine.tape import Traced, plain
 from tinygrad_sm.errors import warn_user
 from tinygrad_sm.nn.arguments import real
 from tinygrad_sm.nn.module import Module
@@ -22,7 +22,7 @@ from tinygrad_sm.ops.composed import moveaxis
 from tinygrad_sm.ops.elementwise import softplus, where
 from tinygrad_sm.ops.reductions import sum
 from tinygrad_sm.ops.softmax import one_hot, signed
-from tinygrad_sm.precision import as_precise_as, wide
+from tinygrad_sm.precision import as_precise_as, broadcasts, wide
 from tinygrad_sm.targets import check_reduction, check_same_shape, check_targets
 from tinygrad_sm.tensors import Tensor
 

@@ -18,7 +18,7 @@ if HAS_WING:
 from tinygrad_sm.backend import is_available, set_default_device
 from tinygrad_sm.check.gradcheck import gradcheck
 from tinygrad_sm.creation import arange, eye, full, ones, ones_like, rand, randn, zeros, zeros_like
-from tinygrad_sm.engine.mode import enable_grad, no_grad
+from tinygrad_sm.engine.mode import Observer, enable_grad, no_grad, observe
 from tinygrad_sm.engine.primitive import primitive, zero
 from tinygrad_sm.errors import CheckpointError, DatasetError, DeviceError, GradcheckError, GradientError
 from tinygrad_sm.fast.allocator import keep_freed_memory
@@ -118,6 +118,7 @@ __all__ = [
     "DeviceError",
     "GradcheckError",
     "GradientError",
+    "Observer",
     "Tensor",
     "abs",
     "add",
@@ -166,6 +167,7 @@ __all__ = [
     "nn",
     "no_grad",
     "norm",
+    "observe",
     "ones",
     "ones_like",
     "outer",

@@ -75,7 +75,7 @@ def faster(
             setattr(owner, name, now)
         else:
             owner.rules = (*owner.rules[:rule], now, *owner.rules[rule + 1 :])
-        plain = before if rule is not None else getattr(function, "plain", function)
+        plain = getattr(function, "plain", function) if rule is None else function.plain_rules[rule]
         PAIRS.append(Pair(plain, quick, when or _always, within))
         return quick
 

@@ -78,9 +78,9 @@ class AnomalyDetector(Observer):
 
         return checked
 
-    def recorded(self, node: Node) -> None:
+    def recorded(self, node: Node, out: Any, line: Any) -> None:
         """Remember the line at which the operation was called."""
-        self.lines[node] = str(user_line())
+        self.lines[node] = str(line)
 
     def backward(self, node: Node, i: int, rule: Callable[..., Any]) -> Callable[..., Any]:
         """Return the rule with a check of its result."""
@@ -108,7 +108,7 @@ class _Recorded(Observer):
         self.lines = lines
         self.line = line
 
-    def recorded(self, node: Node) -> None:
+    def recorded(self, node: Node, out: Any, line: Any) -> None:
         self.lines[node] = self.line
 
 

@@ -48,6 +48,19 @@ def total(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return x.sum(axis=axis, dtype=dtype, keepdims=keepdims).astype(x.dtype.type)
 
 
+def broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    return len(shape) <= len(to) and all(n in (1, m) for n, m in zip(reversed(shape), reversed(to), strict=False))
+
+
+def sum_to_shape(g: Any, shape: tuple[int, ...]) -> Any:
+    """Undo the broadcasting of an operand of this shape: sum over the axes along which its values were repeated."""
+    if g.shape == shape:
+        return g
+    new_axes = g.ndim - len(shape)
+    stretched = (i for i, n in enumerate(shape, new_axes) if n == 1 != g.shape[i])
+    return total(g, axis=(*range(new_axes), *stretched)).reshape(shape)
+
+
 def sum_dtype(x: Array, axis: Any = None, in_turn: int | None = None) -> Any:
     """Return the dtype to form sums of x in: float32 for float16, float64 for long sums of either; else None.
 

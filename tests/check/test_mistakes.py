@@ -8,8 +8,8 @@ import pytest
 import tinygrad_sm as tg
 from tinygrad_sm import GradcheckError, gradcheck
 from tinygrad_sm.check.mistakes import MISTAKES, Call
-from tinygrad_sm.engine.tape import sum_to_shape
 from tinygrad_sm.ops import elementwise, indexing, linalg, reductions, shaping, softmax
+from tinygrad_sm.precision import sum_to_shape
 
 
 class Plant(NamedTuple):

@@ -127,7 +127,7 @@ def test_observers_see_every_forward_node_and_rule():
             self.lines.append(("forward", op.name))
             return forward
 
-        def recorded(self, node):
+        def recorded(self, node, out, line):
             self.lines.append(("recorded", node.op.name))
 
         def backward(self, node, i, rule):
@@ -166,7 +166,7 @@ def test_observers_may_replace_forwards_and_rules():
     nodes = []
 
     class Nodes(Observer):
-        def recorded(self, node):
+        def recorded(self, node, out, line):
             nodes.append(node.op.name)
 
     with observe(Nodes()), observe(Nodes()):

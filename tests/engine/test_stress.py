@@ -132,7 +132,9 @@ class Nodes(Observer):
 
     def __init__(self):
         self.alive = weakref.WeakSet()
-        self.recorded = self.alive.add
+
+    def recorded(self, node, out, line):
+        self.alive.add(node)
 
 
 def resident_memory():

@@ -133,7 +133,7 @@ class _Trace(Observer):
 
         return traced
 
-    def recorded(self, node: Any) -> None:
+    def recorded(self, node: Any, out: Any, line: Any) -> None:
         self.nodes.append(node)
 
 

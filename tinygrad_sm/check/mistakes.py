@@ -17,8 +17,9 @@ import numpy as np
 
 from tinygrad_sm.backend import Array
 from tinygrad_sm.check.numerical import EPS, real_slope
-from tinygrad_sm.engine.tape import Node, plain, sum_to_shape
+from tinygrad_sm.engine.tape import Node, plain
 from tinygrad_sm.ops.softmax import softmax
+from tinygrad_sm.precision import sum_to_shape
 from tinygrad_sm.tensors import Tensor
 from tinygrad_sm.transforms import grad
 

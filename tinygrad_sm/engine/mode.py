@@ -16,18 +16,39 @@ from tinygrad_sm.engine.scopes import Scope, outermost
 
 
 class Observer:
-    """Sees all that operations do; a subclass overrides what it wants to see. See `observe`."""
+    """Sees all that operations, walks and optimizers do; a subclass overrides what it wants to see. See `observe`.
+
+    It may wrap forwards and gradient rules, and is told the rest. What it is shown it must not change.
+    """
 
     def forward(self, op: Any, forward: Callable[..., Any]) -> Callable[..., Any]:
         """Return what is to be called in place of the forward of an operation, on arrays."""
         return forward
 
-    def recorded(self, node: Any) -> None:
-        """Take note of a node that a forward has just left on the tape."""
+    def recorded(self, node: Any, out: Any, line: Any) -> None:
+        """Take note of a node that a forward has just left on the tape, of its output, and of the user's line.
+
+        The line has `filename` and `lineno`. A node does not hold its output: who keeps both keeps the graph alive.
+        """
 
     def backward(self, node: Any, i: int, rule: Callable[..., Any]) -> Callable[..., Any]:
         """Return what is to be called in place of the rule for the node's i-th operand."""
         return rule
+
+    def answered(self, node: Any, i: int, answer: Any, part: Any) -> None:
+        """Take note of what the rule for the i-th operand answered, and of what was made of it.
+
+        part : the answer in the operand's shape and dtype: summed where the operand was broadcast, cast where promoted.
+        """
+
+    def complete(self, value: Any, g: Any) -> None:
+        """Take note of the gradient of a value to which all parts have come, and its hooks."""
+
+    def changing(self, leaves: tuple[Any, ...]) -> None:
+        """Take note of leaves whose data are about to change in place."""
+
+    def changed(self, leaves: tuple[Any, ...]) -> None:
+        """Take note of leaves whose data have changed in place; not if that was broken off by an error."""
 
 
 class Mode(NamedTuple):
@@ -63,5 +84,22 @@ def enable_grad() -> ModeScope:
 
 
 def observe(observer: Observer) -> ModeScope:
-    """Let the observer see, and replace, each forward and each gradient rule that is called inside."""
+    """Let the observer see, and replace, what happens inside: a context manager, or a decorator.
+
+    >>> import tinygrad_sm as tg
+    >>> class Names(Observer):
+    ...     def recorded(self, node, out, line):
+    ...         print(node.op.name, out.shape)
+    ...
+    ...     def complete(self, value, g):
+    ...         print(g)
+    >>> x = tg.Tensor([1.0, 2.0], requires_grad=True)
+    >>> with observe(Names()):
+    ...     tg.sum(x * x).backward()
+    multiply (2,)
+    sum ()
+    1.0
+    [1. 1.]
+    [2. 4.]
+    """
     return ModeScope(lambda mode: mode._replace(observers=(*mode.observers, observer)), observer)

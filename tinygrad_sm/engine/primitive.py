@@ -38,8 +38,10 @@ from tinygrad_sm.backend import (
 from tinygrad_sm.dispatch import replaceable
 from tinygrad_sm.dtypes import check_unmasked
 from tinygrad_sm.engine.mode import innermost_block
+from tinygrad_sm.engine.sources import source_of
 from tinygrad_sm.engine.tape import Node, Traced, is_traced, plain
 from tinygrad_sm.engine.versions import next_number, share_views
+from tinygrad_sm.errors import user_line
 
 
 class Primitive:
@@ -56,6 +58,7 @@ class Primitive:
         self.analytic = analytic
         self.saves = saves
         self.rules: tuple[Any, ...] | None = None
+        self.plain_rules: tuple[Any, ...] | None = None
         self.rule_for_each: Callable[..., Any] | None = None
         self.refused: tuple[int, ...] = ()
         parameters = inspect.signature(forward).parameters.values()
@@ -86,8 +89,12 @@ class Primitive:
         if len(rules) != self.arity:
             expected = "vjp_each" if self.arity is None else f"{self.arity} rules, for {', '.join(self.operand_names)}"
             raise TypeError(f"the gradient of {self.name} needs {expected}; got {len(rules)} rules")
-        self.rules = rules
+        self.rules = self.plain_rules = rules
         self.refused = tuple(i for i, rule in enumerate(rules) if rule is None)
+
+    def rule_source(self, i: int) -> str:
+        """Return the source text of the rule for the i-th operand, comments included; the plain one if another runs."""
+        return source_of(self.plain_rules[i] if self.plain_rules else self.rule_for_each)
 
     def vjp_each(self, rule: Callable[..., Any]) -> None:
         """Give the one rule of all operands in `*xs`: a function of (i, g, out, *xs, **static) for the i-th."""
@@ -110,11 +117,11 @@ class Primitive:
         if record and any(map(attrgetter("requires_grad"), traced)):
             self.check_differentiable(out, operands)
             node = Node(self, operands, static, saved, number)
-            for observer in observers:
-                observer.recorded(node)
         result = object.__new__(traced[-1].result_type)
         Traced.__init__(result, out, node)
         share_views(result, traced)
+        for observer in observers if node else ():
+            observer.recorded(node, result, user_line())
         return result
 
     def _computed(self, arrays: list[Any], static: dict[str, Any], observers: tuple[Any, ...]) -> Any:

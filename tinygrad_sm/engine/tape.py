@@ -55,7 +55,7 @@ from tinygrad_sm.dtypes import check_unmasked
 from tinygrad_sm.engine.mode import innermost_block
 from tinygrad_sm.engine.versions import LAST_CHANGE, NEVER_CHANGED, next_number, settle
 from tinygrad_sm.errors import GradientError
-from tinygrad_sm.precision import total
+from tinygrad_sm.precision import broadcasts, sum_to_shape
 
 
 class Traced:
@@ -141,9 +141,8 @@ def gradients(
 ) -> dict[Traced, Any]:
     """Walk back from the roots, each given with its g, to the gradient of every leaf and of every value wanted.
 
-    `uses` is what `count_uses` found: the walk goes where it leads, and counts it down. Nothing else is changed but
-    that nodes are freed as the walk passes them, unless the graph is retained; so a walk that a rule breaks off has
-    consumed its graph, and no gradient has reached a leaf.
+    `uses` is what `count_uses` found: the walk goes where it leads, and counts it down. Unless the graph is retained,
+    the walk frees the nodes that it passes, also if a rule breaks it off. It changes nothing else: no `.grad`.
     """
     arrived = dict(roots)  # the sum of the gradients that have come to a value
     ready = list(filter(lambda root: uses.get(root) == 0, roots))  # another root may be made of it
@@ -153,6 +152,8 @@ def gradients(
         g, node = arrived.pop(value), value.node
         for hook in value.hooks:
             g = hooked(value, hook, g)
+        for observer in innermost_block().value.observers:
+            observer.complete(value, g)
         if node is None or value.retains_grad or value in wanted:
             found[value] = g
         if node is None:
@@ -181,13 +182,17 @@ def answers(
     for i, operand in enumerate(operands):
         if isinstance(operand, Traced) and operand in uses:
             rule = op.rules[i] if op.rules else functools.partial(op.rule_for_each, i)
-            for observer in innermost_block().value.observers:
+            observers = innermost_block().value.observers
+            for observer in observers:
                 rule = observer.backward(node, i, rule)
             try:
-                part = fitted(rule(*arguments, **static), operand.data, value.data.shape)
+                answer = rule(*arguments, **static)
+                part = fitted(answer, operand.data, value.data.shape)
             except Exception as error:
                 error.add_note(f"in the gradient rule of {op.name} for its operand {operand_name(op, i, operand)}")
                 raise
+            for observer in observers:
+                observer.answered(node, i, answer, part)
             yield operand, part
 
 
@@ -207,9 +212,8 @@ def age(value: Traced) -> int:
 def count_uses(roots: Iterable[Traced], wanted: Set[Traced] | None = None, oldest: float = 0) -> dict[Traced, int]:
     """Count how often each value that the roots depend on was used as an operand; each use will bring one gradient.
 
-    Where only some values are wanted, what leads to none of them is left out. What is older than they are, or than
-    `oldest`, cannot be made of them: of what it was made is not looked at. All that can be wrong with the rest of the
-    graph is found here, before any rule has run.
+    What leads to none of the wanted values is left out, and what is older than all of them, or than `oldest`, is not
+    looked at, as it cannot be made of them. What can be wrong with the rest is found here, before any rule has run.
     """
     if wanted:
         oldest = min(map(age, wanted))
@@ -308,19 +312,6 @@ def added(g: Any, part: Any, dtype: Any, is_last: bool) -> Any:
     if dtype != float16:
         return g + part
     return (g.astype(float32) + part).astype(float16 if is_last else float32)
-
-
-def broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
-    return len(shape) <= len(to) and all(n in (1, m) for n, m in zip(reversed(shape), reversed(to), strict=False))
-
-
-def sum_to_shape(g: Any, shape: tuple[int, ...]) -> Any:
-    """Undo the broadcasting of an operand of this shape: sum over the axes along which its values were repeated."""
-    if g.shape == shape:
-        return g
-    new_axes = g.ndim - len(shape)
-    stretched = (i for i, n in enumerate(shape, new_axes) if n == 1 != g.shape[i])
-    return total(g, axis=(*range(new_axes), *stretched)).reshape(shape)
 
 
 def hooked(value: Traced, hook: Callable[[Any], Any], g: Any) -> Any:

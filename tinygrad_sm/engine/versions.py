@@ -13,11 +13,12 @@ new ones, is stale too.
 import math
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from itertools import count
 from typing import Any
 
 from tinygrad_sm.backend import Array
+from tinygrad_sm.engine.mode import innermost_block
 
 
 class Memory:
@@ -53,8 +54,11 @@ if hasattr(os, "register_at_fork"):
 _under_way: dict[Memory, None] = {}  # of arrays that are being changed
 
 
-def change(leaves: Iterable[Any], write: Callable[..., Any], *arguments: Any) -> None:
+def change(leaves: Collection[Any], write: Callable[..., Any], *arguments: Any) -> None:
     """Let `write` change the arrays of leaves in place: what was recorded with the old data is stale."""
+    observers = innermost_block().value.observers
+    for observer in observers:
+        observer.changing(tuple(leaves))
     with LEAVES_LOCK:
         begun = []
         for leaf in leaves:
@@ -71,6 +75,8 @@ def change(leaves: Iterable[Any], write: Callable[..., Any], *arguments: Any) ->
                 memory.changed_at = now
                 del _under_way[memory]
             LAST_CHANGE.changed_at = math.inf if _under_way else now
+    for observer in observers:
+        observer.changed(tuple(leaves))
 
 
 def settle() -> None:

@@ -6,8 +6,7 @@ import numpy as np
 
 from tinygrad_sm.backend import array_module
 from tinygrad_sm.engine.primitive import primitive
-from tinygrad_sm.engine.tape import sum_to_shape
-from tinygrad_sm.precision import sum_dtype, total
+from tinygrad_sm.precision import sum_dtype, sum_to_shape, total
 
 
 @primitive(analytic=True)
