@@ -29,7 +29,10 @@ _MODULES: dict[type, ModuleType] = {HostArray: np}
 ARRAY_TYPES = _MODULES.keys()
 """The types of arrays of known modules."""
 
-PLAIN_OPERANDS = {HostArray, float, int, bool, complex, type(None), *np.sctypeDict.values()}
+NUMBERS = (float, int, bool, complex)
+"""The types of Python's numbers."""
+
+PLAIN_OPERANDS = {HostArray, *NUMBERS, type(None), *np.sctypeDict.values()}
 """The types that an operation takes as they are: Python scalars stay Python scalars, so that they never promote."""
 
 _default_device = "cpu"

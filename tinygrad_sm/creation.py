@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygrad_sm.arrays import as_array, unpacked
 from tinygrad_sm.backend import device_of, owned_copy, to_numpy
+from tinygrad_sm.engine.primitive import as_operand
 from tinygrad_sm.engine.tape import Traced, plain
 from tinygrad_sm.protocols import check_constant
 from tinygrad_sm.random import random_generator
@@ -42,12 +43,14 @@ def full(
 
 
 def zeros_like(x: Any, requires_grad: bool = False, device: str | None = None) -> Tensor:
-    """Return zeros of the shape and dtype of x, a Tensor or an array, by default on its device."""
+    """Return zeros of the shape and dtype of x, a Tensor, an array or a number, by default on its device."""
+    x = as_operand(x)
     return Tensor(np.zeros(x.shape, x.dtype), requires_grad, device=device_of(plain(x)) if device is None else device)
 
 
 def ones_like(x: Any, requires_grad: bool = False, device: str | None = None) -> Tensor:
-    """Return ones of the shape and dtype of x, a Tensor or an array, by default on its device."""
+    """Return ones of the shape and dtype of x, a Tensor, an array or a number, by default on its device."""
+    x = as_operand(x)
     return Tensor(np.ones(x.shape, x.dtype), requires_grad, device=device_of(plain(x)) if device is None else device)
 
 

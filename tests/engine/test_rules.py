@@ -288,3 +288,16 @@ def test_relu_passes_nothing_where_it_is_0_even_of_an_infinite_gradient():
     x = leaf(np.where(np.arange(5000) % 2, 1.0, -1.0))
     tg.relu(x).backward(np.full(5000, np.inf))
     np.testing.assert_array_equal(x.grad, np.where(np.arange(5000) % 2, np.inf, 0.0))
+
+
+@pytest.mark.parametrize("number", [2.0, 2, True])
+def test_a_number_that_is_the_only_operand_gives_the_right_answer(number):
+    for op in (tg.softmax, tg.log_softmax, tg.logsumexp, tg.exp, tg.sum, tg.transpose, tg.relu, tg.negative, tg.max):
+        if number is True and op is tg.negative:
+            continue  # NumPy has no −True
+        result, expected = op(number), op(np.asarray(number))
+        assert (result, np.asarray(result).dtype) == (expected, np.asarray(expected).dtype)
+    assert (tg.softmax(number), tg.logsumexp(number), tg.reshape(number, (1, 1)).tolist()) == (1, number, [[number]])
+    assert (tg.zeros_like(number).item(), tg.ones_like(number).shape) == (0, ())
+    assert tg.multiply(number, 3.0) == 3 * number
+    assert type(tg.multiply(number, 3.0)) is float  # two of Python's numbers stay so

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import tinygrad_sm as tg
@@ -78,6 +79,12 @@ def test_no_module_was_loaded_twice():
     assert "tinygrad_sm.datasets.idx" in sys.modules
     bare = {"nn", "datasets", "tensors", "engine", "ops"}
     assert not [name for name in sys.modules if name.split(".")[0] in bare]
+
+
+def test_no_module_stands_where_people_call_a_function():
+    modules = {name.rpartition(".")[2] for name in MODULES if name.count(".") == 1}
+    called = {name for name in dir(np) if callable(getattr(np, name))} | {"tensor", "observe", "gradcheck", "primitive"}
+    assert not modules & (called | set(tg.__all__) - {"datasets", "nn"})
 
 
 def test_importing_is_light():

@@ -28,6 +28,7 @@ from numpy import asarray, generic
 from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import (
     ARRAY_TYPES,
+    NUMBERS,
     PLAIN_OPERANDS,
     Array,
     array_module,
@@ -74,7 +75,7 @@ class Primitive:
             raise TypeError(f"{self.name} has no operands: put / after them in its signature, as in f(x, /, axis)")
 
     def __repr__(self) -> str:
-        return f"<primitive {self.name}{inspect.signature(self.forward)}>"
+        return f"<primitive {self.name}{inspect.signature(self.plain)}>"
 
     def __get__(self, instance: Any, owner: type) -> Any:
         """Be a method where a class has this primitive as an attribute, as functions do."""
@@ -156,12 +157,12 @@ class Primitive:
             extra = given[self.arity :]
             named = dict(zip(self.static_names, extra, strict=False))
             if len(given) < self.required or len(extra) > len(self.static_names) or named.keys() & static.keys():
-                inspect.signature(self.forward).bind(*given, **static)  # raises the TypeError of a Python call
+                inspect.signature(self.plain).bind(*given, **static)  # raises the TypeError of a Python call
             given, static = given[: self.arity] + self.operand_defaults[len(given) :], named | static
-        for operand in given:
-            if not (isinstance(operand, Traced) or type(operand) in PLAIN_OPERANDS):
-                given = self._as_operands(given)
-                break
+        if self.arity == 1 and type(given[0]) in NUMBERS:  # with nothing beside it that it could promote
+            given = (asarray(given[0]),)
+        if not all(isinstance(operand, Traced) or type(operand) in PLAIN_OPERANDS for operand in given):
+            given = self._as_operands(given)
         return given, {**self.defaults, **static}
 
     def _as_operands(self, given: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -189,11 +190,7 @@ def as_result(out: Any, caller: str, operands: Sequence[Any]) -> Array:
 
 
 def primitive(
-    forward: Callable[..., Any] | None = None,
-    /,
-    *,
-    analytic: bool = False,
-    saves: Callable[..., Any] | None = None,
+    forward: Callable[..., Any] | None = None, /, *, analytic: bool = False, saves: Callable[..., Any] | None = None
 ) -> Any:
     """Make a Primitive of a forward: a decorator, bare or with options.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy import float16
 
-from tinygrad_sm.backend import PLAIN_OPERANDS, HostArray, owned_copy
+from tinygrad_sm.backend import NUMBERS, PLAIN_OPERANDS, HostArray, owned_copy
 from tinygrad_sm.dispatch import faster
 from tinygrad_sm.engine.mode import innermost_block
 from tinygrad_sm.engine.primitive import Primitive, as_result
@@ -40,6 +40,8 @@ def call(self: Primitive, *operands: Any, **static: Any) -> Any:
             arrays.append(operand.data)
         else:
             return _plain_call(self, *operands, **static)
+    if result_type is None and self.arity == 1 and type(arrays[0]) in NUMBERS:
+        return _plain_call(self, *operands, **static)
     if self.defaults:
         static = {**self.defaults, **static} if static else self.defaults
     saved, number = None, next_number()

@@ -250,6 +250,8 @@ def einsum(formula, *xs):
     >>> einsum("ii", a), einsum("ij->j", a), einsum("...j->...", a)
     (np.float64(5.0), array([4., 6.]), array([3., 7.]))
     """
+    if not isinstance(formula, str):
+        raise TypeError(f"einsum: expected a formula such as 'ij,jk->ik' before the operands, got {described(formula)}")
     *terms, output = _named_axes(formula, [np.ndim(plain(x)) for x in xs])
     xs = tuple(as_operand(x) for x in xs)
     if np.result_type(*(x.dtype for x in xs)) == "float16":  # sums of sums too are rounded once
