@@ -68,6 +68,17 @@ def losses_on_a_gpu(form, device):
     return found
 
 
+@row("residual_of_usual_labels")
+def recipes(form, device):
+    found = []
+    for N, C, dtype in ((1, 1, "f8"), (12, 5, "f4"), (3, 4, "f2")):
+        z, y = logits_and_labels(N, C, dtype)
+        x = Tensor(z, requires_grad=True)
+        first = form(x, y, -100)
+        found += [first.data, *(g.data for g in tg.grad((first**2).sum(), x))]
+    return found
+
+
 @row("residual_itself")
 def products_by_g(form, device):
     z, y = logits_and_labels(6, 4, float)
@@ -115,7 +126,7 @@ def results(form, device):
     return [*(y.data for y in out), np.array(facts), form(tg.relu, [1.0, -1.0])]
 
 
-@row("first_order_gradients")
+@row("gradients_unwatched")
 def gradients_of_a_graph(form, device):
     x, w, h = (Tensor(RANDOM.normal(size=shape), requires_grad=True) for shape in ((4, 3), (3, 2), (2,)))
     y = tg.tanh(x @ w + h)

@@ -106,7 +106,9 @@ class Primitive:
     @replaceable
     def __call__(self, *operands: Any, **static: Any) -> Any:
         """Compute, and leave a node on the tape if an operand requires a gradient and the mode is to record."""
-        operands, static = self._arranged(operands, static)
+        operands, static = self.arranged(operands, static)
+        if not all(map(_is_operand, operands)):
+            operands = self._as_operands(operands)
         record, observers = innermost_block().value  # the mode
         number = next_number()  # of what happens here: a change from now on makes it stale
         out, saved = self._computed(list(map(plain, operands)), static, observers)
@@ -151,7 +153,7 @@ class Primitive:
                 name = self.operand_names[i]
                 raise TypeError(f"{self.name} has no gradient with respect to {name}: pass {name}.detach()")
 
-    def _arranged(self, given: tuple[Any, ...], static: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    def arranged(self, given: tuple[Any, ...], static: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Part what is given into operands, where left out their defaults, and static arguments with theirs."""
         if len(given) != self.arity and self.arity is not None:
             extra = given[self.arity :]
@@ -161,8 +163,6 @@ class Primitive:
             given, static = given[: self.arity] + self.operand_defaults[len(given) :], named | static
         if self.arity == 1 and type(given[0]) in NUMBERS:  # with nothing beside it that it could promote
             given = (asarray(given[0]),)
-        if not all(isinstance(operand, Traced) or type(operand) in PLAIN_OPERANDS for operand in given):
-            given = self._as_operands(given)
         return given, {**self.defaults, **static}
 
     def _as_operands(self, given: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -170,14 +170,15 @@ class Primitive:
         device = next((device_of(plain(x)) for x in given if hasattr(x, "shape")), None)
         try:
             return tuple(
-                x
-                if isinstance(x, Traced) or type(x) in PLAIN_OPERANDS
-                else as_array(x, device=None if hasattr(x, "shape") else device)
-                for x in given
+                x if _is_operand(x) else as_array(x, device=None if hasattr(x, "shape") else device) for x in given
             )
         except (TypeError, ValueError) as error:
             error.add_note(f"as an operand of {self.name}")
             raise
+
+
+def _is_operand(x: Any) -> bool:
+    return isinstance(x, Traced) or type(x) in PLAIN_OPERANDS
 
 
 def as_result(out: Any, caller: str, operands: Sequence[Any]) -> Array:

@@ -18,6 +18,7 @@ from math import inf, nan
 from numpy import finfo
 
 from tinygrad_sm.backend import array_module, axis_of
+from tinygrad_sm.dispatch import replaceable
 from tinygrad_sm.engine.primitive import primitive
 from tinygrad_sm.engine.tape import plain
 from tinygrad_sm.ops.elementwise import where
@@ -120,18 +121,18 @@ def one_hot(labels, /, classes, dtype="float32"):
 one_hot.vjp(None)
 
 
-def _residual(logits, target, ignored):
+@replaceable
+def residual_of_cross_entropy(logits, target, ignored):
     """Return ∂L/∂z of cross_entropy in the framework's operations: for a walk that is to be differentiated in turn."""
-    mass, n, C = 1, len(target), logits.shape[1]
     is_constant = plain(logits).max(axis=1, keepdims=True) == -inf  # a fully masked row
     if target.ndim == 1:
         labels, is_class, n = class_indices(plain(target), logits, ignored)
-        is_constant, y = is_constant | ~is_class[:, None], one_hot(labels, C, wide_dtype(logits))
+        y, is_constant = one_hot(labels, logits.shape[1], wide_dtype(logits)), is_constant | ~is_class[:, None]
     else:
-        y = wide(target)
-        mass = sum(y, axis=1, keepdims=True)
+        y, n = wide(target), len(target)
+    y = y * ~is_constant
     p = softmax(where(is_constant, 0, wide(logits)))
-    return where(is_constant, 0, p * mass - y) / n
+    return (p * sum(y, axis=1, keepdims=True) - y) / n
 
 
 def signed(labels):
@@ -150,7 +151,7 @@ def class_indices(labels, logits, ignored):
     return xp.where(is_class, labels, 0), is_class, xp.maximum(is_kept.sum(), 1).astype(wide_dtype(logits))
 
 
-@primitive(analytic=True, saves=_residual)
+@primitive(analytic=True, saves=residual_of_cross_entropy)
 def cross_entropy(logits, target, /, ignored=IGNORED):
     """Return −1/N Σ_i Σ_j y_ij ln a_ij with a = softmax(z): the mean over N examples of the cross-entropy.
 
