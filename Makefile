@@ -2,6 +2,7 @@
 # make examples  runs all examples that draw, and puts their pictures into runs/
 # make test      runs the tests on all cores, about 3 minutes on two
 # make quick     runs those that most changes break: the table of operations, the engine, the losses, the house; 40 seconds
+# make plain     runs the tests without the wing of what is only fast
 # make record    writes what tests compare with and a program can measure: what steps cost, the README's line counts
 # make stress    kills, flips bits and mutates files, in full; the tests do a sample of it
 # make gpu       runs the tests on the NVIDIA GPU, then the benchmark there; CUDA=cuda12 for a driver of CUDA 12
@@ -22,7 +23,7 @@ SLOW := %/test_stress.py %/test_random_graphs.py
 QUICK := tests/ops/test_ops.py tests/ops/test_kinks.py tests/tensor/test_errors.py tests/tensor/test_protocols.py \
 	$(filter-out $(SLOW),$(wildcard tests/engine/test_*.py)) tests/nn/test_losses.py tests/house
 
-.PHONY: mnist examples test quick record stress lint bench gpu
+.PHONY: mnist examples test quick plain record stress lint bench gpu
 
 mnist: $(VENV)/test
 	$(BIN)/python examples/mnist_softmax.py $(ARGS)
@@ -36,6 +37,9 @@ test: $(VENV)/test
 
 quick: $(VENV)/test
 	HYPOTHESIS_PROFILE=quick $(PYTEST) $(QUICK) $(ARGS)
+
+plain: $(VENV)/test
+	TINYGRAD_SM_PLAIN=1 $(PYTEST) $(ARGS)
 
 record: $(VENV)/test
 	$(BIN)/python -m tests.record

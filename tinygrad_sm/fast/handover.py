@@ -52,8 +52,8 @@ def taken(found: dict[Any, Array], key: Any) -> Array:
     """Remove an array from the dict and return it, to be written to: a copy, if anything else refers to its elements.
 
     Python counts the references to an object: to an array that nothing but the dict held there are then as many as to
-    any new object, and one more to what it is a view of. On a GPU it is always a copy. Saves an array of the size of
-    each parameter: 0.97 of the flagship's step, and a pass through the logits where they are themselves a leaf.
+    any new object, and one more to what it is a view of. On a GPU it is always a copy. It saves an array of the size of
+    each parameter: 0.985 of an MLP's step, on the flagship nothing that can be seen.
 
     >>> import numpy as np
     >>> gradients = {"w": np.ones((2, 3)).T, "b": (shared := np.ones(3))}
