@@ -85,7 +85,7 @@ def cross_entropy_in_one_array(logits: Array, labels: Array, ignored: int = IGNO
     return (loss.astype(logits.dtype) if logits.dtype == "float16" else loss), residual.T
 
 
-def _losses_and_residual(z: Array, labels: Array, N: int, out: Array | None = None) -> tuple[Any, Array | None]:
+def _losses_and_residual(z: Array, labels: Array, N: int, out: Any = None) -> tuple[Any, Any]:
     """Return the losses of n of the N examples, a column for each, and (p − y)/N, written into `out` if it is given.
 
     If logits are not finite, the losses are NaN.
