@@ -26,6 +26,8 @@ def check_gradient(root: Traced, g: Any, caller: str = "backward()") -> Array:
             "nothing to differentiate: this Tensor requires no gradient. Nothing that it was computed from has "
             "requires_grad=True, or it was computed under no_grad() or from plain arrays (.data, .numpy(), .detach())"
         )
+    if device_of(data) != "cpu":
+        check_same_device(caller, [data])  # else the first gradient would be made on the current GPU
     if g is None and data.size == 1:
         return first_gradient(root)
     return _given_gradient(data, g, caller)
@@ -34,8 +36,6 @@ def check_gradient(root: Traced, g: Any, caller: str = "backward()") -> Array:
 @replaceable
 def first_gradient(root: Traced) -> Array:
     """Return the gradient of one element with respect to itself, 1."""
-    if device_of(root.data) != "cpu":
-        check_same_device("backward()", [root.data])  # else it would be made on the current GPU
     return array_module(root.data).ones_like(root.data)
 
 
