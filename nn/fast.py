@@ -22,10 +22,11 @@ _prepared = Optimizer._prepared  # the plain form
 
 
 def _scratch(slot: Slot, name: str, block: Array) -> Array:
-    """Return an array like the block to compute in, the same in every step, and for all blocks of its size."""
-    room = slot.scratch.get((name, block.size))
+    """Return an array like the block to compute in, the same in every step, and for all blocks of its shape."""
+    key = name, block.shape, block.dtype
+    room = slot.scratch.get(key)
     if room is None:
-        room = slot.scratch[name, block.size] = array_module(block).empty_like(block)
+        room = slot.scratch[key] = array_module(block).empty_like(block)
     return room
 
 
@@ -39,10 +40,7 @@ def _sgd_in_place(optimizer: Any, slot: Slot) -> Callable[[], None]:
         if type(data) is not HostArray:
             return partial(_sgd_kernel, slot, state, data, grad)
     if data.size <= BLOCK:
-        scratch = slot.scratch.get("change")
-        if scratch is None:
-            scratch = slot.scratch["change"] = array_module(data).empty_like(data)
-        return partial(_sgd_blocks, slot, state, ((data, grad, velocity, scratch),))
+        return partial(_sgd_blocks, slot, state, ((data, grad, velocity, _scratch(slot, "change", data)),))
     parts = [(*part, _scratch(slot, "change", part[0])) for part in blocks(data, grad, velocity)]
     return partial(_sgd_blocks, slot, state, parts)
 

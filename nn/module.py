@@ -46,8 +46,14 @@ def _array_or_none(value: Any) -> Any:
         return None
 
 
-def _place(tensor: Tensor, data: Array, grad: Array | None) -> None:
-    tensor.data, tensor.grad = data, grad
+def _place(tensors: list[Tensor], arrays: list[Array], gradients: list[Array | None]) -> None:
+    for tensor, data, grad in zip(tensors, arrays, gradients, strict=True):
+        tensor.data, tensor.grad = data, grad
+
+
+def _write(loaded: Mapping[Tensor, Array]) -> None:
+    for tensor, array in loaded.items():
+        tensor.data[...] = array
 
 
 class _ModuleType(ABCMeta):
@@ -183,8 +189,7 @@ class Module(metaclass=_ModuleType):
         tensors = [tensor for _, tensor in self._named_tensors() if tensor.device != device]
         arrays = [to_device(tensor.data, device) for tensor in tensors]  # all of them first: there may be no room
         gradients = [None if tensor.grad is None else to_device(tensor.grad, device) for tensor in tensors]
-        for tensor, data, grad in zip(tensors, arrays, gradients, strict=True):
-            change([tensor], _place, tensor, data, grad)
+        change(tensors, _place, tensors, arrays, gradients)
         return self
 
     def state_dict(self) -> dict[str, Any]:
@@ -202,10 +207,12 @@ class Module(metaclass=_ModuleType):
         """
         arrays, keys, differences = self._compare(state, strict)
         refuse_state(type(self).__name__, differences)
-        arrays = {path: owned_copy(array) for path, array in arrays.items()}  # they may be arrays of this very model
-        for path, tensor in self._named_tensors():
-            if path in arrays:
-                tensor.assign(arrays[path])
+        loaded = {  # as copies: they may be arrays of this very model
+            tensor: owned_copy(to_device(arrays[path], tensor.device))
+            for path, tensor in self._named_tensors()
+            if path in arrays
+        }
+        change(loaded, _write, loaded)
         return keys
 
     def check_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:

@@ -11,6 +11,7 @@ What SGD remembers has the dtype of the parameter; so has what Adam does, but fo
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from tinygrad_sm.backend import Array, array_module, device_of, is_writable
@@ -67,20 +68,19 @@ class Optimizer(Groups):
     def _prepared(self, slot: Slot) -> Callable[[], None]:
         """Return a function that changes a parameter and what is remembered of it, and cannot fail."""
         data = slot.parameter.data
-        new_data, new_state = self._update(data, slot.parameter.grad, slot.state, slot.group)
-
-        def write() -> None:
-            data[...] = new_data
-            slot.state = new_state
-
-        return write
+        return partial(_write, slot, data, *self._update(data, slot.parameter.grad, slot.state, slot.group))
 
     def _update(self, theta: Array, g: Array, state: Any, options: Mapping[str, Any]) -> tuple[Array, Any]:
-        """Return the new θ and what is remembered of it from now on, as new arrays.
+        """Return by how much θ is to fall, and what is remembered of it from now on, as new arrays.
 
         state : a dict of what is remembered so far, empty at the first step.  options : those of the group, checked.
         """
         raise NotImplementedError
+
+
+def _write(slot: Slot, data: Array, change: Array, state: dict[str, Any]) -> None:
+    data -= change
+    slot.state = state
 
 
 def _all(writes: Iterable[Callable[[], None]]) -> None:
@@ -130,13 +130,12 @@ class SGD(Optimizer):
 
     def _update(self, theta: Array, g: Array, state: Any, options: Mapping[str, Any]) -> tuple[Array, Any]:
         lr, momentum, weight_decay = options["lr"], options["momentum"], options["weight_decay"]
-        g = g.astype(theta.dtype, copy=False)
         if weight_decay:
             g = g + weight_decay * theta
         if not momentum:
-            return theta - lr * g, state
-        v = momentum * (state or self._new_state(theta))["velocity"] + g
-        return theta - lr * (g + momentum * v if options["nesterov"] else v), {"velocity": v}
+            return lr * g, state
+        v = (momentum * (state or self._new_state(theta))["velocity"] + g).astype(theta.dtype)
+        return lr * (g + momentum * v if options["nesterov"] else v), {"velocity": v}
 
 
 class Adam(Optimizer):
@@ -193,17 +192,16 @@ class Adam(Optimizer):
     def _update(self, theta: Array, g: Array, state: Any, options: Mapping[str, Any]) -> tuple[Array, Any]:
         lr, (beta1, beta2), eps, weight_decay = (options[name] for name in ("lr", "betas", "eps", "weight_decay"))
         state = state or self._new_state(theta)
-        t, dtype, precise = state["step"] + 1, theta.dtype, _precise(theta)
-        theta, g = theta.astype(precise), g.astype(precise)
-        if self._is_decoupled:
-            theta = theta - lr * weight_decay * theta
-        else:
+        t, theta, g = state["step"] + 1, theta.astype(_precise(theta)), g.astype(_precise(theta))
+        if weight_decay and not self._is_decoupled:
             g = g + weight_decay * theta
         m = beta1 * state["mean"] + (1 - beta1) * g
         v = beta2 * state["mean_square"] + (1 - beta2) * g * g
         m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
-        theta = theta - lr * m_hat / (array_module(v_hat).sqrt(v_hat) + eps)
-        return theta.astype(dtype), {"step": t, "mean": m, "mean_square": v}
+        change = lr * m_hat / (array_module(v_hat).sqrt(v_hat) + eps)
+        if weight_decay and self._is_decoupled:
+            change += lr * weight_decay * theta
+        return change, {"step": t, "mean": m, "mean_square": v}
 
 
 class AdamW(Adam):

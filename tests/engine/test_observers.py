@@ -109,7 +109,7 @@ def test_leaves_are_told_before_and_after_they_change(way):
     assert before[0] is after[0] is w
     np.testing.assert_array_equal(data[0], old)
     np.testing.assert_allclose(new[0], old - 1)
-    assert len(before) == (2 if way == "step" else 1)
+    assert len(before) == (2 if way in ("step", "load_state_dict") else 1)
 
 
 def test_a_change_that_fails_has_not_happened():
@@ -160,3 +160,26 @@ def test_sources_of_rules_that_stand_in_one_line_and_of_those_with_a_comment():
     exec("@tg.primitive\ndef f(x, /): return x\nf.vjp(lambda g, out, x: g)", typed)
     with pytest.raises(OSError, match="there is no source"):
         typed["f"].rule_source(0)
+
+
+@pytest.mark.parametrize("told", ["changing", "changed"])
+def test_an_observer_that_raises_leaves_no_state_half_loaded(told):
+    module = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    new = {name: np.full_like(x, 7) for name, x in module.state_dict().items()}
+
+    class Raises(tg.Observer):
+        pass
+
+    def fails(leaves):
+        raise KeyError(told)
+
+    observer = Raises()
+    setattr(observer, told, fails)
+    old = module.state_dict()
+    with tg.observe(observer), pytest.raises(KeyError):
+        module.load_state_dict(new)
+    for name, x in module.state_dict().items():
+        np.testing.assert_array_equal(x, (old if told == "changing" else new)[name])
+    nn.optim.SGD(module.parameters(), lr=0.1).step()  # no gradients: no change
+    with tg.observe(observer):
+        nn.optim.SGD(module.parameters(), lr=0.1).step()

@@ -122,7 +122,7 @@ def test_a_finalizer_may_change_a_leaf_while_another_changes():
         Assigns()
         gc.collect()
 
-    thread = threading.Thread(target=change, args=(w, collecting), daemon=True)  # where it hung, this thread would
+    thread = threading.Thread(target=change, args=([w], collecting), daemon=True)  # where it hung, this thread would
     thread.start()
     thread.join(10)
     assert done == [True]

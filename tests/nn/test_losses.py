@@ -398,3 +398,28 @@ def test_the_error(name):
         action()
     message = "\n".join([str(raised.value), *getattr(raised.value, "__notes__", ())])
     assert re.fullmatch(pattern, message), message
+
+
+@pytest.mark.parametrize("C", [10, 127, 128, 129, 200, 300])
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int64])
+def test_labels_of_few_bits_that_are_negative_are_no_classes(C, dtype):
+    z = np.zeros((3, C))
+    labels = np.array([0, -100, 2], dtype)
+    x = leaf(z)
+    loss = functional.cross_entropy(x, labels)
+    loss.backward()
+    np.testing.assert_allclose(loss.item(), np.log(C))
+    np.testing.assert_array_equal(x.grad[1], 0)
+    with pytest.raises(IndexError, match="got -1 in row 1"):
+        functional.cross_entropy(z, np.array([0, -1, 2], dtype))
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_an_index_to_ignore_may_be_none_or_beyond_int64(reduction):
+    z, beyond = np.zeros((3, 3)), 2**64 - 1
+    factor = 1 if reduction == "mean" else 3
+    for ignored in (None, -100, 7):
+        loss = functional.cross_entropy(z, np.array([0, 1, 2]), ignore_index=ignored, reduction=reduction)
+        np.testing.assert_allclose(loss, factor * np.log(3))
+    loss = functional.cross_entropy(z, np.array([0, beyond, 2], np.uint64), ignore_index=beyond, reduction=reduction)
+    np.testing.assert_allclose(loss, (1 if reduction == "mean" else 2) * np.log(3))

@@ -399,3 +399,41 @@ W = nn.Parameter([1.0])
 def test_errors(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+@pytest.mark.parametrize("options", [{"lr": 0.1}, {"lr": 0.1, "momentum": 0.9}])
+def test_parameters_that_share_memory_fall_one_after_the_other(options):
+    p = nn.Parameter(np.ones(4))
+    q = p.detach().requires_grad_()
+    p.grad = q.grad = np.ones(4)
+    SGD([p, q], **options).step()
+    np.testing.assert_allclose(p.data, 0.8)
+
+
+@pytest.mark.parametrize("kind", [SGD, Adam, AdamW])
+def test_an_infinite_parameter_stays_so_without_weight_decay(kind):
+    p = nn.Parameter([1.0, np.inf])
+    p.grad = np.ones(2, np.float32)
+    optimizer = kind([p], lr=0.1, weight_decay=0)
+    optimizer.step()
+    np.testing.assert_allclose(p.data, [0.9, np.inf], rtol=1e-6)
+    for value in optimizer.state_dict()["state"][0].values():
+        assert np.isfinite(value).all()
+
+
+def test_the_product_of_gradient_and_rate_is_rounded_and_neither_alone():
+    for dtype, g, lr, expected in ((np.float16, 1e6, 1e-8, 1 - 0.01), (np.float32, 1e39, 1e-30, 1 - 1e9)):
+        p = nn.Parameter(np.ones(2, dtype))
+        p.grad = np.full(2, g, np.float32 if dtype is np.float16 else np.float64)
+        SGD([p], lr=lr).step()
+        np.testing.assert_allclose(p.data, expected, rtol=1e-3)
+
+
+def test_an_array_of_another_shape_in_the_place_of_the_data():
+    p, q = nn.Parameter(np.ones(3)), nn.Parameter(np.ones(2))
+    optimizer = SGD([q, p], lr=0.1)
+    for shape in ((3,), (5,), (5, 1), (1, 5)):
+        p.data, p.grad, q.grad = np.ones(shape), np.ones(shape), np.ones(2)
+        optimizer.step()
+        np.testing.assert_allclose(p.data, np.full(shape, 0.9))
+    np.testing.assert_allclose(q.data, 1 - 4 * 0.1)

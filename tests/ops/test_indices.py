@@ -147,3 +147,15 @@ def test_places_of_integers_are_counted_in_intp():
     assert [getattr(part, "dtype", None) for part in index] == [np.intp, None, None, None, np.bool_, None]
     kept = np.array([1, 2], np.intp)
     assert indexing.in_intp(kept) is kept
+
+
+def test_what_is_put_must_fit_and_have_its_place():
+    for values, shape, index in (
+        (np.ones((2, 3)), (4, 3), [0, 9]),
+        (np.ones((2, 3)), (4, 3), [0, -5]),
+        (np.ones((5, 3)), (4, 1, 3), [0, 1, 2, 3, 0]),
+        (np.ones((1, 3)), (0, 3), [0]),
+    ):
+        with pytest.raises((IndexError, ValueError)):
+            indexing.put(values, shape, np.array(index))
+    assert indexing.put(np.ones((1, 3)), (4, 3), np.array([0, 0])).sum() == 6  # broadcast, as in NumPy

@@ -76,7 +76,7 @@ def test_the_first_operation_is_named_with_its_line_and_inputs():
         (lambda: tg.divide(leaf(), 0), "in divide, .* 3 Inf made of\n    a: float64 .3,., 1 .. 3, .*\n    b: int 0"),
         (lambda: 1 / Tensor(0), "in divide, .*\n    a: int 1\n    b: int64 .., 0 .. 0, 0 NaN, 0 Inf"),
         (lambda: tg.exp(np.float32(1000)), "in exp, .*\n    x: float32 .., 1000 .. 1000, 0 NaN, 0 Inf"),
-        (lambda: tg.exp(1000.0), "in exp, .*\n    x: float64 .., 1000 .. 1000, 0 NaN, 0 Inf"),
+        (lambda: tg.exp(1000.0), "in exp, .*\n    x: float 1000.0"),
         (lambda: tg.log(np.array([True, False])), "in log, .*\n    x: bool .2,., 0 .. 1, 0 NaN, 0 Inf"),
         (lambda: leaf([np.inf, 1.0]) - np.inf, "in subtract, .* 1 NaN made of\n    a: .*, 1 .. 1, 0 NaN, 1 Inf\n"),
         (lambda: leaf([1e200]).sum() * np.full(2, 1e200), "in multiply, .*: 2 Inf made of"),

@@ -135,6 +135,8 @@ class Primitive:
         try:
             out = forward(*arrays, **static)
         except Exception as error:
+            if isinstance(error, AttributeError) and type(arrays[0]) in NUMBERS and len(arrays) == 1:
+                return self._computed([asarray(arrays[0])], static, observers)  # it asks a number for its shape
             self.explain(error, arrays)
             raise
         return (out, None) if self.saves is None else out
@@ -161,8 +163,6 @@ class Primitive:
             if len(given) < self.required or len(extra) > len(self.static_names) or named.keys() & static.keys():
                 inspect.signature(self.plain).bind(*given, **static)  # raises the TypeError of a Python call
             given, static = given[: self.arity] + self.operand_defaults[len(given) :], named | static
-        if self.arity == 1 and type(given[0]) in NUMBERS:  # with nothing beside it that it could promote
-            given = (asarray(given[0]),)
         return given, {**self.defaults, **static}
 
     def _as_operands(self, given: tuple[Any, ...]) -> tuple[Any, ...]:

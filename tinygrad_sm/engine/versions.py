@@ -56,6 +56,8 @@ _under_way: dict[Memory, None] = {}  # of arrays that are being changed
 
 def change(leaves: Collection[Any], write: Callable[..., Any], *arguments: Any) -> None:
     """Let `write` change the arrays of leaves in place: what was recorded with the old data is stale."""
+    if not leaves:
+        return
     observers = innermost_block().value.observers
     for observer in observers:
         observer.changing(tuple(leaves))

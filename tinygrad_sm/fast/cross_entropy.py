@@ -47,8 +47,9 @@ def _usual_labels(logits: Any, target: Any, ignored: int = IGNORED) -> bool:
         and target.dtype.kind in "iu"
         and logits.size > 0
         and logits.dtype.kind != "c"
-        and not 0 <= ignored < logits.shape[1]
-        # Read as unsigned, a negative label is larger than any class, so that one pass finds both kinds of others.
+        and (ignored is None or not 0 <= ignored < logits.shape[1])
+        # Read as unsigned, a negative label of b bits is at least 2ᵇ⁻¹: then one pass finds what is no class.
+        and (logits.shape[1] <= 1 << (8 * target.itemsize - 1) or np.minimum.reduce(target) >= 0)
         and np.maximum.reduce(target.view(_unsigned(target.dtype))) < logits.shape[1]
     )
 

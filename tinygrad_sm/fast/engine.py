@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy import float16
 
-from tinygrad_sm.backend import NUMBERS, PLAIN_OPERANDS, HostArray, owned_copy
+from tinygrad_sm.backend import PLAIN_OPERANDS, HostArray, owned_copy
 from tinygrad_sm.dispatch import faster
 from tinygrad_sm.engine.mode import innermost_block
 from tinygrad_sm.engine.primitive import Primitive, as_result
@@ -44,11 +44,11 @@ def call(self: Primitive, *operands: Any, **static: Any) -> Any:
             arrays.append(operand.data)
         else:
             return _plain_call(self, *operands, **static)
-    if result_type is None and self.arity == 1 and type(arrays[0]) in NUMBERS:
-        return _plain_call(self, *operands, **static)
     saved, number = None, next_number()
     try:
         out = self.forward(*arrays, **static)
+    except AttributeError:
+        return _plain_call(self, *operands, **static)
     except Exception as error:
         self.explain(error, arrays)
         raise

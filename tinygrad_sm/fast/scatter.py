@@ -17,6 +17,9 @@ def _rows_on_the_host(values: Any, shape: tuple[int, ...], index: Any) -> bool:
         and values.ndim > 1
         and index.ndim == 1
         and index.dtype.kind in "iu"
+        and values.shape == (*index.shape, *shape[1:])
+        and -shape[0] <= index.min()
+        and index.max() < shape[0]
     )
 
 

@@ -136,8 +136,8 @@ def residual_of_cross_entropy(logits, target, ignored):
 
 
 def signed(labels):
-    """Return integer labels as int64, which holds −100 and any place: a GPU computes in the dtype that it is given."""
-    return labels.astype("int64", copy=False)
+    """Return integer labels in a dtype that holds −100, if it can: a GPU computes in the dtype that it is given."""
+    return labels if labels.dtype == "uint64" else labels.astype("int64", copy=False)
 
 
 def class_indices(labels, logits, ignored):
@@ -148,7 +148,8 @@ def class_indices(labels, logits, ignored):
     xp, labels = array_module(labels), signed(labels)
     is_kept = labels != ignored
     is_class = is_kept & (labels >= 0) & (labels < logits.shape[1])
-    return xp.where(is_class, labels, 0), is_class, xp.maximum(is_kept.sum(), 1).astype(wide_dtype(logits))
+    kept = xp.maximum(is_kept.sum(), 1).astype(wide_dtype(logits))
+    return xp.where(is_class, labels, 0).astype("int64", copy=False), is_class, kept
 
 
 @primitive(analytic=True, saves=residual_of_cross_entropy)
