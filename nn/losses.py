@@ -96,7 +96,7 @@ class CrossEntropyLoss(_Loss):
         self.label_smoothing = label_smoothing
 
     def forward(self, logits: Any, target: Any) -> Any:
-        """Return nn.cross_entropy of these with the options."""
+        """Return nn.functional.cross_entropy of these with the options."""
         return cross_entropy(logits, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing)
 
 
@@ -122,7 +122,7 @@ class NLLLoss(_Loss):
         self.ignore_index = ignore_index
 
     def forward(self, log_probabilities: Any, labels: Any) -> Any:
-        """Return nn.nll_loss of these with the options."""
+        """Return nn.functional.nll_loss of these with the options."""
         return nll_loss(log_probabilities, labels, self.weight, self.ignore_index, self.reduction)
 
 
@@ -201,7 +201,7 @@ class MSELoss(_Loss):
         super().__init__(reduction)
 
     def forward(self, x: Any, target: Any) -> Any:
-        """Return nn.mse_loss of these with the reduction."""
+        """Return nn.functional.mse_loss of these with the reduction."""
         return mse_loss(x, target, self.reduction)
 
 
@@ -235,7 +235,7 @@ class BCEWithLogitsLoss(_Loss):
         super().__init__(reduction, weight=weight, pos_weight=pos_weight)
 
     def forward(self, logits: Any, target: Any) -> Any:
-        """Return nn.binary_cross_entropy_with_logits of these with the options."""
+        """Return nn.functional.binary_cross_entropy_with_logits of these with the options."""
         return binary_cross_entropy_with_logits(logits, target, self.weight, self.reduction, self.pos_weight)
 
 
