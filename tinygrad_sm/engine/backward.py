@@ -26,11 +26,11 @@ def check_gradient(root: Traced, g: Any, caller: str = "backward()") -> Array:
             "nothing to differentiate: this Tensor requires no gradient. Nothing that it was computed from has "
             "requires_grad=True, or it was computed under no_grad() or from plain arrays (.data, .numpy(), .detach())"
         )
+    if g is not None or data.size != 1:
+        return _given_gradient(data, g, caller)
     if device_of(data) != "cpu":
         check_same_device(caller, [data])  # else the first gradient would be made on the current GPU
-    if g is None and data.size == 1:
-        return first_gradient(root)
-    return _given_gradient(data, g, caller)
+    return first_gradient(root)
 
 
 @replaceable

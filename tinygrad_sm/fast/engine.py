@@ -14,8 +14,19 @@ from tinygrad_sm.backend import PLAIN_OPERANDS, HostArray, owned_copy
 from tinygrad_sm.dispatch import faster
 from tinygrad_sm.engine.mode import innermost_block
 from tinygrad_sm.engine.primitive import Primitive, as_result
-from tinygrad_sm.engine.tape import Node, Traced, added, check_fresh, fitted, freed, gradients, hooked, operand_name
-from tinygrad_sm.engine.versions import LAST_CHANGE, is_view, next_number, share_memory
+from tinygrad_sm.engine.tape import (
+    Node,
+    Traced,
+    added,
+    check_fresh,
+    fitted,
+    freed,
+    gradients,
+    hooked,
+    is_traced,
+    operand_name,
+)
+from tinygrad_sm.engine.versions import LAST_CHANGE, next_number, share_views
 
 _NO_STATIC: dict[str, Any] = {}  # one for all nodes without static arguments
 _plain_call = Primitive.__call__
@@ -47,7 +58,7 @@ def call(self: Primitive, *operands: Any, **static: Any) -> Any:
     saved, number = None, next_number()
     try:
         out = self.forward(*arrays, **static)
-    except AttributeError:
+    except AttributeError:  # perhaps of a lone number, which has no shape: the plain form knows
         return _plain_call(self, *operands, **static)
     except Exception as error:
         self.explain(error, arrays)
@@ -66,9 +77,7 @@ def call(self: Primitive, *operands: Any, **static: Any) -> Any:
     result = object.__new__(result_type)
     Traced.__init__(result, out, node)
     if out.base is not None or node is None:  # perhaps a view of a leaf
-        for operand in operands:
-            if isinstance(operand, Traced) and is_view(out, operand.data):
-                share_memory(operand, result)
+        share_views(result, filter(is_traced, operands))
     return result
 
 
