@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 from urllib.parse import urljoin
 
+from tinygrad_sm.arguments import choice
 from tinygrad_sm.backend import Array
 from tinygrad_sm.datasets.idx import Fault, as_fault, check_labelled, read_open_idx
 from tinygrad_sm.datasets.images import SCALES, LabelledImages, labelled_images
-from tinygrad_sm.datasets.options import check_choice
 from tinygrad_sm.errors import DatasetError, package
 from tinygrad_sm.locks import lock
 
@@ -85,7 +85,7 @@ def idx_images(
     No network is needed for files that are at hand. Raises ValueError for wrong arguments, and DatasetError if a file
     can be had nowhere or is not a set of images with labels.
     """
-    check_choice("scale", scale, SCALES)
+    choice("idx_images", "scale", scale, SCALES)
     if scale == "standard" and statistics is None:
         raise ValueError("scale 'standard' needs statistics=(mean, std) of the training set, got None")
     for mirror in [mirrors] if isinstance(mirrors, str) else mirrors:

@@ -6,9 +6,9 @@
 It is made for programs that find MNIST too easy: softmax regression reaches about 84 % here.
 """
 
+from tinygrad_sm.arguments import choice
 from tinygrad_sm.datasets.download import IdxFile, idx_images
 from tinygrad_sm.datasets.images import LabelledImages
-from tinygrad_sm.datasets.options import check_choice
 
 MIRRORS = (
     "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion",
@@ -87,6 +87,6 @@ def fashion_mnist(split: str = "train", scale: str | None = "unit") -> LabelledI
     Source: Xiao, Rasul and Vollgraf, Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning
     Algorithms, 2017 (arXiv:1708.07747); MIT licence.
     """
-    check_choice("split", split, tuple(FILES))
+    choice("fashion_mnist", "split", split, tuple(FILES))
     images, labels = FILES[split]
     return idx_images("fashion-mnist", MIRRORS, images, labels, CLASSES, scale, (TRAIN_MEAN, TRAIN_STD))

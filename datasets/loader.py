@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_sm.arguments import integer
 from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import Array, array_module, device_of, to_device, to_numpy
-from tinygrad_sm.datasets.options import check_integer
 from tinygrad_sm.errors import CheckpointError
 from tinygrad_sm.targets import check_labels
 
@@ -77,8 +77,8 @@ class DataLoader:
         is_pair = isinstance(dataset, tuple) and (len(dataset) == 2 or len(dataset) > 2 and hasattr(dataset, "_fields"))
         if not is_pair:
             raise TypeError(f"dataset must be a tuple (x, y) or a named tuple that begins so, got {described(dataset)}")
-        check_integer("batch_size", batch_size, smallest=1)
-        check_integer("seed", seed, smallest=0)
+        integer("DataLoader", "batch_size", batch_size, smallest=1)
+        integer("DataLoader", "seed", seed, smallest=0)
         if not (transform is None or callable(transform)):
             raise TypeError(f"transform must be a function of a batch of x, got {described(transform)}")
         self.x, self.y = as_array(dataset[0]), as_array(dataset[1])
@@ -179,7 +179,7 @@ def _faults(state: Any, settings: Mapping[str, int], batches: int) -> list[str]:
         value = state[name]
         if name in counts:
             try:
-                check_integer(name, value, smallest=0)
+                integer("state", name, value, smallest=0)
             except (TypeError, ValueError) as error:
                 faults.append(str(error))
         elif name in settings and not (isinstance(value, int) and value == settings[name]):

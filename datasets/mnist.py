@@ -9,10 +9,10 @@ MNIST-LICENSE.md names the authors and the licence of the data.
 
 from pathlib import Path
 
+from tinygrad_sm.arguments import choice
 from tinygrad_sm.backend import Array
 from tinygrad_sm.datasets.idx import read_labelled_images
 from tinygrad_sm.datasets.images import SCALES, LabelledImages, labelled_images, scaled
-from tinygrad_sm.datasets.options import check_choice
 
 FILES = {
     "train": (
@@ -58,8 +58,8 @@ def mnist(split: str = "train", scale: str | None = "unit") -> LabelledImages:
     >>> images.shape, images.dtype, images.min(), images.max(), labels[:5]
     ((10000, 1, 28, 28), dtype('float32'), np.float32(-0.5), np.float32(0.5), array([7, 2, 1, 0, 4]))
     """
-    check_choice("split", split, tuple(FILES))
-    check_choice("scale", scale, SCALES)
+    choice("mnist", "split", split, tuple(FILES))
+    choice("mnist", "scale", scale, SCALES)
     folder = Path(__file__).parent
     (images_name, images_sha256), (labels_name, labels_sha256) = FILES[split]
     pixels, labels = read_labelled_images(folder / images_name, folder / labels_name, images_sha256, labels_sha256)
@@ -73,5 +73,5 @@ def scaled_mnist(pixels: Array, scale: str | None = "unit") -> Array:
 
         DataLoader(mnist("train", scale=None), 128, device="cuda", transform=scaled_mnist)
     """
-    check_choice("scale", scale, SCALES)
+    choice("scaled_mnist", "scale", scale, SCALES)
     return scaled(pixels, scale, TRAIN_MEAN, TRAIN_STD)

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinygrad_sm.arguments import integer, number
 from tinygrad_sm.backend import Array
 from tinygrad_sm.datasets.images import LabelledImages
-from tinygrad_sm.datasets.options import check_integer, check_number
 
 LARGEST_NOISE = 1e30
 """Up to this float32 holds every point: none is 10^8 standard deviations away."""
@@ -74,7 +74,7 @@ def spirals(N: int = 300, seed: int = 0, noise: float = 0.03, classes: int = 3) 
 
     Arm c is the points of radius r at the angle 2π (r + c / classes), r uniform in 0.1..1.
     """
-    check_integer("classes", classes, smallest=2)
+    integer("toys", "classes", classes, smallest=2)
     random, labels = _begin(N, seed, noise, classes)
     radius = random.uniform(0.1, 1, N)
     angle = 2 * np.pi * (radius + labels / classes)
@@ -143,9 +143,9 @@ def curve(N: int = 100, seed: int = 0, noise: float = 0.1) -> Curve:
 
 def _begin(N: int, seed: int, noise: Any, classes: int) -> tuple["np.random.Generator", Array]:
     """Return, once the arguments are checked, what a set is drawn with, and its labels 0, 1, ..., 0, 1, ..."""
-    check_integer("N", N, smallest=1)
-    check_integer("seed", seed, smallest=0)
-    check_number("noise", noise, 0, LARGEST_NOISE)
+    integer("toys", "N", N, smallest=1)
+    integer("toys", "seed", seed, smallest=0)
+    number("toys", "noise", noise, 0, LARGEST_NOISE)
     return np.random.default_rng(seed), np.arange(N) % classes
 
 

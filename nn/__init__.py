@@ -6,7 +6,6 @@
 ['0.weight', '0.bias']
 """
 
-from tinygrad_sm.creation import Parameter
 from tinygrad_sm.dispatch import HAS_WING
 from tinygrad_sm.nn import functional, init, optim, schedules
 from tinygrad_sm.nn.checkpoint import load, save
@@ -24,7 +23,7 @@ from tinygrad_sm.nn.layers import (
     Tanh,
 )
 from tinygrad_sm.nn.losses import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss, NLLLoss
-from tinygrad_sm.nn.module import Module, ModuleList
+from tinygrad_sm.nn.module import Buffer, Module, ModuleList, Parameter
 from tinygrad_sm.nn.parameters import clip_grad_norm, clip_grad_value, parameters_to_vector, vector_to_parameters
 
 if HAS_WING:
@@ -32,6 +31,7 @@ if HAS_WING:
 
 __all__ = [
     "BCEWithLogitsLoss",
+    "Buffer",
     "CrossEntropyLoss",
     "Dropout",
     "Flatten",

@@ -26,6 +26,7 @@ from tinygrad_sm.backend import ARRAY_TYPES, Array, is_writable, owned_copy, to_
 from tinygrad_sm.errors import CheckpointError, package, warn_user
 from tinygrad_sm.nn.files import replace_file
 from tinygrad_sm.nn.module import Module
+from tinygrad_sm.nn.states import fault_of
 from tinygrad_sm.random import random_generator
 from tinygrad_sm.tensors import Tensor
 
@@ -93,7 +94,7 @@ def load(path: str | os.PathLike[str], model: Module, optimizer: Stateful | None
     _check_arguments("load", path, model, optimizer)
     where = os.fspath(path)
     contents = _read(path)
-    if refused := _refused_by_any(model, optimizer, contents):
+    if refused := _set_all_or_nothing(model, optimizer, contents):
         raise CheckpointError("\n".join([f"{where}:", *refused]))
     then, now = contents.blas_threads, blas_threads()
     if optimizer is not None and None not in (then, now) and then != now:
@@ -201,30 +202,21 @@ def _without_counterpart(content: bytes, dtype: str) -> str:
     )
 
 
-def _refused(load_state_dict: Callable[[Any], Any], state: Any) -> list[str]:
-    """Give the state to what takes it; return why it was refused, or nothing."""
-    try:
-        load_state_dict(state)
-    except (TypeError, ValueError) as error:
-        return [str(error)]
-    return []
-
-
-def _refused_by_any(model: Module, optimizer: Stateful | None, contents: _Contents) -> list[str]:
+def _set_all_or_nothing(model: Module, optimizer: Stateful | None, contents: _Contents) -> list[str]:
     """Set the model, the optimizer and the random draws, or none of them; return why they were refused, or nothing."""
     refused = []
     if type(model).load_state_dict is Module.load_state_dict:  # a user's own can only be tried, when all else fits
-        refused += _refused(model.check_state_dict, contents.model)
+        refused += fault_of(model.check_state_dict, contents.model)
     with contextlib.ExitStack() as undo:  # what stands in it is done unless all went well, also if something raises
         if optimizer is not None and contents.optimizer is None:
             refused += ["expected a checkpoint, but it was saved without optimizer"]
         elif optimizer is not None:
-            refused += _refused(_try_random, contents.random)
+            refused += fault_of(_try_random, contents.random)
             undo.callback(optimizer.load_state_dict, optimizer.state_dict())
-            refused += _refused(optimizer.load_state_dict, contents.optimizer)
+            refused += fault_of(optimizer.load_state_dict, contents.optimizer)
         if not refused:
             undo.callback(_restorer(model))
-            refused += _refused(model.load_state_dict, contents.model)
+            refused += fault_of(model.load_state_dict, contents.model)
         if not refused:
             undo.pop_all()
             if optimizer is not None:

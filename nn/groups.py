@@ -7,20 +7,17 @@
 What a step does to a parameter, `optim.py` says for each kind of optimizer.
 """
 
-import math
 from collections.abc import Iterable, Mapping
-from numbers import Real
 from typing import Any
 
+from tinygrad_sm.arguments import number
 from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import ARRAY_TYPES, Array, device_of, is_writable, owned_copy, to_device
 from tinygrad_sm.engine.tape import plain
 from tinygrad_sm.engine.versions import LEAVES_LOCK
-from tinygrad_sm.nn.states import check_state, refuse_state
+from tinygrad_sm.nn.module import Parameter
+from tinygrad_sm.nn.states import Optional, differences, fault_of, refuse_state
 from tinygrad_sm.tensors import Tensor
-
-SCHEDULED = ("initial_lr", "scheduled_lr")
-"""What schedules note in a group: the lr that it has without them, and the lr that one of them set last."""
 
 
 class Slot:
@@ -33,8 +30,8 @@ class Slot:
         self.scratch: dict[Any, Array] = {}  # what a quicker form of the step computes in
         self.device = device_of(parameter.data)  # of what is remembered
 
-    def follow(self) -> None:
-        """Bring what is remembered of the parameter to where it was moved."""
+    def move_state(self) -> None:
+        """Move what is remembered to the device to which the parameter was moved."""
         device = device_of(self.parameter.data)
         moved = {name: to_device(x, device) for name, x in self.state.items() if type(x) in ARRAY_TYPES}
         self.state, self.scratch, self.device = {**self.state, **moved}, {}, device
@@ -53,7 +50,7 @@ class Groups:
         parameters = [parameter for group in self.param_groups for parameter in group["params"]]
         _check_parameters(type(self).__name__, parameters)
         self._slots = [Slot(parameter, group) for group in self.param_groups for parameter in group["params"]]
-        self._checked_settings: list[Any] | None = None  # as they were when they were found to be right
+        self._checked_groups: list[Any] = []  # what was in them when a step found them right
 
     def _complete(self, group: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
         unknown = [name for name in group if name != "params" and name not in options]
@@ -74,11 +71,7 @@ class Groups:
     @lr.setter
     def lr(self, value: float) -> None:
         for group in self.param_groups:
-            group |= numbers_at_least_0(type(self).__name__, {"lr": value}, "lr")
-
-    def _settings(self) -> list[Any]:
-        """Return what tells whether anybody has changed the groups."""
-        return [(id(group), id(group["params"]), *group.values()) for group in self.param_groups]
+            group |= self._at_least_0({"lr": value}, "lr")
 
     def _check_groups(self) -> None:
         """Make the options plain Python values, if they are what they may be, and the groups those of the slots."""
@@ -91,7 +84,6 @@ class Groups:
         checked = [self._checked(group) for group in self.param_groups]
         for group, options in zip(self.param_groups, checked, strict=True):
             group |= options
-        self._checked_settings = self._settings()
 
     def _new_state(self, data: Array) -> dict[str, Any]:
         """Return what is remembered of a parameter at first: arrays like its data, and numbers."""
@@ -101,125 +93,70 @@ class Groups:
         """Return the options of a group as plain Python values, if they are what they may be."""
         raise NotImplementedError
 
+    def _at_least_0(self, options: Mapping[str, Any], *names: str) -> dict[str, float]:
+        return {name: number(type(self).__name__, name, options[name], smallest=0) for name in names}
+
     def state_dict(self) -> dict[str, Any]:
         """Return all that the next steps depend on beside parameters and gradients: options, and copies of arrays.
 
         It has the form of PyTorch's: under "param_groups" the options of each group with the places of its "params"
         and, where a Module has named them, their "param_names"; under "state" what is remembered of each parameter; and
-        under "optimizer" the name of the class. Once there was a schedule, each group also has what schedules note in
-        it (`schedules.py`).
+        under "optimizer" the name of the class.
         """
-        state = self._skeleton()
+        self._check_groups()
         with LEAVES_LOCK:
-            state["state"] = [{name: _copied(value) for name, value in slot.state.items()} for slot in self._slots]
-        return state
+            remembered = [{name: _copied(value) for name, value in slot.state.items()} for slot in self._slots]
+        return {"optimizer": type(self).__name__, "param_groups": self._group_states(), "state": remembered}
+
+    def _group_states(self) -> list[dict[str, Any]]:
+        places, groups = iter(range(len(self._slots))), []
+        for group in self.param_groups:
+            names = [parameter.name for parameter in group["params"]]
+            groups.append({**self._checked(group), "params": [next(places) for _ in names], "param_names": names})
+            if not any(names):
+                del groups[-1]["param_names"]
+        return groups
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Set options and what is remembered to a state dict, so that the next steps are those of its optimizer.
 
         Raises CheckpointError with every difference if it is of another class or does not fit the groups and the
         shapes, dtypes and names of the parameters; the optimizer is then as it was. The order says which parameter is
-        which, so a name that both know must be the same. Of a state from before any schedule, a
-        schedule takes each lr as one that was set by hand.
+        which, so a name that both know must be the same.
         """
         owner = type(self).__name__
-        check_state(owner, self._fitting(state), state)
-        refused = []
+        self._check_groups()
+        groups = self._group_states()
+        for group in groups:
+            names = group.get("param_names", [None for _ in group["params"]])
+            group["param_names"] = Optional([Optional(name) for name in names])
+        remembered = [
+            Optional(self._new_state(slot.parameter.data)) for slot in self._slots
+        ]  # {} before its first step
+        faults = differences({"optimizer": owner, "param_groups": groups, "state": remembered}, state)
+        if any(fault.endswith("scheduled_lr: unexpected") for fault in faults):
+            faults.append("tinygrad_sm 0.1 saved it, with a schedule: end the training there, or load the model alone")
+        refuse_state(owner, faults)
         for i, group in enumerate(state["param_groups"]):
-            try:
-                self._options(group)
-            except (TypeError, ValueError) as error:
-                refused.append(f"param_groups[{i}]: {error}")
-        for i, remembered in enumerate(state["state"]):
-            if remembered.get("step", 0) < 0:
-                refused.append(f"state[{i}].step: expected at least 0, got {remembered['step']}")
-        refuse_state(owner, refused)
-        states = [self._taken_over(slot, loaded) for slot, loaded in zip(self._slots, state["state"], strict=True)]
+            faults += [f"param_groups[{i}]: {fault}" for fault in fault_of(self._checked, group)]
+        for i, loaded in enumerate(state["state"]):
+            if loaded and loaded.get("step", 0) < 0:
+                faults.append(f"state[{i}].step: expected at least 0, got {loaded['step']}")
+        refuse_state(owner, faults)
+        states = [_taken_over(slot, loaded) for slot, loaded in zip(self._slots, state["state"], strict=True)]
         for own, group in zip(self.param_groups, state["param_groups"], strict=True):
-            own |= self._options(group)
+            own |= self._checked(group)
         for slot, loaded in zip(self._slots, states, strict=True):
             slot.state = loaded
 
-    def _taken_over(self, slot: Slot, loaded: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what is remembered of a parameter as new arrays beside its data: those given may be in use here."""
-        return {
-            name: owned_copy(as_array(plain(value), device=device_of(slot.parameter.data)))
-            if hasattr(value, "shape")
-            else value
-            for name, value in loaded.items()
-        }
 
-    def _options(self, group: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the options of a group, and what schedules noted there if any did, if all are what they may be."""
-        noted = [name for name in SCHEDULED if name in group]
-        return {**self._checked(group), **numbers_at_least_0(type(self).__name__, group, *noted)}
-
-    def _skeleton(self) -> dict[str, Any]:
-        """Return the state dict without what is remembered of the parameters."""
-        self._check_groups()
-        places = iter(range(len(self._slots)))
-        groups = []
-        for group in self.param_groups:
-            groups.append({**self._options(group), "params": [next(places) for _ in group["params"]]})
-            names = [parameter.name for parameter in group["params"]]
-            if any(name is not None for name in names):
-                groups[-1]["param_names"] = names
-        return {"optimizer": type(self).__name__, "param_groups": groups, "state": []}
-
-    def _fitting(self, state: Any) -> dict[str, Any]:
-        """Return a state dict of this optimizer with those of the parts that need not be there which the given one has.
-
-        These are what schedules note in a group, the names of parameters, and what is remembered of a parameter.
-        """
-        expected = self._skeleton()
-        for i, group in enumerate(expected["param_groups"]):
-            given = _dict_at(state, "param_groups", i)
-            for name in SCHEDULED:
-                group.pop(name, None)
-            if given is not None and any(name in given for name in SCHEDULED):
-                group |= dict.fromkeys(SCHEDULED, 0.0)
-            own = group.pop("param_names", [None] * len(group["params"]))
-            if given is not None and "param_names" in given:
-                group["param_names"] = _known_to_both(own, given["param_names"])
-        for i, slot in enumerate(self._slots):
-            new = _dict_at(state, "state", i) == {}
-            expected["state"].append({} if new else self._new_state(slot.parameter.data))
-        return expected
-
-
-def _known_to_both(own: list[str | None], given: Any) -> list[Any]:
-    """Return our own names of parameters, and the given ones where one of the two is not known."""
-    if not isinstance(given, list | tuple) or len(given) != len(own):
-        return own
-    return [theirs if ours is None or theirs is None else ours for ours, theirs in zip(own, given, strict=True)]
-
-
-def _dict_at(state: Any, name: str, i: int) -> Mapping[str, Any] | None:
-    """Return state[name][i] if that is a dict."""
-    items = state.get(name) if isinstance(state, Mapping) else None
-    item = items[i] if isinstance(items, list | tuple) and i < len(items) else None
-    return item if isinstance(item, Mapping) else None
-
-
-def numbers_at_least_0(owner: str, options: Mapping[str, Any], *names: str) -> dict[str, float]:
-    """Return these of the options as floats; raise unless all are finite numbers of at least 0."""
-    return {name: number_at_least_0(f"{owner}: expected {name}", options[name]) for name in names}
-
-
-def number_at_least_0(expected: str, value: Any, finite: bool = True) -> float:
-    """Return a number as a float; raise unless it is at least 0 and, where asked for, finite. A bool is no number."""
-    if type(value) is float and 0 <= value < math.inf:  # as it mostly is, where a schedule sets it at every step too
-        return value
-    expected = f"{expected} as a {'finite ' if finite else ''}number of at least 0"
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{expected}, got {value!r}")
-    try:
-        number = float(value)
-    except OverflowError:  # an int; its digits are too many for a message
-        raise ValueError(f"{expected}, got a number beyond the range of floats") from None
-    if not number >= 0 or (finite and number == math.inf):
-        raise ValueError(f"{expected}, got {value!r}")
-    return number
+def _taken_over(slot: Slot, loaded: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a state dict remembers of a parameter as new arrays on its device: those given may be in use."""
+    device = device_of(slot.parameter.data)
+    return {
+        name: owned_copy(as_array(plain(value), device=device)) if hasattr(value, "shape") else value
+        for name, value in (loaded or {}).items()
+    }
 
 
 def _copied(value: Any) -> Any:
@@ -250,7 +187,7 @@ def _check_parameters(owner: str, parameters: list[Any]) -> None:
     """Raise unless these are what an optimizer can change."""
     check_leaves(owner, parameters)
     for i, parameter in enumerate(parameters):
-        if not parameter.requires_grad:
+        if not (parameter.requires_grad or isinstance(parameter, Parameter)):  # that is frozen, and passed over
             raise ValueError(
                 f"{owner}: parameter {i}, {described(parameter)}, requires no gradient: give model.parameters()"
             )

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_sm.arguments import choice, number
 from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import array_module, device_of
-from tinygrad_sm.nn.arguments import real
 from tinygrad_sm.random import random_generator
 from tinygrad_sm.tensors import Tensor
 
@@ -27,7 +27,7 @@ from tinygrad_sm.tensors import Tensor
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """Set every element to the value."""
     _check_tensor("constant_", tensor)
-    if math.isfinite(real("constant_", "val", val)):  # an infinity or NaN is meant to be there
+    if not (isinstance(val, float | np.floating) and not math.isfinite(val)):  # an infinity or NaN is meant to be there
         _number("constant_", "val", val, tensor)
     return tensor.assign(array_module(tensor.data).full_like(tensor.data, val))
 
@@ -99,7 +99,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     It is √2 for relu, √(2 / (1 + param²)) for leaky_relu, `param` its slope below 0 (0.01), 5/3 for tanh, and 1 for
     linear and sigmoid.
     """
-    return _gain("calculate_gain", nonlinearity, 0.01 if param is None else real("calculate_gain", "param", param))
+    return _gain("calculate_gain", nonlinearity, 0.01 if param is None else number("calculate_gain", "param", param))
 
 
 def _gain(name: str, nonlinearity: str, slope: float) -> float:
@@ -122,8 +122,7 @@ def _xavier_std(name: str, tensor: Tensor, gain: float) -> float:
 
 def _kaiming_std(name: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
     fan_in, fan_out = _fans(name, tensor)
-    if mode not in ("fan_in", "fan_out"):
-        raise ValueError(f"{name}: expected mode 'fan_in' or 'fan_out', got {mode!r}")
+    choice(name, "mode", mode, ("fan_in", "fan_out"))
     gain = _gain(name, nonlinearity, _number(name, "a", a, tensor))
     return gain / math.sqrt(fan_in if mode == "fan_in" else fan_out)
 
@@ -144,12 +143,8 @@ def _check_tensor(name: str, tensor: Any) -> None:
 
 def _number(name: str, option: str, value: Any, tensor: Tensor, smallest: float = -math.inf) -> float:
     """Return the option of the function `name` as a float; ValueError unless it is finite in the tensor's dtype."""
-    number = real(name, option, value)
     largest = float(np.finfo(tensor.dtype if tensor.dtype.kind == "f" else np.float64).max)
-    if not (smallest <= number and abs(number) <= largest):
-        at_least = "" if smallest == -math.inf else f" of at least {smallest}"
-        raise ValueError(f"{name}: expected {option} to be a finite {tensor.dtype}{at_least}, got {value}")
-    return number
+    return number(name, option, value, max(smallest, -largest), largest)
 
 
 def _assign_draws(tensor: Tensor, draws: Any) -> Tensor:

@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_sm.arguments import integer, number
 from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import device_of
-from tinygrad_sm.creation import Parameter
 from tinygrad_sm.engine.tape import plain
 from tinygrad_sm.nn import init
-from tinygrad_sm.nn.arguments import integer, real
-from tinygrad_sm.nn.module import Module, ModuleList
+from tinygrad_sm.nn.module import Module, ModuleList, Parameter
 from tinygrad_sm.ops import composed, elementwise
 from tinygrad_sm.ops.linalg import linear
 from tinygrad_sm.ops.softmax import log_softmax, softmax
@@ -145,9 +144,7 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5):
-        self.p = real("Dropout", "p", p)
-        if not 0 <= self.p <= 1:
-            raise ValueError(f"Dropout: expected a probability p from 0 to 1, got {p}")
+        self.p = number("Dropout", "p", p, 0, 1)
 
     def forward(self, x: Any) -> Any:
         """Return x with elements set to 0, or, in evaluation or where p is 0, x itself."""

@@ -9,13 +9,13 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from tinygrad_sm.arguments import number
 from tinygrad_sm.arrays import described
 from tinygrad_sm.backend import Array, array_module, check_same_device
 from tinygrad_sm.engine.primitive import as_operand
 from tinygrad_sm.engine.tape import Traced, plain
 from tinygrad_sm.errors import warn_user
-from tinygrad_sm.nn.arguments import real
-from tinygrad_sm.nn.module import Module
+from tinygrad_sm.nn.module import Buffer, Module
 from tinygrad_sm.nn.xmax import entmax15_conjugate, shifted, sparsemax_conjugate, times
 from tinygrad_sm.ops import softmax as softmax_ops
 from tinygrad_sm.ops.composed import moveaxis
@@ -34,7 +34,7 @@ class _Loss(Module):
         check_reduction(type(self).__name__, reduction)
         self.reduction = reduction
         for name, weight in weights.items():
-            setattr(self, name, None if weight is None else Tensor(weight))
+            setattr(self, name, None if weight is None else Buffer(weight))
 
 
 def cross_entropy(
@@ -74,8 +74,7 @@ def cross_entropy(
     logits, target = operands("cross_entropy", logits, target)
     if logits.ndim == 2 and weight is None and reduction == "mean" and label_smoothing == 0:
         return softmax_ops.cross_entropy(logits, target, ignored=ignore_index)
-    if not 0 <= real("cross_entropy", "label_smoothing", label_smoothing) <= 1:
-        raise ValueError(f"cross_entropy: expected label_smoothing between 0 and 1, got {label_smoothing}")
+    number("cross_entropy", "label_smoothing", label_smoothing, 0, 1)
     return _log_loss("cross_entropy", logits, target, weight, ignore_index, reduction, label_smoothing)
 
 

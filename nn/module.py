@@ -8,24 +8,62 @@
         def forward(self, x):
             return (self.weight * x).sum() + self.bias
 
-Nothing has to be registered: a Module's parameters are those of its attributes, and of its attributes' attributes, that
-are leaf Tensors and require a gradient; its buffers are the other leaf Tensors that its `__init__` set. Both make up
-its state. What `forward` keeps, as in `self.mask = mask`, is none of it, but a leaf that requires a gradient would be a
-parameter there too: keep its `.detach()`. A Module does not look into lists and dicts: where Modules come in a row,
+Nothing has to be registered. The class of a Tensor is the mark of a Module's state: the Parameters and Buffers among a
+Module's attributes, and among the attributes of the Modules inside it, are its state. Nothing else is: `forward` may
+keep what it likes, as in `self.mask = mask`. A Module does not look into lists and dicts: where Modules come in a row,
 `ModuleList` holds them.
 """
 
-import inspect
-from abc import ABCMeta
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import Array, device_name, is_writable, owned_copy, to_device
-from tinygrad_sm.engine.tape import plain
+from tinygrad_sm.engine.tape import Traced, plain
 from tinygrad_sm.engine.versions import LEAVES_LOCK, change
+from tinygrad_sm.errors import CheckpointError
 from tinygrad_sm.nn.states import refuse_state
 from tinygrad_sm.tensors import Tensor
+
+
+class State(Tensor):
+    """A leaf Tensor that is part of a Module's state; what is computed with it is an ordinary Tensor.
+
+    It holds a copy of the data: what changes it never writes into the array that it was made of.
+    """
+
+    __slots__ = ()
+    is_state = True
+
+    def __init__(self, data: Any):
+        super().__init__(owned_copy(as_array(plain(data), is_new=not isinstance(data, Traced))))
+
+
+class Parameter(State):
+    """A leaf Tensor that a Module trains: floats, a copy of the data.
+
+    requires_grad : False freezes it. It stays a parameter of its Module, and optimizers pass over it.
+
+    >>> weight = Parameter([0.0, 0.5])
+    >>> weight
+    Parameter([0. , 0.5], shape=(2,), dtype=float32, device=cpu, requires_grad=True)
+    >>> weight * 2
+    Tensor([0., 1.], shape=(2,), dtype=float32, device=cpu, made_by=multiply)
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data: Any, requires_grad: bool = True):
+        super().__init__(data)
+        self.requires_grad_()  # raises TypeError unless it holds floats
+        self.requires_grad_(requires_grad)
+
+
+class Buffer(State):
+    """A leaf Tensor that belongs to a Module's state and is not trained, such as a running mean; a copy of the data."""
+
+    __slots__ = ()
 
 
 class LoadedKeys(NamedTuple):
@@ -35,62 +73,19 @@ class LoadedKeys(NamedTuple):
     unexpected: list[str]
 
 
-def _is_leaf(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.node is None
-
-
-def _array_or_none(value: Any) -> Any:
-    try:
-        return as_array(plain(value))
-    except (TypeError, ValueError):  # text, objects, ragged lists
-        return None
-
-
-def _place(tensors: list[Tensor], arrays: list[Array], gradients: list[Array | None]) -> None:
-    for tensor, data, grad in zip(tensors, arrays, gradients, strict=True):
-        tensor.data, tensor.grad = data, grad
-
-
-def _write(loaded: Mapping[Tensor, Array]) -> None:
-    for tensor, array in loaded.items():
-        tensor.data[...] = array
-
-
-class _ModuleType(ABCMeta):
-    """The type of Module classes. It notes what is state when a construction ends: later Tensors are no buffers.
-
-    It is an ABCMeta, so that a Module may be an abstract class, but with the isinstance of all others: it is quicker.
-    """
-
-    __instancecheck__ = type.__instancecheck__
-
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        module = super().__call__(*args, **kwargs)
-        vars(module)["_state_names"] = frozenset(name for name, value in vars(module).items() if _is_leaf(value))
-        return module
-
-    @property
-    def __signature__(cls) -> inspect.Signature:  # what `help` shows, else that of __call__
-        if cls.__init__ is object.__init__:  # type: ignore[misc]
-            return inspect.Signature()
-        _, *parameters = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]
-        return inspect.Signature(parameters)
-
-
-class Module(metaclass=_ModuleType):
+class Module:
     """What all layers, losses and models are: a function of Tensors or arrays, `forward`, with parameters.
 
-    Its parameters are leaf Tensors that require a gradient, whenever they were set; its buffers, leaf Tensors that
-    `__init__` set, and parameters that were frozen or replaced. A leaf Tensor or None may take the place of either.
-    Other attributes are no part of `state_dict`.
+    Its parameters are the Parameters among its attributes, and its buffers the Buffers, whenever they were set. Only
+    another Parameter or Buffer, or None, may take the place of one: state is never lost by an assignment.
 
     >>> class Running(Module):
     ...     def __init__(self):
-    ...         self.mean = Tensor([0.0])
+    ...         self.mean = Buffer([0.0])
     ...
     ...     def forward(self, x):
     ...         self.last = x
-    ...         self.mean = 0.5 * self.mean + 0.5 * x
+    ...         self.mean.assign(0.5 * self.mean + 0.5 * x)
     ...         return self.mean
     >>> running = Running()
     >>> running(Tensor([4.0])).item()
@@ -100,29 +95,42 @@ class Module(metaclass=_ModuleType):
     """
 
     training = True
-    _state_names: frozenset[str] | None = None  # of attributes that are state, frozen or not; None until __init__ ends
 
     def __setattr__(self, name: str, value: Any) -> None:
-        old: Any = vars(self).get(name)
-        if self._is_state(name, old) and not (value is None or _is_leaf(value)):
-            kind = "parameter" if old.requires_grad else "buffer"
-            hint = "; of a result, give the .detach()" if isinstance(value, Tensor) else ""
-            raise TypeError(
-                f"{name} is a {kind}: expected a leaf Tensor or None in its place, got {described(value)}{hint}"
-            )
-        if "." in name and (isinstance(value, Module) or self._is_state(name, value)):
-            raise ValueError(f"expected a name without dots, as they part the names of a path, got {name!r}")
+        self._check_attribute(name, value)
         object.__setattr__(self, name, value)
-        if isinstance(value, Module) or self._is_state(name, value):
-            if self._state_names is not None and isinstance(value, Tensor):
-                vars(self)["_state_names"] = self._state_names | {name}  # not in place: a copy may share it
-            for path, tensor in self._named_tensors():
-                tensor.name = path  # so that messages can say which parameter they speak of
+        if isinstance(value, Module):
+            named = dict(value._named_tensors(f"{name}."))
+        else:
+            named = {name: value} if isinstance(value, State) else {}
+        for path, tensor in named.items():
+            if self._at(tensor.name) is not tensor:  # else it is shared, and has the name of its first path
+                tensor.name = path  # messages say by it which parameter they speak of
 
-    def _is_state(self, name: str, value: Any) -> bool:
-        """Whether an attribute of this name and value is a parameter or buffer."""
-        names = self._state_names
-        return _is_leaf(value) and (value.requires_grad or names is None or name in names)
+    def _check_attribute(self, name: str, value: Any) -> None:
+        old = vars(self).get(name)
+        if isinstance(old, State) and not (value is None or isinstance(value, State)):
+            kind = type(old).__name__
+            raise TypeError(
+                f"{name} is a {kind}: expected a Parameter, a Buffer or None in its place, got {described(value)}; "
+                f"write {name}.assign(value) to change its data, or nn.{kind}(value) to replace it"
+            )
+        is_leaf = isinstance(value, Tensor) and value.node is None
+        if is_leaf and value.requires_grad and not isinstance(value, State):
+            raise TypeError(
+                f"{name}: expected a Parameter, or a Tensor that requires no gradient, got a leaf that requires one, "
+                f"{described(value)}; write nn.Parameter(data) to train it, or .detach() to keep its values"
+            )
+        if "." in name and isinstance(value, Module | State):
+            raise ValueError(f"expected a name without dots, as they part the names of a path, got {name!r}")
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "_state_names" in state:
+            raise CheckpointError(
+                f"this {type(self).__name__} was pickled by tinygrad_sm 0.1, whose parameters were Tensors: save it "
+                "there with nn.save, and load the file here with nn.load"
+            )
+        vars(self).update(state)
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """Compute the result; each kind of Module says how."""
@@ -150,7 +158,7 @@ class Module(metaclass=_ModuleType):
         """Yield parameters and buffers with their paths, in the order of definition; what is shared, by its first."""
         seen = {id(self)} if seen is None else seen
         for name, value in vars(self).items():
-            if id(value) not in seen and (isinstance(value, Module) or self._is_state(name, value)):
+            if id(value) not in seen and isinstance(value, Module | State):
                 seen.add(id(value))
                 if isinstance(value, Module):
                     yield from value._named_tensors(f"{prefix}{name}.", seen)
@@ -158,11 +166,11 @@ class Module(metaclass=_ModuleType):
                     yield prefix + name, value
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield the parameters with their paths, as ("0.weight", Tensor), in the order of definition."""
-        return ((path, tensor) for path, tensor in self._named_tensors() if tensor.requires_grad)
+        """Yield the parameters with their paths, as ("0.weight", Parameter), in the order of definition."""
+        return ((path, tensor) for path, tensor in self._named_tensors() if isinstance(tensor, Parameter))
 
     def parameters(self) -> Iterator[Tensor]:
-        """Yield the parameters in the order of definition, one that is shared once."""
+        """Yield the parameters in the order of definition, frozen ones too; each once, also if it is shared."""
         return (parameter for _, parameter in self.named_parameters())
 
     def zero_grad(self) -> None:
@@ -283,10 +291,11 @@ class ModuleList(Module):
 
     def extend(self, modules: Iterable[Module]) -> "ModuleList":
         """Add Modules at the end."""
-        modules, length = list(modules), len(self)
-        for i, module in enumerate(modules, length):
+        modules = list(modules)
+        first = bisect_left(range(len(vars(self))), 1, key=lambda i: str(i) not in vars(self))  # that is not taken yet
+        for i, module in enumerate(modules, first):
             self._check_module(module, i)
-        for i, module in enumerate(modules, length):
+        for i, module in enumerate(modules, first):
             setattr(self, str(i), module)
         return self
 
@@ -325,9 +334,25 @@ class ModuleList(Module):
             return list(self)[i]
         part = type(self).__new__(type(self))  # not a call: a subclass makes its own Modules then
         vars(part).update((str(k), module) for k, module in enumerate(list(self)[i]))  # leaves their parameters' names
-        vars(part)["_state_names"] = frozenset()
         return part
 
     def __setitem__(self, i: int, module: Module) -> None:
         self._check_module(module, i)
         setattr(self, str(range(len(self))[i]), module)
+
+
+def _array_or_none(value: Any) -> Any:
+    try:
+        return as_array(plain(value))
+    except (TypeError, ValueError):  # text, objects, ragged lists
+        return None
+
+
+def _place(tensors: list[Tensor], arrays: list[Array], gradients: list[Array | None]) -> None:
+    for tensor, data, grad in zip(tensors, arrays, gradients, strict=True):
+        tensor.data, tensor.grad = data, grad
+
+
+def _write(loaded: Mapping[Tensor, Array]) -> None:
+    for tensor, array in loaded.items():
+        tensor.data[...] = array

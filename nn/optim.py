@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
+from tinygrad_sm.arguments import number
+from tinygrad_sm.arrays import described
 from tinygrad_sm.backend import Array, array_module, device_of, is_writable
 from tinygrad_sm.dispatch import replaceable
 from tinygrad_sm.engine.backward import check_grad
 from tinygrad_sm.engine.versions import LEAVES_LOCK, change
-from tinygrad_sm.nn.groups import Groups, Slot, number_at_least_0, numbers_at_least_0
+from tinygrad_sm.nn.groups import Groups, Slot
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer"]
 
@@ -31,8 +33,8 @@ class Optimizer(Groups):
 
     `param_groups` is the list of the groups, each with all of its options, which may be set there between steps: the
     next step checks them before it changes anything; groups and parameters can neither be added nor replaced. Of `lr`
-    the optimizer has a short form, checked at once. A step leaves a parameter whose `.grad` is None alone, and what is
-    remembered of it too.
+    the optimizer has a short form, checked at once. A step passes over parameters that are frozen or whose `.grad` is
+    None: neither they nor what is remembered of them changes.
 
     A kind of optimizer says how one parameter changes (`_update`), what it remembers of it (`_new_state`), and which
     values its options may have (`_checked`).
@@ -45,24 +47,22 @@ class Optimizer(Groups):
 
     def step(self) -> None:
         """Change every parameter that has a gradient by the formulas of the class."""
-        if self._settings() != self._checked_settings:
+        groups = [(id(group), id(group["params"]), *group.values()) for group in self.param_groups]
+        if groups != self._checked_groups:
             self._check_groups()
+            self._checked_groups = groups
         with LEAVES_LOCK:
             writes = {}  # what can fail is done before anything changes: there may be no room for it
             for slot in self._slots:
                 data = slot.parameter.data
-                if slot.parameter.grad is not None:
+                if slot.parameter.requires_grad and slot.parameter.grad is not None:
                     check_grad("step", slot.parameter)
                     if not is_writable(data):
                         raise ValueError(f"step: the array of {slot.parameter.name or 'a parameter'} is read-only")
                     if device_of(data) != slot.device:
-                        slot.follow()
+                        slot.move_state()
                     writes[slot.parameter] = self._prepared(slot)
             change(writes, _all, writes.values())
-
-    def _settings(self) -> list[Any]:
-        """Return what tells whether anybody has changed the groups."""
-        return [(id(group), id(group["params"]), *group.values()) for group in self.param_groups]
 
     @replaceable
     def _prepared(self, slot: Slot) -> Callable[[], None]:
@@ -100,7 +100,7 @@ class SGD(Optimizer):
 
     These are PyTorch's formulas: v takes g undamped, and lr scales v when it is used.
 
-    >>> from tinygrad_sm.creation import Parameter
+    >>> from tinygrad_sm.nn.module import Parameter
     >>> w = Parameter([1.0])
     >>> optimizer = SGD([w], lr=0.25)
     >>> (w * w).sum().backward()
@@ -120,7 +120,7 @@ class SGD(Optimizer):
         super().__init__(params, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
 
     def _checked(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        checked = numbers_at_least_0(type(self).__name__, options, "lr", "momentum", "weight_decay")
+        checked = self._at_least_0(options, "lr", "momentum", "weight_decay")
         if options["nesterov"] and checked["momentum"] == 0:
             raise ValueError("SGD: nesterov needs a momentum above 0, such as momentum=0.9")
         return {**checked, "nesterov": bool(options["nesterov"])}
@@ -154,7 +154,7 @@ class Adam(Optimizer):
     With parameters of float16, m, v and the change are computed in float32, and only θ is rounded to float16. There
     eps = 1e−8 would be 0, and so would the g² of a g below 2⁻¹²: where g is 0, θ would become NaN, as in PyTorch.
 
-    >>> from tinygrad_sm.creation import Parameter
+    >>> from tinygrad_sm.nn.module import Parameter
     >>> w = Parameter([1.0, 1.0])
     >>> optimizer = Adam([w], lr=0.25)
     >>> (w * [0.001, 1000.0]).sum().backward()
@@ -176,14 +176,13 @@ class Adam(Optimizer):
         super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
     def _checked(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        checked = numbers_at_least_0(type(self).__name__, options, "lr", "eps", "weight_decay")
-        betas = options["betas"]
+        owner, betas = type(self).__name__, options["betas"]
         if not (isinstance(betas, list | tuple) and len(betas) == 2):
-            raise TypeError(f"{type(self).__name__}: expected betas as two numbers, got {betas!r}")
-        betas = [number_at_least_0(f"{type(self).__name__}: expected each of betas", beta) for beta in betas]
+            raise TypeError(f"{owner}: expected betas to be two numbers, got {described(betas)}")
+        betas = [number(owner, "each of betas", beta, smallest=0) for beta in betas]
         if not max(betas) < 1:
-            raise ValueError(f"{type(self).__name__}: expected betas below 1, got {betas!r}")
-        return {**checked, "betas": betas}
+            raise ValueError(f"{owner}: expected betas below 1, got {betas}")
+        return {**self._at_least_0(options, "lr", "eps", "weight_decay"), "betas": betas}
 
     def _new_state(self, data: Array) -> dict[str, Any]:
         zeros_like, dtype = array_module(data).zeros_like, _precise(data)
@@ -212,7 +211,7 @@ class AdamW(Adam):
     and then Adam's formulas without their first. "Decoupled Weight Decay Regularization" (Loshchilov and Hutter, 2019),
     where the decay has no factor lr; PyTorch has it, and so has this.
 
-    >>> from tinygrad_sm.creation import Parameter
+    >>> from tinygrad_sm.nn.module import Parameter
     >>> w = Parameter([1.0])
     >>> w.grad = w.data * 0
     >>> AdamW([w], lr=0.5, weight_decay=0.5).step()

@@ -14,11 +14,12 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from tinygrad_sm.arguments import number
 from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import array_module, owned_copy, to_numpy
 from tinygrad_sm.engine.backward import check_grad
 from tinygrad_sm.engine.tape import plain
-from tinygrad_sm.nn.groups import as_list, check_leaves, check_tensors, number_at_least_0
+from tinygrad_sm.nn.groups import as_list, check_leaves, check_tensors
 from tinygrad_sm.ops import composed
 from tinygrad_sm.precision import wide, wide_dtype
 from tinygrad_sm.tensors import Tensor
@@ -37,7 +38,7 @@ def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float, error_if_nonfi
     range of float16 where the gradients are not.
     """
     gradients = _gradients("clip_grad_norm", parameters)
-    max_norm = number_at_least_0("clip_grad_norm: expected max_norm", max_norm, finite=False)
+    max_norm = number("clip_grad_norm", "max_norm", max_norm, smallest=0, finite=False)
     if not gradients:
         return 0.0
     norms = array_module(gradients[0]).stack([composed.norm(wide(g)) for g in gradients])
@@ -56,7 +57,7 @@ def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float, error_if_nonfi
 def clip_grad_value(parameters: Iterable[Tensor], clip_value: float) -> None:
     """Clip every element of the gradients, in place, to [−clip_value, clip_value]; NaN stays NaN."""
     gradients = _gradients("clip_grad_value", parameters)
-    clip_value = number_at_least_0("clip_grad_value: expected clip_value", clip_value, finite=False)
+    clip_value = number("clip_grad_value", "clip_value", clip_value, smallest=0, finite=False)
     for g in gradients:
         array_module(g).clip(g, -clip_value, clip_value, out=g)
 

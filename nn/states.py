@@ -10,8 +10,8 @@ tinygrad_sm.errors.CheckpointError: the state does not fit a clock:
   cuckoo: unexpected
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from tinygrad_sm.arrays import described
 from tinygrad_sm.backend import ARRAY_TYPES
@@ -20,30 +20,52 @@ from tinygrad_sm.engine.tape import plain
 from tinygrad_sm.errors import CheckpointError
 
 
+class Optional(NamedTuple):
+    """What a state need not have: nothing, None or an empty dict fits in its place too; and of None, anything."""
+
+    value: Any
+
+
 def check_state(owner: str, expected: Any, state: Any) -> None:
     """Raise CheckpointError with every difference unless the state is built like the one that is expected.
 
     Alike are: the keys of dicts, the lengths of lists, the shapes and dtypes of arrays, the types of numbers (an int
     does for a float). A string stands for itself: it says whose state this is.
     """
-    refuse_state(owner, _differences(expected, state, ""))
+    refuse_state(owner, differences(expected, state))
 
 
-def refuse_state(owner: str, differences: Sequence[str]) -> None:
-    """Raise CheckpointError if there are differences."""
-    if differences:
-        raise CheckpointError(f"the state does not fit {owner}:\n  " + "\n  ".join(differences))
+def refuse_state(owner: str, faults: Sequence[str]) -> None:
+    """Raise CheckpointError with the faults of a state, if it has any."""
+    if faults:
+        raise CheckpointError(f"the state does not fit {owner}:\n  " + "\n  ".join(faults))
 
 
-def _differences(expected: Any, state: Any, path: str) -> list[str]:
+def fault_of(check: Callable[..., Any], *arguments: Any) -> list[str]:
+    """Return the message of the TypeError or ValueError that a check raises, in a list, or an empty one."""
+    try:
+        check(*arguments)
+    except (TypeError, ValueError) as error:
+        return [str(error)]
+    return []
+
+
+def differences(expected: Any, state: Any, path: str = "") -> list[str]:
+    """Return a line for everything in which the state at the path is not built as expected; see `check_state`."""
     at = f"{path}: " if path else ""
+    if isinstance(expected, Optional):
+        is_absent = state is None or (isinstance(state, Mapping) and not state)
+        return [] if is_absent or expected.value is None else differences(expected.value, state, path)
     if isinstance(expected, dict):
         if not isinstance(state, Mapping):
             return [f"{at}expected a dict, got {_named(state)}"]
         inside = f"{path}." if path else ""
         found = []
         for name, value in expected.items():
-            found += _differences(value, state[name], inside + name) if name in state else [f"{inside}{name}: missing"]
+            if name in state:
+                found += differences(value, state[name], inside + name)
+            elif not isinstance(value, Optional):
+                found.append(f"{inside}{name}: missing")
         return found + [f"{inside}{name}: unexpected" for name in state if name not in expected]
     if isinstance(expected, list):
         if not isinstance(state, list | tuple):
@@ -51,7 +73,7 @@ def _differences(expected: Any, state: Any, path: str) -> list[str]:
         if len(state) != len(expected):
             return [f"{at}expected {len(expected)} of them, got {len(state)}"]
         pairs = enumerate(zip(expected, state, strict=True))
-        return [line for i, (one, other) in pairs for line in _differences(one, other, f"{path}[{i}]")]
+        return [line for i, (one, other) in pairs for line in differences(one, other, f"{path}[{i}]")]
     if type(expected) in ARRAY_TYPES:
         array = plain(state)
         fits = (getattr(array, "shape", None), getattr(array, "dtype", None)) == (expected.shape, expected.dtype)

@@ -23,11 +23,11 @@ from typing import Any
 from numpy import finfo
 from numpy.exceptions import AxisError
 
+from tinygrad_sm.arguments import integer, number
 from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import ARRAY_TYPES, Array, array_module, device_of
 from tinygrad_sm.engine.primitive import as_operand
 from tinygrad_sm.engine.tape import Traced, plain
-from tinygrad_sm.nn.arguments import integer, real
 from tinygrad_sm.ops import softmax as _softmax_ops
 from tinygrad_sm.ops.elementwise import relu, sqrt, where
 from tinygrad_sm.ops.reductions import sum
@@ -204,7 +204,7 @@ def _temperature(name: str, option: str, given: Any) -> Any:
     """Return a number greater than 0 as a float, and an array or Tensor of one, which may be learned, as one of ()."""
     temperature = given
     if not (isinstance(given, Traced) or type(given) in ARRAY_TYPES):
-        temperature = real(name, option, given)
+        temperature = number(name, option, given, smallest=0, finite=False)
     elif given.size != 1 or given.dtype.kind not in "fiu":
         raise ValueError(
             f"{name}: expected one number as {option}, got {described(given)}: divide x by an array itself"

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_sm.arrays import as_array, unpacked
-from tinygrad_sm.backend import device_of, owned_copy, to_numpy
+from tinygrad_sm.backend import device_of, to_numpy
 from tinygrad_sm.engine.primitive import as_operand
-from tinygrad_sm.engine.tape import Traced, plain
+from tinygrad_sm.engine.tape import plain
 from tinygrad_sm.protocols import check_constant
 from tinygrad_sm.random import random_generator
 from tinygrad_sm.tensors import Tensor
@@ -75,14 +75,3 @@ def rand(*shape: Any, requires_grad: bool = False, device: str | None = None) ->
 def randn(*shape: Any, requires_grad: bool = False, device: str | None = None) -> Tensor:
     """Return float32 draws from the standard normal distribution; see `manual_seed`."""
     return Tensor(random_generator().standard_normal(unpacked(shape), np.float32), requires_grad, device=device)
-
-
-def Parameter(data: Any) -> Tensor:
-    """Return a leaf Tensor that requires a gradient: what a Module calls a parameter. It is a function, not a subclass.
-
-    It holds a copy of the data: a training changes the parameter, and never the array that it was made of.
-
-    >>> Parameter([0.0, 0.0])
-    Tensor([0., 0.], shape=(2,), dtype=float32, device=cpu, requires_grad=True)
-    """
-    return Tensor(owned_copy(as_array(plain(data), is_new=not isinstance(data, Traced))), requires_grad=True)

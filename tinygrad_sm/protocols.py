@@ -94,7 +94,7 @@ def in_place(name: str, compute: Callable[[Any, Any], Any]) -> Callable[[Any, An
     """
 
     def method(self: Any, other: Any) -> Any:
-        if self.node is not None or not (self.requires_grad or self.name):  # a Module names what is its state
+        if self.node is not None or not (self.requires_grad or self.is_state):
             return NotImplemented
         if current_mode().record:
             raise GradientError(

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_sm.arguments import choice
 from tinygrad_sm.arrays import described
 from tinygrad_sm.backend import Array, device_of
 
@@ -94,5 +95,4 @@ def _reshape_advice(shape: tuple[int, ...], expected: tuple[int, ...], name: str
 
 def check_reduction(loss: str, reduction: Any) -> None:
     """Raise ValueError unless the reduction is one of the three."""
-    if reduction not in ("none", "mean", "sum"):
-        raise ValueError(f"{loss}: expected reduction 'none', 'mean' or 'sum', got {reduction!r}")
+    choice(loss, "reduction", reduction, ("none", "mean", "sum"))

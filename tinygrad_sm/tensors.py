@@ -50,6 +50,7 @@ class Tensor(Traced):
     """
 
     __slots__ = ()
+    is_state = False  # a Module's, which is trained in place: that of `nn.Parameter` and `nn.Buffer`
     __array_ufunc__ = protocols.array_ufunc
     __array_function__ = protocols.array_function
     __hash__ = Traced.__hash__
@@ -169,8 +170,9 @@ class Tensor(Traced):
     def __deepcopy__(self, memo: dict[int, Any]) -> "Tensor":
         if self.node is not None:
             raise GradientError(f"only leaves can be copied, and {self.node.op.name} made this: copy its .detach()")
+        copied = object.__new__(type(self))
         with LEAVES_LOCK:  # no other thread changes it meanwhile
-            copied = Tensor(owned_copy(self.data), self.requires_grad)
+            Traced.__init__(copied, owned_copy(self.data), requires_grad=self.requires_grad)
             copied.grad = None if self.grad is None else owned_copy(self.grad)
         copied.name = self.name
         return copied
@@ -182,7 +184,8 @@ class Tensor(Traced):
             return attributes, {**slots, "data": owned_copy(self.data)}
 
     def __repr__(self) -> str:
-        data = np.array2string(self.numpy(), separator=", ", prefix="Tensor(")
+        kind = type(self).__name__
+        data = np.array2string(self.numpy(), separator=", ", prefix=f"{kind}(")
         facts = f"shape={self.shape}, dtype={self.dtype}, device={self.device}"
         if self.name is not None:
             facts += f", name={self.name!r}"
@@ -190,7 +193,7 @@ class Tensor(Traced):
             facts += f", made_by={self.node.op.name}"
         elif self.requires_grad:
             facts += ", requires_grad=True"
-        return f"Tensor({data}, {facts})"
+        return f"{kind}({data}, {facts})"
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else str(self)

@@ -74,8 +74,8 @@ def test_the_scales_of_fashion_mnist(at_hand: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"split": "validation"}, "split must be 'train' or 'test', got 'validation'"),
-        ({"scale": "zscore"}, "scale must be 'unit', 'center', 'standard' or None, got 'zscore'"),
+        ({"split": "validation"}, "split to be 'train' or 'test', got 'validation'"),
+        ({"scale": "zscore"}, "scale to be 'unit', 'center', 'standard' or None, got 'zscore'"),
     ],
 )
 def test_unknown_options_are_refused(at_hand: Path, options: dict[str, Any], message: str) -> None:

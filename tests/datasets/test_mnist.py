@@ -99,13 +99,13 @@ def test_calls_share_no_memory() -> None:
 
 @pytest.mark.parametrize("split", ["validation", "Train", "", None, 0])
 def test_an_unknown_split_is_refused(split: str) -> None:
-    with pytest.raises(ValueError, match=r"split must be 'train' or 'test', got "):
+    with pytest.raises(ValueError, match=r"split to be 'train' or 'test', got "):
         mnist(split)
 
 
 @pytest.mark.parametrize("scale", ["zscore", "", 255, False])
 def test_an_unknown_scale_is_refused(scale: str) -> None:
-    with pytest.raises(ValueError, match=r"scale must be 'unit', 'center', 'standard' or None, got "):
+    with pytest.raises(ValueError, match=r"scale to be 'unit', 'center', 'standard' or None, got "):
         mnist("test", scale)
 
 

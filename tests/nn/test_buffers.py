@@ -1,4 +1,4 @@
-"""A Module's state is what its construction made it, whatever forward keeps; a state is loaded whole or not at all."""
+"""A Module's state is its Parameters and Buffers, whatever forward keeps; a state is loaded whole or not at all."""
 
 import copy
 import inspect
@@ -21,8 +21,9 @@ class Keeper(nn.Module):
     def __init__(self):
         self.kept = None
         self.layer = nn.Linear(3, 3)
-        self.mean = Tensor(np.zeros(3, np.float32))
+        self.mean = nn.Buffer(np.zeros(3, np.float32))
         self.mask = None
+        self.note = Tensor([3.0])
 
     def forward(self, x):
         self.last_input = x
@@ -30,8 +31,8 @@ class Keeper(nn.Module):
         self.layer.cached = Tensor([1.0])
         h = self.layer(x)
         self.hidden = h
-        self.mean = 0.5 * self.mean + 0.5 * h.detach().mean(axis=0)
-        self.kept = self.mean
+        self.mean.assign(0.5 * self.mean + 0.5 * h.detach().mean(axis=0))
+        self.kept = 1 * self.mean
         return h * self.mask
 
 
@@ -55,7 +56,15 @@ def test_forward_adds_nothing_to_the_state(mode, training, tmp_path):
     np.testing.assert_array_equal(fresh.mean.data, model.mean.data)
 
 
-@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+COPIES = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda x: pickle.loads(pickle.dumps(x)),
+}
+copied_each_way = pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
+
+
+@copied_each_way
 def test_copies_know_their_state(copied):
     model = Keeper()
     with tg.no_grad():
@@ -69,37 +78,149 @@ def test_copies_know_their_state(copied):
     assert list(model.state_dict()) == NAMES
 
 
+@copied_each_way
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.Parameter([1.0, 2.0]),
+        lambda: nn.Parameter([1.0, 2.0], requires_grad=False),
+        lambda: nn.Buffer([1, 2]),
+    ],
+    ids=["a parameter", "a frozen one", "a buffer"],
+)
+def test_the_class_is_the_mark(copied, make):
+    state = make()
+    other = copied(state)
+    assert type(other) is type(state)
+    assert other.requires_grad is state.requires_grad
+    assert other.tolist() == [1, 2]
+    before = other
+    with tg.no_grad():
+        other += 1
+    assert other is before
+    assert other.tolist() == [2, 3]
+    for result in (other * 1, other.detach(), other[:1], tg.sum(other), np.multiply(other, 2), 1 - other):
+        assert type(result) is Tensor
+    assert type(other.requires_grad_(False)) is type(state)
+    assert repr(other).startswith(f"{type(state).__name__}([2")
+
+
+@pytest.mark.parametrize("kind", [nn.Parameter, nn.Buffer])
+def test_both_copy_what_they_are_given(kind):
+    array = np.array([1.0, 2.0])
+    of_tensor, broadcast = Tensor(array), np.broadcast_to(np.float32(1), (2,))
+    for given in (array, of_tensor, broadcast, of_tensor * 1):
+        state = kind(given)
+        state.assign(state * 0)
+        assert state.node is None
+        with tg.no_grad():
+            state -= 1
+        assert state.tolist() == [-1, -1]
+    assert array.tolist() == [1, 2]
+    assert broadcast.tolist() == [1, 1]
+
+
+def test_parameters_are_floats():
+    for given in ([1, 2], [True], np.arange(3)):
+        for requires_grad in (True, False):
+            with pytest.raises(TypeError, match="only floats carry gradients"):
+                nn.Parameter(given, requires_grad)
+
+
 def test_what_was_state_stays_so():
     model = Keeper()
     model.scale, model.note = nn.Parameter([2.0]), Tensor([3.0])
     assert list(model.state_dict()) == [*NAMES, "scale"]
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-    model.layer.bias = Tensor(np.zeros(3, np.float32))
+    assert [name for name, _ in model.named_parameters()] == [*NAMES[:2], "scale"]  # frozen, and still parameters
+    model.layer.bias = nn.Buffer(np.zeros(3, np.float32))
     assert list(model.state_dict()) == [*NAMES, "scale"]
+    assert [name for name, _ in model.named_parameters()] == [NAMES[0], "scale"]
     model.scale = None
     assert list(model.state_dict()) == NAMES
     model.scale = Tensor([4.0])
-    assert model.state_dict()["scale"] == 4
-    model.note.requires_grad_()
-    assert list(model.state_dict()) == [*NAMES, "scale", "note"]
+    assert list(model.state_dict()) == NAMES
 
 
-def test_a_buffer_gives_way_to_leaves_only():
+def test_state_gives_way_to_state_only():
     model = Keeper()
     for value, got in (
-        (model.mean + leaf(), r"float64 \(3,\); of a result, give the \.detach\(\)"),
+        (Tensor([1.0]), r"float32 \(1,\)"),
+        (model.mean + leaf(), r"float64 \(3,\)"),
         (model.mean.data, r"float32 \(3,\)"),
         (0.5, "float 0.5"),
     ):
-        with pytest.raises(
-            TypeError, match=f"^mean is a buffer: expected a leaf Tensor or None in its place, got {got}$"
-        ):
+        message = f"expected a Parameter, a Buffer or None in its place, got {got}; write mean.assign.value. to change"
+        with pytest.raises(TypeError, match=f"^mean is a Buffer: {message}"):
             model.mean = value
+    with pytest.raises(TypeError, match="^weight is a Parameter: expected a Parameter, a Buffer or None"):
+        model.layer.weight = Tensor(np.ones((3, 3)))
     assert list(model.state_dict()) == NAMES
     model.hidden = leaf() * 2  # results come and go where no state is
     model.hidden = leaf() * 3
     model.hidden = 0
+
+
+def test_a_leaf_that_would_not_be_trained_is_refused():
+    model = Keeper()
+    for name in ("extra", "note", "mask"):
+        with pytest.raises(
+            TypeError, match=rf"^{name}: expected a Parameter, or .*, got .*float64 \(3,\); write nn.Param"
+        ):
+            setattr(model, name, leaf())
+    assert list(model.state_dict()) == NAMES
+    model.extra = leaf().detach()
+
+
+def test_names_are_paths_and_what_is_shared_has_that_of_its_first():
+    shared = nn.Linear(3, 3)
+    model = nn.Sequential(shared, nn.ReLU(), shared)
+    assert shared.weight.name == "0.weight"
+    outer = Keeper()
+    outer.body = model
+    assert [p.name for p in outer.parameters()] == [name for name, _ in outer.named_parameters()]
+    assert shared.bias.name == "body.0.bias"
+    outer.again = shared.weight
+    assert shared.weight.name == "body.0.weight"
+
+
+def test_to_build_a_long_row_of_modules_is_linear():
+    """Count the attributes that are set: a clock would say what the machine does meanwhile."""
+
+    def names_given(n, build):
+        given = []
+
+        class Counted(nn.Parameter):
+            __slots__ = ()
+
+            def __setattr__(self, name, value):
+                given.append(name) if name == "name" and value is not None else None
+                super().__setattr__(name, value)
+
+        class Layer(nn.Module):
+            def __init__(self):
+                self.weight = Counted([1.0])
+
+        build([Layer() for _ in range(n)])
+        return len(given)
+
+    def one_by_one(layers):
+        row = nn.ModuleList()
+        for layer in layers:
+            row.append(layer)
+
+    for build in (nn.ModuleList, one_by_one, lambda layers: nn.Sequential(*layers)):
+        assert names_given(200, build) == 2 * names_given(100, build)
+
+
+def test_a_module_that_version_0_1_pickled_is_refused_with_the_reason():
+    model = nn.Linear(2, 2)
+    state = {**vars(model), "_state_names": frozenset({"weight", "bias"})}
+    with pytest.raises(
+        CheckpointError, match="this Linear was pickled by tinygrad_sm 0.1, .*nn.save, and load the file"
+    ):
+        nn.Linear.__new__(nn.Linear).__setstate__(state)
 
 
 @pytest.mark.parametrize("value", [nn.Parameter([1.0]), nn.ReLU()], ids=["parameter", "Module"])

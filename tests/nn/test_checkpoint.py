@@ -30,7 +30,7 @@ class Holder(nn.Module):
 
     def __init__(self, **arrays):
         for name, array in arrays.items():
-            setattr(self, name, tg.Tensor(array))
+            setattr(self, name, nn.Buffer(array))
 
 
 def trained(inputs=3, steps=2, outputs=2):

@@ -348,13 +348,13 @@ ERRORS = {
     "an unknown reduction": (
         lambda: functional.cross_entropy(X, Y, reduction="avg"),
         ValueError,
-        "cross_entropy: expected reduction 'none', 'mean' or 'sum', got 'avg'",
+        "cross_entropy: expected reduction to be 'none', 'mean' or 'sum', got 'avg'",
     ),
     "an unknown reduction of a Module": (lambda: nn.MSELoss("avg"), ValueError, "MSELoss: expected reduction .*'avg'"),
     "smoothing beyond 1": (
         lambda: functional.cross_entropy(X, Y, label_smoothing=1.5),
         ValueError,
-        r"cross_entropy: expected label_smoothing between 0 and 1, got 1\.5",
+        r"cross_entropy: expected label_smoothing to be a number from 0 to 1, got 1\.5",
     ),
     "weights of other classes": (
         lambda: functional.cross_entropy(X, Y, weight=[1.0, 2.0]),

@@ -19,7 +19,7 @@ class TwoHeads(nn.Module):
     def __init__(self):
         self.scale = nn.Parameter([2.0])
         self.body = nn.Sequential(nn.Linear(4, 3), nn.ReLU())
-        self.offset = Tensor([1.0, 1.0])
+        self.offset = nn.Buffer([1.0, 1.0])
         self.head = nn.Linear(3, 2, bias=False)
         self.same_head = self.head
         self.note = "no tensor"
@@ -37,12 +37,14 @@ def test_parameters_come_in_the_order_of_definition_and_once():
     assert next(model.parameters()) is model.scale
     assert [type(m).__name__ for m in model.modules()] == ["TwoHeads", "Sequential", "Linear", "ReLU", "Linear"]
     for wrong in (model.scale * 2, np.ones(1), "gone"):
-        with pytest.raises(TypeError, match="scale is a parameter: expected a leaf Tensor or None in its place"):
+        with pytest.raises(
+            TypeError, match="scale is a Parameter: expected a Parameter, a Buffer or None in its place"
+        ):
             model.scale = wrong
     model.note = model.scale * 2  # a result is no parameter
     assert len(list(model.parameters())) == 4
-    model.head.weight.requires_grad_(False)  # frozen: a buffer now
-    assert len(list(model.parameters())) == 3
+    model.head.weight.requires_grad_(False)  # frozen, and a parameter still
+    assert len(list(model.parameters())) == 4
     assert len(model.state_dict()) == 5
 
 
@@ -110,11 +112,11 @@ def test_a_state_that_does_not_fit_changes_nothing_and_lists_all_differences():
     ]
     for name, array in model.state_dict().items():
         np.testing.assert_array_equal(array, before[name])
-    offset, model.offset = model.offset, Tensor(np.broadcast_to(np.float32(1), (2,)))
+    offset, model.offset.data = model.offset.data, np.broadcast_to(np.float32(1), (2,))
     with pytest.raises(CheckpointError, match="offset: read-only"):
         model.load_state_dict(before)
     np.testing.assert_array_equal(model.scale.data, before["scale"])
-    model.offset = offset
+    model.offset.data = offset
     keys = model.load_state_dict({"surplus": 1.0, "scale": np.array([5], np.float32)}, strict=False)
     assert keys.unexpected == ["surplus"]
     assert keys.missing == ["body.0.weight", "body.0.bias", "offset", "head.weight"]

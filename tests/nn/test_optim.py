@@ -199,12 +199,33 @@ def test_groups_have_options_of_their_own():
     optimizer.step()
     assert head.tolist() == [0.25]
     for wrong, error in ((-1.0, ValueError), (np.nan, ValueError), (np.inf, ValueError), ("0.1", TypeError)):
-        with pytest.raises(error, match="SGD: expected lr as a finite number of at least 0, got "):
+        with pytest.raises(error, match="SGD: expected lr to be a finite number of at least 0, got "):
             optimizer.lr = wrong
     assert [g["lr"] for g in optimizer.param_groups] == [0.125, 0.5]
     optimizer.zero_grad()
     assert body.weight.grad is None
     assert head.grad is None
+
+
+@every_kind
+def test_frozen_parameters_are_passed_over_and_may_learn_later(kind, options):
+    frozen, other = nn.Parameter([1.0], requires_grad=False), nn.Parameter([1.0])
+    optimizer = kind([frozen, other], **options)
+    for p in (frozen, other):
+        p.grad = np.ones(1, np.float32)
+    optimizer.step()
+    assert frozen.tolist() == [1] != other.tolist()
+    assert optimizer.state_dict()["state"][0] == {}
+    frozen.requires_grad_()
+    optimizer.step()
+    alone = nn.Parameter([1.0])
+    alone.grad = np.ones(1, np.float32)
+    kind([alone], **options).step()
+    assert frozen.tolist() == alone.tolist()
+    other.requires_grad_(False)
+    before = other.tolist()
+    optimizer.step()
+    assert other.tolist() == before
 
 
 def replaced(groups):
@@ -334,7 +355,7 @@ def test_a_state_that_does_not_fit_changes_nothing_and_lists_all_differences():
                 "state": [{**before["state"][0], "step": -1}, {}],
             },
             [
-                "param_groups[0]: Adam: expected lr as a finite number of at least 0, got nan",
+                "param_groups[0]: Adam: expected lr to be a finite number of at least 0, got nan",
                 "state[0].step: expected at least 0, got -1",
             ],
         ),
@@ -377,22 +398,30 @@ W = nn.Parameter([1.0])
         (
             lambda: SGD([{"params": [W], "lr": -1}]),
             ValueError,
-            "SGD: expected lr as a finite number of at least 0, got -1",
+            "SGD: expected lr to be a finite number of at least 0, got -1",
         ),
         (
             lambda: SGD([W], momentum=np.nan),
             ValueError,
-            "SGD: expected momentum as a finite number of at least 0, got nan",
+            "SGD: expected momentum to be a finite number of at least 0, got nan",
         ),
         (
             lambda: SGD([W], weight_decay=None),
             TypeError,
-            "SGD: expected weight_decay as a finite number of at least 0, got None",
+            "SGD: expected weight_decay to be a finite number of at least 0, got NoneType None",
         ),
-        (lambda: Adam([W], eps=-1e-8), ValueError, "Adam: expected eps as a finite number of at least 0, got -1e-08"),
+        (
+            lambda: Adam([W], eps=-1e-8),
+            ValueError,
+            "Adam: expected eps to be a finite number of at least 0, got -1e-08",
+        ),
         (lambda: Adam([W], betas=(0.9, 1.0)), ValueError, r"Adam: expected betas below 1, got \[0.9, 1.0\]"),
-        (lambda: AdamW([W], betas=0.9), TypeError, "AdamW: expected betas as two numbers, got 0.9"),
-        (lambda: AdamW([W], betas=("a", "b")), TypeError, "AdamW: expected each of betas as a .* number .* got 'a'"),
+        (lambda: AdamW([W], betas=0.9), TypeError, "AdamW: expected betas to be two numbers, got float 0.9"),
+        (
+            lambda: AdamW([W], betas=("a", "b")),
+            TypeError,
+            "AdamW: expected each of betas to be a .* number .* got str 'a'",
+        ),
         (lambda: AdamW([W.detach()]), ValueError, "AdamW: parameter 0, .*, requires no gradient: "),
     ],
 )

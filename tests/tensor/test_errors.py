@@ -318,7 +318,7 @@ TABLE = {
     "Linear of less than no inputs": (
         lambda: nn.Linear(-1, 2),
         ValueError,
-        "Linear: expected in_features of at least 0, got -1",
+        "Linear: expected in_features to be an integer of at least 0, got -1",
     ),
     "Sequential of a function": (
         lambda: nn.Sequential(np.tanh),
@@ -360,7 +360,7 @@ TABLE = {
         "SGD: .* no gradient.*",
     ),
     "endless lr": (lambda: nn.optim.SGD([leaf()], lr=np.inf), ValueError, "SGD: .* finite .*, got inf"),
-    "negative lr": (lambda: nn.optim.SGD([leaf()], lr=-1), ValueError, "SGD: .* lr as .* of at least 0, got -1"),
+    "negative lr": (lambda: nn.optim.SGD([leaf()], lr=-1), ValueError, "SGD: .* lr to be .* of at least 0, got -1"),
     "lr that is NaN": (lambda: nn.optim.SGD([leaf()], lr=np.nan), ValueError, "SGD: expected lr .*, got nan"),
     "nesterov without momentum": (
         lambda: nn.optim.SGD([leaf()], 0.1, nesterov=True),
@@ -374,7 +374,7 @@ TABLE = {
     "loader without batch": (
         lambda: DataLoader((X, np.zeros(4, int)), 0),
         ValueError,
-        "batch_size must be at least 1.*",
+        "DataLoader: expected batch_size to be an integer of at least 1.*",
     ),
     "unreadable file": (
         lambda tmp_path: read_idx(tmp_path / "digits.gz", 1),

@@ -25,7 +25,7 @@ class Running(nn.Module):
     """Keeps a mean of what it has seen, as a buffer."""
 
     def __init__(self):
-        self.mean = Tensor(W.copy())
+        self.mean = nn.Buffer(W)
         self.weight = nn.Parameter(W)
 
     def forward(self, x):
@@ -95,7 +95,7 @@ def leaf_like(t):
 
 def test_an_array_of_ints_is_not_made_one_of_floats():
     counts = Running()
-    counts.mean = Tensor([1, 2])
+    counts.mean = nn.Buffer([1, 2])
     with tg.no_grad():
         counts.mean += 1
         with pytest.raises(TypeError, match="int64, got float"):

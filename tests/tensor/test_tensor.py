@@ -10,7 +10,7 @@ from hypothesis import given
 import tinygrad_sm as tg
 from tests.helpers import leaf
 from tinygrad_sm import GradientError, Tensor
-from tinygrad_sm.creation import Parameter
+from tinygrad_sm.nn import Parameter
 
 
 @pytest.mark.parametrize(
