@@ -2,11 +2,10 @@
 
 A `Value` is an array that remembers which operation made it, and from what. An operation is its forward on plain arrays
 with one rule per operand: given the gradient g of the loss with respect to the output, the gradient with respect to
-that operand. `backward` walks from the loss to the parameters and lets every rule pass its gradient on. That is all.
+that operand. `backward` walks from the loss to the parameters and lets every rule pass its gradient on. That is all:
+`small.py` is the next page, and the framework in `tinygrad_sm/` is this one made complete, checked and fast.
 
     python examples/micro.py
-
-The framework in `tinygrad_sm/` is this page made complete, checked and fast; its operations have this same form.
 """
 
 import gzip
@@ -20,10 +19,9 @@ class Value:
 
     def __init__(self, data, op=None, operands=(), static=None):
         self.data, self.op, self.operands, self.static = np.asarray(data), op, operands, static
-        self.grad = None
 
     def backward(self):
-        """Leave in `.grad` of every Value that this one was computed from the gradient of this one, a scalar."""
+        """Differentiate this scalar. Each Value that it was computed from gets ∂self/∂value as its `.grad`."""
         order = []  # operands stand before what was made from them
 
         def visit(value):
@@ -31,17 +29,23 @@ class Value:
                 for operand in value.operands:
                     visit(operand)
                 order.append(value)
+                value.grad = np.zeros_like(value.data)
 
         visit(self)
-        for value in order:
-            value.grad = np.zeros_like(value.data)
         self.grad = np.ones_like(self.data)
         for value in reversed(order):
+            plain = [x.data if isinstance(x, Value) else x for x in value.operands]
             for i, operand in enumerate(value.operands):
                 if isinstance(operand, Value):
-                    plain = [x.data if isinstance(x, Value) else x for x in value.operands]
                     g = value.op.rules[i](value.grad, value.data, *plain, **value.static)
                     operand.grad = operand.grad + sum_to(g, operand.data.shape)
+
+
+def sum_to(g, shape):
+    """Undo broadcasting: where one number was used many times, its gradients add up."""
+    padded = (1,) * (g.ndim - len(shape)) + shape  # broadcasting first puts axes of length 1 in front
+    repeated = tuple(i for i, n in enumerate(padded) if n == 1)  # and then repeats along axes of length 1
+    return g.sum(axis=repeated, keepdims=True).reshape(shape)
 
 
 class Primitive:
@@ -59,34 +63,33 @@ class Primitive:
         return self
 
 
-def sum_to(g, shape):
-    """Undo broadcasting: where one number was used many times, its gradients add up."""
-    g = g.sum(axis=tuple(range(g.ndim - len(shape))))
-    return g.sum(axis=tuple(i for i, n in enumerate(shape) if n == 1 != g.shape[i]), keepdims=True)
-
-
 add = Primitive(lambda a, b: a + b).vjp(lambda g, out, a, b: g, lambda g, out, a, b: g)
 subtract = Primitive(lambda a, b: a - b).vjp(lambda g, out, a, b: g, lambda g, out, a, b: -g)
 multiply = Primitive(lambda a, b: a * b).vjp(lambda g, out, a, b: g * b, lambda g, out, a, b: g * a)
 divide = Primitive(lambda a, b: a / b).vjp(lambda g, out, a, b: g / b, lambda g, out, a, b: -g * out / b)
 matmul = Primitive(lambda a, b: a @ b).vjp(lambda g, out, a, b: g @ b.T, lambda g, out, a, b: a.T @ g)
+transpose = Primitive(np.transpose).vjp(lambda g, out, x: g.T)
 exp = Primitive(np.exp).vjp(lambda g, out, x: g * out)
 log = Primitive(np.log).vjp(lambda g, out, x: g / x)
-tanh = Primitive(np.tanh).vjp(lambda g, out, x: g * (1 - out**2))
-relu = Primitive(lambda x: np.maximum(x, 0)).vjp(lambda g, out, x: g * (x > 0))
-transpose = Primitive(np.transpose).vjp(lambda g, out, x: g.T)
-reshape = Primitive(lambda x, shape: x.reshape(shape)).vjp(lambda g, out, x, shape: g.reshape(x.shape))
-sum = Primitive(lambda x, axis=None: x.sum(axis=axis)).vjp(
-    lambda g, out, x, axis=None: np.broadcast_to(g if axis is None else np.expand_dims(g, axis), x.shape)
-)
+sum = Primitive(lambda x, axis=None: x.sum(axis=axis, keepdims=axis is not None))
+sum.vjp(lambda g, out, x, axis=None: np.broadcast_to(g, x.shape))  # the axis is still there, of length 1
+
+Value.__add__ = lambda a, b: add(a, b)
+Value.__sub__ = lambda a, b: subtract(a, b)
+Value.__mul__ = lambda a, b: multiply(a, b)
+Value.__truediv__ = lambda a, b: divide(a, b)
+Value.__rmatmul__ = lambda b, a: matmul(a, b)
+Value.T = property(lambda x: transpose(x))
+# Python first asks the array on the left of `images @ W.T`. With this, NumPy declines, and Python asks __rmatmul__.
+Value.__array_ufunc__ = None
 
 
 def cross_entropy(logits, labels):
-    """Return the mean over the batch of log Σ exp(logits) − logits[label]: what softmax regression minimises."""
-    shifted = subtract(logits, logits.data.max(axis=1, keepdims=True))  # exp cannot overflow; the loss is unchanged
-    one_hot = np.eye(logits.data.shape[1], dtype=logits.data.dtype)[labels]
-    log_likelihood = subtract(sum(multiply(shifted, one_hot), axis=1), log(sum(exp(shifted), axis=1)))
-    return divide(sum(log_likelihood), -len(labels))
+    """Return −1/N Σ_i Σ_j y_ij log p_ij with p = softmax(logits) and y one-hot: what softmax regression minimises."""
+    z = logits - logits.data.max(axis=1, keepdims=True)  # exp cannot overflow, and the softmax is the same
+    log_p = z - log(sum(exp(z), axis=1))
+    y = np.eye(z.data.shape[1], dtype=z.data.dtype)[labels]
+    return sum(log_p * y) / -len(labels)
 
 
 def train(images, labels, weight, bias, steps, batch_size=128, lr=0.1):
@@ -94,7 +97,7 @@ def train(images, labels, weight, bias, steps, batch_size=128, lr=0.1):
     for step in range(steps):
         rows = np.arange(step * batch_size, (step + 1) * batch_size) % len(images)
         W, b = Value(weight), Value(bias)
-        loss = cross_entropy(add(matmul(images[rows], transpose(W)), b), labels[rows])
+        loss = cross_entropy(images[rows] @ W.T + b, labels[rows])
         loss.backward()
         weight -= lr * W.grad
         bias -= lr * b.grad
@@ -111,8 +114,7 @@ def mnist(split):
 
 if __name__ == "__main__":
     weight, bias = np.zeros((10, 784), np.float32), np.zeros(10, np.float32)
-    images, labels = mnist("train")
-    loss = train(images, labels, weight, bias, steps=5 * len(images) // 128)
+    loss = train(*mnist("train"), weight, bias, steps=5 * 60_000 // 128)
     images, labels = mnist("t10k")
     correct = (images @ weight.T + bias).argmax(axis=1) == labels
     print(f"loss of the last batch: {loss:.3f}, test accuracy: {100 * correct.mean():.2f} %")
