@@ -88,6 +88,43 @@ def test_no_module_stands_where_people_call_a_function():
     assert not modules & (called | set(tg.__all__) - {"datasets", "nn"})
 
 
+def lent_to(path):
+    """Return {module: names} of what a file imports from the package and from other examples."""
+    found = {}
+    for node in ast.walk(ast.parse((ROOT / path).read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("tinygrad_sm"):
+            for name in (alias.name for alias in node.names):
+                inner = f"{node.module}.{name}"
+                module = inner if inner in (*MODULES, "tinygrad_sm.nn") else node.module
+                found.setdefault(module, set()).add(name)
+        elif isinstance(node, ast.Import):
+            found |= {f"examples.{x.name}": set() for x in node.names if (ROOT / f"examples/{x.name}.py").exists()}
+    return found
+
+
+def unexplained(paths):
+    """Return {path: modules} of what files import though neither a file before them nor their first lines name it."""
+    explained, found = set(), {}
+    for path in paths:
+        first_lines = "\n".join(ast.get_docstring(ast.parse((ROOT / path).read_text("utf-8"))).splitlines()[:4])
+        said = set(re.findall(r"`@?(\w+)", first_lines))
+        lent = lent_to(path)
+        explained |= {m for m, names in lent.items() if said & {*m.split(".")[1:]} or (names and names <= said)}
+        if lent.keys() - explained:
+            found[path] = lent.keys() - explained
+        explained.add(path.removesuffix(".py").replace("/", "."))
+    return found
+
+
+def test_nothing_is_met_before_it_was_explained():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    first_evening = readme.partition("\nThe first evening")[2].partition("\nThe second evening")[0]
+    paths = [path for path, _ in ROW.findall(first_evening)]
+    assert len(paths) == 9
+    assert unexplained(paths[:-1]) == {}  # the last, the Tensor, leads on to the other operations
+    assert "tinygrad_sm/engine/backward.py" in unexplained(reversed(paths))
+
+
 def test_importing_is_light():
     heavy = {"matplotlib", "tqdm", "safetensors", "pooch", "requests", "cupy"}
     code = f"import sys, tinygrad_sm; print(*{heavy}.intersection(sys.modules))"

@@ -1,5 +1,7 @@
 """Operations: a forward on plain arrays and, directly under it, one gradient rule per operand.
 
+Later files lend it what they lend to the tape, and `sources`, for the text of a rule.
+
     @primitive(analytic=True)
     def multiply(a, b, /):
         return a * b
@@ -7,9 +9,8 @@
                  lambda g, out, a, b: g * a)        # ∂L/∂b = g ⊙ a
 
 Called on plain arrays, `multiply` is its forward and nothing else. Called on a Traced value it computes with the arrays
-inside, and leaves a node on the tape if one of them requires a gradient. The rules are written in the framework's own
-operations. So a walk that hands them arrays costs what NumPy costs, and a walk that is to be differentiated in turn
-hands the same rules Traced values: what they do is recorded, and there is no second gradient that could disagree.
+inside, and leaves a node on the tape if one of them requires a gradient. Rules are written in these operations. So a
+walk that hands them arrays costs what NumPy costs; one that hands them Traced values is recorded, by the same rules.
 
 A rule is pure: it never writes into g, out, a residual or an operand. It uses operators, the methods that arrays and
 Tensors share, and primitives; the array module `xp` is for forwards. Its result has the operand's shape, or the
@@ -48,8 +49,7 @@ from tinygrad_sm.errors import user_line
 class Primitive:
     """An operation. The parameters of the forward before `/` are its operands; `*xs` makes their number open.
 
-    What follows the operands is static: given by position or keyword, it reaches forward and rules as keywords, with
-    the defaults filled in.
+    What follows is static: given by position or keyword, it reaches forward and rules as keywords, with its defaults.
     """
 
     def __init__(self, forward: Callable[..., Any], analytic: bool, saves: Callable[..., Any] | None):

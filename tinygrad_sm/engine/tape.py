@@ -1,5 +1,8 @@
 """The tape: what was computed is recorded, and a walk back over the record gives the gradients.
 
+Later files lend it `backend`, `arrays`, `dtypes` for arrays and devices, `errors`, `mode` for who watches, `versions`
+for what has changed, `precision` for broadcasting, `dispatch` for `@replaceable`: a quicker form may stand in `fast/`.
+
 Think of the program
 
     y = exp(x)
@@ -11,8 +14,7 @@ results to operands, so there are no cycles, and a graph dies with the last resu
 
     loss: Traced ── node ──▶ multiply ── operands ──▶ y: Traced ── node ──▶ exp ── operands ──▶ x: Traced, a leaf
 
-Each operation has, next to its forward, one gradient rule per operand: it maps g, the gradient of the loss with respect
-to the output, to the gradient with respect to that operand. The walk of the textbook is
+The walk of the textbook, which `examples/textbook_walk.py` has whole, and which gives the same bits as the one here, is
 
     waiting, arrived, ready = uses(loss), {loss: 1}, [loss]
     while ready:
@@ -28,16 +30,14 @@ to the output, to the gradient with respect to that operand. The walk of the tex
             if waiting[operand] == 0:                                   # all that was made from it has been passed
                 ready.append(operand)
 
-`examples/textbook_walk.py` has it whole, and a test runs that in the place of the one here: the bits are the same. Here
+Here
 
-- `count_uses` counts, and finds all that can be wrong before any rule runs (`check_node`); `_leading_to` leaves out
-  what does not lead to a value that is wanted;
+- `count_uses` counts, and first finds all that is wrong (`check_node`); `_leading_to` leaves out what is not wanted;
 - `gradients` walks, from several roots, to leaves or to wanted values. `answers` asks the rules, of arrays or, where
   derivatives of derivatives are asked for, of Traced values; `fitted` undoes broadcasting and promotion, and refuses
   an answer in any other shape; `hooked` lets a hook see and replace a gradient; `_passed` frees the node.
 
-What `.backward()` does before and after a walk stands in `backward.py`; how operations and their rules are
-written, and how a call of one makes a node, in `primitive.py`.
+What `.backward()` does before and after a walk stands in `backward.py`; how a call makes a node, in `primitive.py`.
 """
 
 import functools

@@ -1,16 +1,16 @@
 """Softmax and what is computed with it: logsumexp, log_softmax, cross_entropy.
 
+Later files lend it `reductions`, for sums, `targets`, for labels, and `precision`: half precision is formed in float32,
+here and in the rules, and rounded once, because 70,000 exponentials have no sum in it.
+
 With p = softmax(z), the Jacobian ∂p_i/∂z_j = p_i (δ_ij − p_j) is the matrix diag(p) − p pᵀ; what softmax's rule
 computes is that matrix times g, without ever building it:
 
     (diag(p) − p pᵀ) g = p ⊙ (g − ⟨p, g⟩)
 
 Exponentials of logits overflow where they are large. The softmax does not change when a number is subtracted from all
-logits of a row, so each row is shifted by its maximum, which is then 0 and its exponential 1: all here begin with
-`shifted`. A row of which every logit is −∞ (all masked) has no softmax; by convention it is 0 there, logsumexp and
-log_softmax are −∞, and the gradient is 0.
-
-Half precision is computed in float32, here and in the rules, and rounded once: 70,000 exponentials have no sum in it.
+logits of a row, so each row is shifted by its maximum, which is then 0 and its exponential 1: all begin with `shifted`.
+A row of −∞ (all masked) has no softmax; by convention it is 0 there, logsumexp and log_softmax −∞, the gradient 0.
 """
 
 from math import inf, nan
