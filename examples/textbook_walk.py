@@ -1,7 +1,7 @@
 """The backward walk of the textbook, over the nodes and rules of the real engine: it gives the very same gradients.
 
-Later files lend it `Traced`, a Value with its record in a `node` (of `tape`), `sum_to_shape`, which is `sum_to` (of
-`precision`), and for the training `nn` and `datasets`.
+Imports from later files: `Traced` of `tape`, a Value whose record is its `node`; `sum_to_shape` of `precision`, which is
+`sum_to`; and, for the training, `nn` and `datasets`.
 
     python examples/textbook_walk.py        # an epoch of softmax regression on MNIST, by this walk and by the engine's
 

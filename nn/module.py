@@ -22,7 +22,6 @@ from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import Array, device_name, is_writable, owned_copy, to_device
 from tinygrad_sm.engine.tape import Traced, plain
 from tinygrad_sm.engine.versions import LEAVES_LOCK, change
-from tinygrad_sm.errors import CheckpointError
 from tinygrad_sm.nn.states import refuse_state
 from tinygrad_sm.tensors import Tensor
 
@@ -123,14 +122,6 @@ class Module:
             )
         if "." in name and isinstance(value, Module | State):
             raise ValueError(f"expected a name without dots, as they part the names of a path, got {name!r}")
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        if "_state_names" in state:
-            raise CheckpointError(
-                f"this {type(self).__name__} was pickled by tinygrad_sm 0.1, whose parameters were Tensors: save it "
-                "there with nn.save, and load the file here with nn.load"
-            )
-        vars(self).update(state)
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """Compute the result; each kind of Module says how."""

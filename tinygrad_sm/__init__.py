@@ -110,7 +110,7 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'tinygrad_sm' has no attribute {name!r}")
 
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "CheckpointError",

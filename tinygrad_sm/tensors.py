@@ -1,5 +1,7 @@
 """The Tensor: an array that can be differentiated, with NumPy's operators and methods.
 
+Imports from later files: `protocols` and `hooks`, and the operations of `composed`, `indexing`, `linalg` and `shaping`.
+
     >>> w = Tensor([1.0, 2.0], requires_grad=True)
     >>> loss = (w * w).sum()
     >>> loss.backward()

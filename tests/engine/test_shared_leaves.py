@@ -250,7 +250,7 @@ def test_an_interrupt_in_a_change_spoils_no_later_graph():
         (w * x).sum().backward()
     except GradientError:  # one graph may be refused, as the change looked unfinished; the next is not
         (w * x).sum().backward()
-    assert x.grad.tolist() == [1] * 1000
+    assert x.grad.tolist() == w.tolist()  # where every change was interrupted early, it is 0
     assert tape.LAST_CHANGE.changed_at < np.inf
 
 

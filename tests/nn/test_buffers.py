@@ -214,15 +214,6 @@ def test_to_build_a_long_row_of_modules_is_linear():
         assert names_given(200, build) == 2 * names_given(100, build)
 
 
-def test_a_module_that_version_0_1_pickled_is_refused_with_the_reason():
-    model = nn.Linear(2, 2)
-    state = {**vars(model), "_state_names": frozenset({"weight", "bias"})}
-    with pytest.raises(
-        CheckpointError, match="this Linear was pickled by tinygrad_sm 0.1, .*nn.save, and load the file"
-    ):
-        nn.Linear.__new__(nn.Linear).__setstate__(state)
-
-
 @pytest.mark.parametrize("value", [nn.Parameter([1.0]), nn.ReLU()], ids=["parameter", "Module"])
 def test_names_that_would_be_paths_of_other_tensors_are_refused(value):
     model = nn.Sequential(nn.Linear(2, 2))

@@ -1,6 +1,6 @@
 """Operations: a forward on plain arrays and, directly under it, one gradient rule per operand.
 
-Later files lend it what they lend to the tape, and `sources`, for the text of a rule.
+Imports from later files: those of the tape, and `sources` (the text of a rule).
 
     @primitive(analytic=True)
     def multiply(a, b, /):

@@ -1,7 +1,7 @@
 """Operations that work element by element, with NumPy's broadcasting.
 
-`array_module(x)`, of the later file `backend`, is NumPy or CuPy. Shapes of two operands need not be equal: (128, 10)
-and (10,) give (128, 10). The rules below answer in the shape of the output, and the tape sums over what was repeated.
+Import from a later file: `array_module(x)` of `backend`, NumPy or CuPy. The shapes of two operands need not be equal:
+(128, 10) and (10,) give (128, 10). The rules answer in the shape of the output, and the tape sums what was repeated.
 """
 
 from math import inf

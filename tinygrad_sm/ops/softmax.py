@@ -1,7 +1,7 @@
 """Softmax and what is computed with it: logsumexp, log_softmax, cross_entropy.
 
-Later files lend it `reductions`, for sums, `targets`, for labels, and `precision`: half precision is formed in float32,
-here and in the rules, and rounded once, because 70,000 exponentials have no sum in it.
+Imports from later files: `reductions` (sums), `targets` (checks of labels), `precision` (half precision is computed in
+float32, here and in the rules, and rounded once, because 70,000 exponentials have no sum in it).
 
 With p = softmax(z), the Jacobian ∂p_i/∂z_j = p_i (δ_ij − p_j) is the matrix diag(p) − p pᵀ; what softmax's rule
 computes is that matrix times g, without ever building it:
