@@ -156,11 +156,11 @@ class Module:
                 else:
                     yield prefix + name, value
 
-    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Yield the parameters with their paths, as ("0.weight", Parameter), in the order of definition."""
         return ((path, tensor) for path, tensor in self._named_tensors() if isinstance(tensor, Parameter))
 
-    def parameters(self) -> Iterator[Tensor]:
+    def parameters(self) -> Iterator[Parameter]:
         """Yield the parameters in the order of definition, frozen ones too; each once, also if it is shared."""
         return (parameter for _, parameter in self.named_parameters())
 
