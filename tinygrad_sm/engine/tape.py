@@ -1,6 +1,6 @@
 """The tape: what was computed is recorded, and a walk back over the record gives the gradients.
 
-Imports from later files: `backend`, `arrays` and `dtypes` (arrays, devices), `errors`, `mode` (who watches), `versions`
+Imports from later files: `backend`, `arrays`, `dtypes` (arrays, devices), `errors`, `mode` (who watches), `versions`
 (what has changed), `precision` (broadcasting), `dispatch` (`@replaceable`: a quicker form may stand in `fast/`).
 
 Think of the program
@@ -14,7 +14,7 @@ results to operands, so there are no cycles, and a graph dies with the last resu
 
     loss: Traced ── node ──▶ multiply ── operands ──▶ y: Traced ── node ──▶ exp ── operands ──▶ x: Traced, a leaf
 
-Each operation has a gradient rule for each operand. The walk of the textbook (`examples/textbook_walk.py`: same bits) is
+An operation has a gradient rule per operand. The walk of the textbook (`examples/textbook_walk.py`: the same bits) is
 
     waiting, arrived, ready = uses(loss), {loss: 1}, [loss]
     while ready:
