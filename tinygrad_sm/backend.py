@@ -35,6 +35,8 @@ NUMBERS = (float, int, bool, complex)
 PLAIN_OPERANDS = {HostArray, *NUMBERS, type(None), *np.sctypeDict.values()}
 """The types that an operation takes as they are: Python scalars stay Python scalars, so that they never promote."""
 
+_DLPACK_HOST, _DLPACK_CUDA = (1, 3), (2, 13)  # kDLCPU and pinned kDLCUDAHost, kDLCUDA and kDLCUDAManaged
+
 _default_device = "cpu"
 
 
@@ -172,6 +174,25 @@ def to_device(array: Array, device: str | None) -> Array:
         return to_numpy(array)
     with _cupy().cuda.Device(_cuda_index(device)):
         return _cupy().asarray(array)
+
+
+def borrowed_array(x: Any) -> Array:
+    """Return an array on the memory of another library's array, by DLPack; read-only where NumPy says so.
+
+    Raises TypeError if x is no such array or has a dtype that NumPy lacks, DeviceError if it is on another device.
+    """
+    if not (hasattr(x, "__dlpack__") and hasattr(x, "__dlpack_device__")):
+        raise TypeError(f"from_dlpack: expected an array that knows DLPack, got {type(x).__name__}: use tg.Tensor(x)")
+    kind = int(x.__dlpack_device__()[0])
+    if kind not in _DLPACK_HOST + _DLPACK_CUDA:
+        raise DeviceError(f"from_dlpack: expected memory of the host or of CUDA, got DLPack device type {kind}")
+    module = np if kind in _DLPACK_HOST else _cupy()
+    try:
+        return module.from_dlpack(x)
+    except RuntimeError as error:
+        raise TypeError(
+            f"from_dlpack: the array cannot be taken as it is ({error}): convert it first, as bfloat16 to float32"
+        ) from error
 
 
 def _is_cupy_array(data: Any) -> bool:

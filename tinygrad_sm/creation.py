@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_sm.arrays import as_array, unpacked
-from tinygrad_sm.backend import device_of, to_numpy
+from tinygrad_sm.backend import borrowed_array, device_of, to_numpy
+from tinygrad_sm.dtypes import check_unmasked
 from tinygrad_sm.engine.primitive import as_operand
-from tinygrad_sm.engine.tape import plain
+from tinygrad_sm.engine.tape import Traced, plain
+from tinygrad_sm.engine.versions import share_memory
 from tinygrad_sm.protocols import check_constant
 from tinygrad_sm.random import random_generator
 from tinygrad_sm.tensors import Tensor
@@ -75,3 +77,27 @@ def rand(*shape: Any, requires_grad: bool = False, device: str | None = None) ->
 def randn(*shape: Any, requires_grad: bool = False, device: str | None = None) -> Tensor:
     """Return float32 draws from the standard normal distribution; see `manual_seed`."""
     return Tensor(random_generator().standard_normal(unpacked(shape), np.float32), requires_grad, device=device)
+
+
+def from_dlpack(x: Any) -> Tensor:
+    """Return a Tensor on the memory of an array of another library, such as PyTorch or JAX: no copy, and no history.
+
+    x : any array with the methods `__dlpack__` and `__dlpack_device__`, on the host or on an NVIDIA GPU.
+
+    The Tensor stays on the device of x. It can be read-only: that of an array of JAX is, and with NumPy 2.0 any on the
+    host. Otherwise what changes the one changes the other; backward() cannot see a change that the other library makes.
+
+    Raises TypeError if x is no such array, has a dtype that NumPy lacks or a mask, DeviceError if it is on another kind
+    of device, and what its library raises where it refuses: PyTorch a BufferError for what requires a gradient.
+
+    >>> x = np.zeros(2)
+    >>> t = from_dlpack(x).requires_grad_()
+    >>> np.shares_memory(t.data, x)
+    True
+    """
+    check_unmasked(x)
+    array = borrowed_array(x)
+    tensor = Tensor(array, device=device_of(array))
+    if isinstance(x, Traced):
+        share_memory(x, tensor)  # a change of the one makes stale what was recorded of the other
+    return tensor

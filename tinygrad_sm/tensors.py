@@ -1,6 +1,6 @@
 """The Tensor: an array that can be differentiated, with NumPy's operators and methods.
 
-Imports from later files: `protocols` and `hooks`, and the operations of `composed`, `indexing`, `linalg` and `shaping`.
+Imports from later files: `protocols`, `exchange`, `hooks`; the operations of `composed`, `indexing`, `linalg`, `shaping`.
 
     >>> w = Tensor([1.0, 2.0], requires_grad=True)
     >>> loss = (w * w).sum()
@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from tinygrad_sm import protocols
+from tinygrad_sm import exchange, protocols
 from tinygrad_sm.arrays import as_array, unpacked
 from tinygrad_sm.backend import Array, axis_of, device_name, device_of, is_writable, owned_copy, to_numpy
 from tinygrad_sm.dtypes import check_unmasked, refuse_masked
@@ -53,8 +53,8 @@ class Tensor(Traced):
 
     __slots__ = ()
     is_state = False  # a Module's, which is trained in place: that of `nn.Parameter` and `nn.Buffer`
-    __array_ufunc__ = protocols.array_ufunc
-    __array_function__ = protocols.array_function
+    __array_ufunc__, __array_function__ = protocols.array_ufunc, protocols.array_function
+    __dlpack__, __dlpack_device__ = exchange.dlpack, exchange.dlpack_device
     __hash__ = Traced.__hash__
 
     def __init__(self, data: Any, requires_grad: bool = False, dtype: Any = None, device: str | None = None):

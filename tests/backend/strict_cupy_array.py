@@ -225,6 +225,17 @@ class ndarray:  # noqa: N801
             "Please use `.get()` to construct a NumPy array explicitly."
         )
 
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, self._device  # kDLCUDA
+
+    def __dlpack__(
+        self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None
+    ) -> Any:
+        """Return its memory as a capsule, which can only say that it is on the host."""
+        if (dl_device is not None and tuple(dl_device) != self.__dlpack_device__()) or copy:
+            raise NotImplementedError("the strict double of CuPy does not model __dlpack__ with a copy")
+        return self._host.__dlpack__()
+
     def set(self, arr: Host, stream: Any = None) -> None:
         """Copy an array of the host into this one."""
         if not isinstance(arr, np.ndarray):

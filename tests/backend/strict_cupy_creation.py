@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tests.backend.strict_cupy_array import check_dtype, ndarray, new, poison, to_host
-from tests.backend.strict_cupy_device import STATE, copied_to_device, launched
+from tests.backend.strict_cupy_device import STATE, Device, copied_to_device, launched
 from tests.backend.strict_cupy_table import signature
 
 
@@ -50,6 +50,40 @@ def ascontiguousarray(a: Any, dtype: Any = None) -> ndarray:
     """Return the array with its elements in order, itself if they are."""
     made = asarray(a, dtype)
     return made if made._host.flags.c_contiguous and made.ndim else made.copy("C").reshape(made.shape or (1,))
+
+
+class _OnHost:
+    """A capsule of DLPack as NumPy takes one: said to be on the host, where the double's memory is."""
+
+    def __init__(self, capsule: Any) -> None:
+        self._capsule = capsule
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 1, 0
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self._capsule
+
+
+def from_dlpack(array: Any, *, device: Any = None, copy: Any = None) -> ndarray:
+    """Return an array on the memory of another library's array, which must be on a device."""
+    kind, number = array.__dlpack_device__()
+    if device is not None:
+        raise NotImplementedError("from_dlpack() does not support device yet.")
+    if kind == 1:
+        raise TypeError(
+            "CPU arrays cannot be directly imported to CuPy. Use `cupy.array(numpy.from_dlpack(input))` instead."
+        )
+    if kind not in (2, 13):
+        raise TypeError(f"Unsupported array type: {kind}")
+    with Device(number):
+        try:
+            capsule = array.__dlpack__(stream=1, max_version=(1, 0), copy=copy)
+        except TypeError:
+            if copy is not None:
+                raise
+            capsule = array.__dlpack__(stream=1)
+        return new(np.from_dlpack(_OnHost(capsule)))
 
 
 def asnumpy(a: Any, stream: Any = None, order: str = "C", out: Any = None, *, blocking: bool = True) -> Any:
@@ -131,4 +165,4 @@ def _number(value: Any) -> Any:
 def creation() -> dict[str, Callable[..., Any]]:
     """Return the functions of the namespace that make arrays of something else."""
     made = [array, asarray, ascontiguousarray, asnumpy, empty, empty_like, full, full_like, zeros, zeros_like, ones]
-    return {f.__name__: f for f in [*made, ones_like]}
+    return {f.__name__: f for f in [*made, ones_like, from_dlpack]}

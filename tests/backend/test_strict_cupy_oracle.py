@@ -135,7 +135,7 @@ xp.add.at(u, i, u[:2]) | xp.add.reduce(x, where=b) | xp.matmul.at | xp.errstate 
 s.sum(0) | s.sum(axis=-1, keepdims=True) | xp.max(s, axis=-1) | xp.min(s, 0) | xp.prod(s, axis=0)
 xp.prod(s, axis=(0,)) | s.argmax(0) | xp.argmin(s, axis=-1) | xp.mean(s, axis=0)
 xp.ElementwiseKernel('T x', 'T y', 'y = x', 'k')() | xp.ElementwiseKernel('T x', 'T y', 'y = x', 'k')(x, x, x)
-xp.ElementwiseKernel('T x', 'T y', 'y = x', 'k')(x, foo=1)
+xp.ElementwiseKernel('T x', 'T y', 'y = x', 'k')(x, foo=1) | xp.from_dlpack(n) | xp.from_dlpack(n, device='cpu')
 """
 
 SAME_MESSAGE = [
@@ -144,7 +144,8 @@ SAME_MESSAGE = [
     *("len(s)", "iter(s)", "range(s)", "x.sum(where=b)", "xp.exp(x, order='C')", "xp.exp(x, x, x)", "xp.add(x)"),
     *("xp.exp(x, x, out=x)", "xp.zeros(3, dtype=object)", "xp.array('a')", "x.item()", "x.fill(n)", "x.set(n)"),
     *("xp.copyto(x, n)", "xp.where(x, x)", "xp.multiply.at(x, i, 2)", "xp.maximum.reduce(x)", "x.sum(2)"),
-    *("xp.array(n, dtype='M8[s]')", "xp.errstate", "xp.ElementwiseKernel('T x', 'T y', 'y = x', 'k')(x, x, x)"),
+    *("xp.array(n, dtype='M8[s]')", "xp.errstate", "xp.from_dlpack(n)", "xp.from_dlpack(n, device='cpu')"),
+    *("xp.ElementwiseKernel('T x', 'T y', 'y = x', 'k')(x, x, x)"),
 ]
 
 
