@@ -1,14 +1,12 @@
-"""The Tensor: an array that can be differentiated, with NumPy's operators and methods.
+"""The Tensor: a `Traced` with NumPy's operators and methods, each of which names the operation that does the work.
 
-Imports from later files: `protocols`, `exchange`, `hooks`; the operations of `composed`, `indexing`, `linalg`, `shaping`.
+Imports from later files: `protocols`, `exchange`, `hooks`, and of `ops`: `composed`, `indexing`, `linalg`, `shaping`.
 
     >>> w = Tensor([1.0, 2.0], requires_grad=True)
     >>> loss = (w * w).sum()
     >>> loss.backward()
     >>> w.grad
     array([2., 4.], dtype=float32)
-
-A Tensor is a `Traced` with operators and methods, each of which names the operation that does the work.
 """
 
 import operator
@@ -131,9 +129,7 @@ class Tensor(Traced):
         if new.shape != self.shape:
             raise ValueError(f"{caller}: expected shape {self.shape}, got shape {new.shape}")
         if not is_writable(self.data):
-            raise ValueError(
-                f"{caller}: the array of this Tensor is read-only, as a broadcast view is: make it of a copy"
-            )
+            raise ValueError(f"{caller}: this Tensor has a read-only array, as a broadcast view is: make it of a copy")
         if not np.can_cast(new.dtype, self.dtype, "same_kind"):
             raise TypeError(f"{caller}: expected {self.dtype}, got {new.dtype}: convert with .astype first")
         change([self], operator.setitem, self.data, ..., new)
@@ -181,13 +177,11 @@ class Tensor(Traced):
 
     def __getstate__(self) -> Any:
         with LEAVES_LOCK:  # what is pickled is written later
-            state: Any = object.__getstate__(self)
-            attributes, slots = state
+            attributes, slots = object.__getstate__(self)  # type: ignore[misc]
             return attributes, {**slots, "data": owned_copy(self.data)}
 
     def __repr__(self) -> str:
-        kind = type(self).__name__
-        data = np.array2string(self.numpy(), separator=", ", prefix=f"{kind}(")
+        data = np.array2string(self.numpy(), separator=", ", prefix=f"{type(self).__name__}(")
         facts = f"shape={self.shape}, dtype={self.dtype}, device={self.device}"
         if self.name is not None:
             facts += f", name={self.name!r}"
@@ -195,7 +189,7 @@ class Tensor(Traced):
             facts += f", made_by={self.node.op.name}"
         elif self.requires_grad:
             facts += ", requires_grad=True"
-        return f"{kind}({data}, {facts})"
+        return f"{type(self).__name__}({data}, {facts})"
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else str(self)
