@@ -1,7 +1,7 @@
 """The backward walk of the textbook, over the nodes and rules of the real engine: it gives the very same gradients.
 
-Imports from later files: `Traced` of `tape`, a Value whose record is its `node`; `sum_to_shape` of `precision`, the same
-as `sum_to`; and, for the training, `nn` and `datasets`.
+Imports from later files: `Traced` of `tape`, a Value whose record is its `node`; `sum_to_shape` of `precision`, as
+`sum_to`; and, for the training, `nn` and `datasets`.
 
     python examples/textbook_walk.py        # an epoch of softmax regression on MNIST, by this walk and by the engine's
 
