@@ -177,7 +177,8 @@ class Tensor(Traced):
 
     def __getstate__(self) -> Any:
         with LEAVES_LOCK:  # what is pickled is written later
-            attributes, slots = object.__getstate__(self)  # type: ignore[misc]
+            state: Any = object.__getstate__(self)
+            attributes, slots = state
             return attributes, {**slots, "data": owned_copy(self.data)}
 
     def __repr__(self) -> str:
