@@ -87,8 +87,9 @@ def from_dlpack(x: Any) -> Tensor:
     The Tensor stays on the device of x. It can be read-only: that of an array of JAX is, and with NumPy 2.0 any on the
     host. Otherwise what changes the one changes the other; backward() cannot see a change that the other library makes.
 
-    Raises TypeError if x is no such array, has a dtype that NumPy lacks or a mask, DeviceError if it is on another kind
-    of device, and what its library raises where it refuses: PyTorch a BufferError for what requires a gradient.
+    Raises TypeError if x is no such array or a masked one, DeviceError if it is on another kind of device. Where its
+    library or NumPy refuses, their error is passed on, mostly a BufferError: PyTorch refuses what requires a gradient,
+    NumPy the dtype bfloat16.
 
     >>> x = np.zeros(2)
     >>> t = from_dlpack(x).requires_grad_()
