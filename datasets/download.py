@@ -1,18 +1,18 @@
-"""Data sets of IDX files by their addresses: downloaded once, kept in a folder, and believed only byte for byte.
+"""Download data sets of IDX files once, keep them in a folder, and verify every byte.
 
     images = IdxFile("train-images-idx3-ubyte.gz", size, sha256, unpacked_size, unpacked_sha256)
     data = idx_images("my-digits", ["https://example.org/digits"], images, labels, classes=tuple("0123456789"))
 
 Servers vanish, answer with a page that says so, or break off in the middle; and what is stored can change later. So
 
-- a file is named by its SHA-256, as it is stored and unpacked, and both are computed each time it is loaded;
+- a file is identified by the SHA-256 of its stored and of its unpacked bytes, and each load computes both;
 - whatever goes wrong with one mirror, the next is tried, and at last the error says what was tried;
-- a download goes to a file of its own and gets its name when it has passed every check, so that one which is killed
-  leaves nothing that could be taken for data; what it does leave is removed by the next;
-- processes that need the same files wait for each other, and then find what the first has brought;
-- no mirror, and no address to which it redirects, may be without encryption.
+- a download goes to a temporary file, which gets its name once it has passed every check: a killed download leaves
+  nothing that could be taken for data, and the next download removes its remains;
+- processes that need the same files wait for each other, and then find the files of the first;
+- every mirror, and every address to which it redirects, must be encrypted.
 
-`pooch` brings the folder of the user's cache, the download and its progress bar; the rest is here.
+`pooch` provides the folder of the user's cache, the download and its progress bar.
 """
 
 import os
@@ -34,10 +34,10 @@ from tinygrad_sm.locks import lock
 FOLDER_VARIABLE = "TINYGRAD_SM_DATA"
 
 PARTIAL = ".partial-"
-"""How the name of a file begins that is being downloaded."""
+"""How the name of an unfinished download begins."""
 
 SILENCE = 30.0
-"""After so many seconds without a byte a mirror is given up."""
+"""The seconds without a byte after which the next mirror is tried."""
 
 _SECURE: tuple[str, ...] = ("https://",)  # how an address may begin; the tests add a server of their own
 
@@ -61,7 +61,7 @@ def data_folder() -> Path:
 
 
 def _pooch() -> Any:
-    """Import pooch when it is first used: it brings much with it, and is not everywhere, as in a browser."""
+    """Import pooch on first use: it imports much, and a browser does not have it."""
     return package("pooch", "to download data")
 
 
@@ -82,8 +82,8 @@ def idx_images(
     scale : as for `mnist`: "unit", "center", "standard" or None
     statistics : mean and standard deviation of all pixels of the training set, scaled to 0..1, for "standard"
 
-    No network is needed for files that are at hand. Raises ValueError for wrong arguments, and DatasetError if a file
-    can be had nowhere or is not a set of images with labels.
+    Files that are in the folder need no network. Raises ValueError for wrong arguments, and DatasetError if a file is
+    not available, or if the files are not images with their labels.
     """
     choice("idx_images", "scale", scale, SCALES)
     if scale == "standard" and statistics is None:
@@ -104,9 +104,9 @@ def idx_images(
 
 
 def fetch_idx(file: IdxFile, dimensions: int, folder: Path, mirrors: Sequence[str]) -> Array:
-    """Return the data of the file from the folder, or from the first mirror that has it; then it is in the folder.
+    """Return the data of the file from the folder, or else download it there from the first mirror that has it.
 
-    Raises DatasetError, which lists what was tried, if the file can be had nowhere.
+    Raises DatasetError, which lists what was tried, if the file is not available.
     """
     path = folder / file.name
     try:
@@ -116,7 +116,7 @@ def fetch_idx(file: IdxFile, dimensions: int, folder: Path, mirrors: Sequence[st
     try:
         with _alone_in(folder):
             with suppress(Fault):
-                return _at_hand(path, file, dimensions)  # another process may have brought it, while this one waited
+                return _at_hand(path, file, dimensions)  # another process may have downloaded it meanwhile
             for mirror in mirrors:
                 address = f"{mirror.rstrip('/')}/{file.name}"
                 try:
@@ -126,7 +126,7 @@ def fetch_idx(file: IdxFile, dimensions: int, folder: Path, mirrors: Sequence[st
     except OSError as error:
         tried.append(f"{folder}: {_reason(error)}")
     raise DatasetError(
-        f"{file.name} could not be had. Tried, in this order:\n  "
+        f"{file.name} is not available. Tried, in this order:\n  "
         + "\n  ".join(tried)
         + f"\nPut the file, {file.size} bytes with SHA-256 {file.sha256}, at {path} by hand, or let the environment "
         f"variable {FOLDER_VARIABLE} name the folder that holds {folder.name}/{file.name}"
@@ -134,14 +134,14 @@ def fetch_idx(file: IdxFile, dimensions: int, folder: Path, mirrors: Sequence[st
 
 
 def _reason(error: BaseException) -> str:
-    """Return in a few words what is at the bottom of the error: libraries wrap a refused connection four times."""
+    """Return the innermost cause of the error in a few words: libraries wrap a refused connection four times."""
     while inner := error.__cause__ or next((part for part in error.args if isinstance(part, Exception)), None):
         error = inner
     return str(error) if isinstance(error, Fault) else f"{type(error).__name__}: {error}"[:200]
 
 
 def _at_hand(path: Path, file: IdxFile, dimensions: int) -> Array:
-    """Return the data of the file that is there; Fault if it is not there or not what it should be."""
+    """Return the data of the file at the path; Fault if it is missing or has other contents."""
     try:
         with path.open("rb") as opened:
             return _read(opened, file, dimensions)
@@ -154,7 +154,7 @@ def _read(opened: BufferedReader | BufferedRandom, file: IdxFile, dimensions: in
 
 
 def _download(address: str, path: Path, file: IdxFile, dimensions: int) -> Array:
-    """Return the data of the file at the address, which stands at `path` then; on any error nothing is left."""
+    """Download the file to `path` and return its data; on any error leave nothing behind."""
     partial = path.with_name(f"{PARTIAL}{os.urandom(8).hex()}")
     try:
         with partial.open("x+b") as opened:
@@ -168,11 +168,11 @@ def _download(address: str, path: Path, file: IdxFile, dimensions: int) -> Array
 
 
 def _receive(address: str, opened: IO[bytes], size: int) -> None:
-    """Write what is at the address to the file; Fault unless it has the size and came by secure ways."""
+    """Download from the address into the file; Fault unless the size fits and all addresses are encrypted."""
     responses: list[Any] = []
 
     def check(response: Any, **_: Any) -> None:
-        """Look at each response, redirections included, before anything else is done with it."""
+        """Check each response, redirections included, before anything else reads it."""
         responses.append(response)
         _check_secure(response.url)
         if response.is_redirect:
@@ -185,7 +185,7 @@ def _receive(address: str, opened: IO[bytes], size: int) -> None:
         chunk_size=2**16,
         timeout=SILENCE,
         hooks={"response": check},
-        headers={"Accept-Encoding": "identity"},  # the packed bytes themselves, whatever the server thinks of .gz
+        headers={"Accept-Encoding": "identity"},  # the bytes as stored: servers may take .gz for an encoding
     )
     received = _Bounded(opened, size)
     try:
@@ -203,7 +203,7 @@ def _check_secure(address: str) -> None:
 
 
 class _Bounded:
-    """A file that takes no more than it should have: a server may send without end."""
+    """A file that takes at most `size` bytes: a server may send without end."""
 
     def __init__(self, file: IO[bytes], size: int) -> None:
         self.file = file
@@ -233,9 +233,9 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, so that downloads take turns; where there is none, two at once may fail, but do no harm.
+    """Hold the folder's lock, so that downloads take turns.
 
-    Windows cannot open folders, but removes no file that is open.
+    Windows cannot open folders: two downloads at once may fail there, but do no harm, because it removes no open file.
     """
     if not hasattr(os, "O_DIRECTORY"):
         yield

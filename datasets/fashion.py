@@ -50,7 +50,7 @@ FILES = {
         ),
     ),
 }
-"""Of each split the file of the images and that of the labels."""
+"""The file of the images and that of the labels of each split."""
 
 CLASSES = (
     "T-shirt/top",
@@ -77,12 +77,12 @@ def fashion_mnist(split: str = "train", scale: str | None = "unit") -> LabelledI
     scale : as for `mnist`: "unit", "center", "standard" or None
 
     The images are 28 x 28 with one channel, (N, 1, 28, 28); the labels int64, (N,). The files are kept in the folder
-    fashion-mnist of the user's cache, or of what the environment variable TINYGRAD_SM_DATA names; with the files there
-    no network is needed.
+    fashion-mnist of the user's cache, or of the folder that the environment variable TINYGRAD_SM_DATA names; once they
+    are there, no network is needed.
 
-    Raises ValueError for an unknown split or scale, and DatasetError, which says what was tried and where a file can be
-    put by hand, if a file can be had nowhere. Those of Debian's package dataset-fashion-mnist are refused: they hold
-    the same data, but packed anew, and the hashes are those of the originals.
+    Raises ValueError for an unknown split or scale, and DatasetError if a file is not available; it says what was tried
+    and where to put the file by hand. It refuses the files of Debian's package dataset-fashion-mnist: they hold the
+    same data, but packed anew, so their hashes are not those of the originals.
 
     Source: Xiao, Rasul and Vollgraf, Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning
     Algorithms, 2017 (arXiv:1708.07747); MIT licence.

@@ -5,9 +5,9 @@ byte each; then come the dimensions as big-endian 32-bit integers, and then the 
 
     images = read_idx(Path("train-images-idx3-ubyte.gz"), dimensions=3)     # uint8, shape (60000, 28, 28)
 
-A reader that trusts this header lets sixteen bytes ask for any amount of memory, and one that trusts gzip lets half a
-megabyte unpack to half a gigabyte. So nothing is allocated for a promise that the file cannot keep, at most one byte
-beyond the promise is unpacked (it shows that a file is too long), and every fault is one DatasetError.
+A reader that trusts this header lets sixteen bytes ask for any amount of memory. One that trusts gzip lets half a
+megabyte unpack to half a gigabyte. So this reader allocates nothing for a size that the file cannot hold. It unpacks at
+most one byte beyond the promised size, which shows that a file is too long. Every fault is one DatasetError.
 """
 
 import hashlib
@@ -31,10 +31,10 @@ DEFLATE_RATIO = 1032
 """The most bytes to which one byte of a deflate stream can unpack: two bits can stand for a match of 258 bytes."""
 
 LARGEST = 48 * 2**20
-"""The most bytes of data in a file of which no more is known: MNIST has 45 MiB, and a bomb keeps its promise too."""
+"""The most bytes of data that are read by default: MNIST has 45 MiB, and the header of a gzip bomb may be true."""
 
 PIECE = 2**20
-"""So many bytes are unpacked at a time."""
+"""The number of bytes that are unpacked at a time."""
 
 
 class Fault(ValueError):
@@ -45,7 +45,7 @@ class Fault(ValueError):
 
 
 class GzipMember:
-    """Unpack a gzip file of one member and nothing else, which `gzip.open` would take with more behind it."""
+    """Unpack a gzip file of one member, and refuse anything behind it, which `gzip.open` would accept."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file = file
@@ -166,7 +166,7 @@ def check_labelled(images: Array, labels: Array, classes: int) -> None:
 
 
 def as_fault(error: Exception) -> Fault:
-    """Return the error as what is wrong with a file."""
+    """Return the error as a Fault of a file."""
     if isinstance(error, Fault):
         return error
     return Fault("a file that can be read to its end", getattr(error, "strerror", None) or str(error))

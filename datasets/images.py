@@ -1,4 +1,4 @@
-"""Labelled images as arrays, and the scales on which their pixels can be had."""
+"""Labelled images as arrays, and the scales of their pixels."""
 
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ class LabelledImages(NamedTuple):
 
 
 def scaled(pixels: Array, scale: str | None, mean: float, std: float) -> Array:
-    """Return pixels 0 to 255, uint8, on a scale, as float32, or as a copy; `mnist` says what the scales are."""
+    """Return uint8 pixels 0 to 255 on a scale, as float32, or a copy for None; `mnist` defines the scales."""
     if scale is None:
         return pixels.copy()
     result: Array = pixels / np.float32(255)  # in one launch on a GPU, the cast included

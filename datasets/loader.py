@@ -5,8 +5,8 @@
         for images, labels in loader:           # (128, 1, 28, 28) and (128,), the last batch smaller
             ...
 
-Whatever is wrong with a data set shows when the loader is made, not in the middle of an epoch. What a run needs to go
-on where it was interrupted is three numbers, for the order is a function of seed and epoch:
+A fault of a data set shows when the loader is made, not in the middle of an epoch. The order is a function of seed and
+epoch, so an interrupted run needs three numbers to go on:
 
     state = loader.state_dict()                 # {"epoch": 3, "position": 120, "seed": 0, ...}
     loader.load_state_dict(state)               # epoch 3 goes on with its 121st batch
@@ -25,8 +25,8 @@ from tinygrad_sm.backend import Array, array_module, device_of, to_device, to_nu
 from tinygrad_sm.errors import CheckpointError
 from tinygrad_sm.targets import check_labels
 
-# Held while a loader moves from one epoch to another, or says where it is: threads may share it. A signal handler may
-# ask for the state too, so the thread that holds the lock may take it again; and a forked process has one of its own.
+# Held while a loader moves from one epoch to another, or says where it is, because threads may share it. A signal
+# handler may ask for the state too, so the lock is reentrant. A forked process gets a new one.
 _LOCK: Any = threading.RLock()
 if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=_LOCK._at_fork_reinit)
@@ -49,13 +49,13 @@ class DataLoader:
     shuffle : whether to draw a new order for each epoch, `numpy.random.default_rng([seed, epoch]).permutation(N)`
     drop_last : whether to leave out the last batch where it would be smaller than `batch_size`
     device : where the data set and its batches shall be, None for the default device
-    transform : what is made of the x of a batch, such as lambda pixels: pixels * np.float32(1 / 255): so the set stays
-        small, as uint8, and is scaled batch by batch, where it is
+    transform : a function of the x of a batch, such as lambda pixels: pixels * np.float32(1 / 255); so the data set
+        stays small, as uint8, and each batch is scaled on the device
 
-    `epoch` is the number of epochs that came to their end. An iteration advances it when it finishes, not when it is
-    begun: one that was broken off does not count, and the next repeats its order. Two iterations of one epoch that both
-    finish are one epoch, also in two threads. As the order depends on seed and epoch alone, a run goes on after
-    `loader.epoch = n`. Batches are copies: they share no memory with each other or with the data set.
+    `epoch` is the number of finished epochs. An iteration advances it when it finishes: one that was broken off does
+    not count, and the next repeats its order. Two iterations of one epoch that both finish count as one epoch, even in
+    two threads. The order depends on seed and epoch alone, so a run goes on after `loader.epoch = n`. Batches are
+    copies: they share no memory with each other or with the data set.
 
     Raises TypeError, ValueError, IndexError (a label out of range) or DeviceError when it is made.
 
@@ -84,14 +84,14 @@ class DataLoader:
         self.x, self.y = as_array(dataset[0]), as_array(dataset[1])
         _check_lengths(self.x, self.y)
         if hasattr(dataset, "classes"):
-            _check_classes(to_numpy(self.y), len(dataset.classes))  # once, on the host: losses on a GPU look at none
+            _check_classes(to_numpy(self.y), len(dataset.classes))  # once, on the host: losses on a GPU check no labels
         if drop_last and len(self.x) < batch_size:
             raise ValueError(
                 f"drop_last leaves no batch of batch_size {batch_size} for {len(self.x)} examples: make it smaller"
             )
         self.x, self.y = (as_array(array, device=device, is_new=True) for array in (self.x, self.y))
         xp = array_module(self.x)
-        self.x, self.y = xp.ascontiguousarray(self.x), xp.ascontiguousarray(self.y)  # of others, each take copies all
+        self.x, self.y = xp.ascontiguousarray(self.x), xp.ascontiguousarray(self.y)  # else each take copies all of it
         self.transform = transform
         self.batch_size = batch_size
         self.shuffle = shuffle
@@ -106,7 +106,7 @@ class DataLoader:
         return whole if self.drop_last or rest == 0 else whole + 1
 
     def __iter__(self) -> Iterator[tuple[Array, Array]]:
-        """Begin an epoch; its order is settled here, so that several iterators can be under way at once."""
+        """Begin an epoch. Its order is fixed here, so that several iterators can run at the same time."""
         with _LOCK:
             epoch, seed, restored = self.epoch, self.seed, self._restored
             iteration = self._latest = Iteration(epoch, restored.position if restored.epoch == epoch else 0)
@@ -120,22 +120,22 @@ class DataLoader:
             rows = order[i * self.batch_size : (i + 1) * self.batch_size]
             x, y = self.x.take(rows, axis=0), self.y.take(rows, axis=0)
             batch = x if self.transform is None else self.transform(x), y
-            iteration.position = i + 1  # not before the batch is there: a transform may raise
+            iteration.position = i + 1  # only now: the transform may raise
             yield batch
         with _LOCK:
-            if self.epoch == iteration.epoch:  # it is not if another iteration has finished this epoch
+            if self.epoch == iteration.epoch:  # unless another iteration has finished this epoch
                 self.epoch += 1
-            iteration.position = 0  # what is finished leaves nothing to go on with
+            iteration.position = 0  # a finished epoch leaves nothing to go on with
             if self._restored.epoch == iteration.epoch:
                 self._restored.position = 0
 
     def state_dict(self) -> dict[str, int]:
-        """Return where the iteration that was begun last has arrived, and for which data and options that holds.
+        """Return the position of the iteration that was begun last, and the data and options for which it holds.
 
         epoch : how many epochs are finished
-        position : the number of batches of the next one that have been given, 0 when none has
-        seed : what the order is drawn by
-        batch_size, shuffle, drop_last : as the loader was made; examples : N, their number
+        position : how many batches of the next epoch have been yielded
+        seed : the seed of the order
+        batch_size, shuffle, drop_last : the options of the loader; examples : N, the length of the data set
         """
         with _LOCK:
             epoch, seed, latest = int(self.epoch), int(self.seed), self._latest
@@ -143,7 +143,7 @@ class DataLoader:
         return {"epoch": epoch, "position": position, "seed": seed, **self._settings()}
 
     def _settings(self) -> dict[str, int]:
-        """Return what a position depends on."""
+        """Return the options on which the meaning of a position depends."""
         return {
             "batch_size": int(self.batch_size),
             "shuffle": bool(self.shuffle),
@@ -152,11 +152,11 @@ class DataLoader:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where a loader was that had as many examples, and the same batch_size, shuffle and drop_last.
+        """Go on where a loader with as many examples and the same batch_size, shuffle and drop_last was.
 
-        Until the epoch of the state is finished, each iteration of it begins at the position of the state, and gives
-        the batches that were still to come: none, if only its end was. Other epochs are given whole. The seed becomes
-        that of the state. Raises CheckpointError with every difference, and changes nothing, unless the state fits.
+        Until the state's epoch is finished, each iteration of it begins at the state's position and yields the
+        remaining batches; there may be none. Other epochs are whole. The seed becomes that of the state. Raises
+        CheckpointError with every difference, and changes nothing, unless the state fits.
         """
         faults = _faults(state, self._settings(), batches=len(self))
         if faults:
@@ -168,7 +168,7 @@ class DataLoader:
 
 
 def _faults(state: Any, settings: Mapping[str, int], batches: int) -> list[str]:
-    """Return in what a state differs from those of a loader with the settings and so many batches in an epoch."""
+    """Return how a state differs from that of a loader with these settings and this number of batches."""
     if not isinstance(state, Mapping):
         return [f"expected a dict, got {described(state)}"]
     counts = ("epoch", "position", "seed")

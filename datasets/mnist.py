@@ -24,7 +24,7 @@ FILES = {
         ("t10k-labels-idx1-ubyte.gz", "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
     ),
 }
-"""Of each split the file of the images and that of the labels, with the SHA-256 of the unpacked file."""
+"""The file of the images and that of the labels of each split, with the SHA-256 of the unpacked file."""
 
 # Of all 47,040,000 pixels of the training images, scaled to 0..1; the formulas stand in the docstring of `mnist`.
 TRAIN_MEAN = 0.13066047627384286
@@ -35,7 +35,7 @@ def mnist(split: str = "train", scale: str | None = "unit") -> LabelledImages:
     """Return the images, labels and class names of one split of MNIST, as arrays that the caller owns.
 
     split : "train", 60,000 images, or "test", 10,000
-    scale : what becomes of a pixel p, stored as 0 (paper) to 255 (ink)
+    scale : how to scale a pixel p, stored as 0 (paper) to 255 (ink)
         "unit"      p / 255                                 0 to 1
         "center"    p / 255 - 0.5                           -0.5 to 0.5
         "standard"  (p / 255 - TRAIN_MEAN) / TRAIN_STD      mean 0 and standard deviation 1 over the training set
@@ -67,7 +67,7 @@ def mnist(split: str = "train", scale: str | None = "unit") -> LabelledImages:
 
 
 def scaled_mnist(pixels: Array, scale: str | None = "unit") -> Array:
-    """Return pixels as `mnist(split, scale=None)` gives them, on any device, on another scale of `mnist`.
+    """Return the pixels of `mnist(split, scale=None)`, which may be on any device, on another scale of `mnist`.
 
     With it a DataLoader holds the images as uint8, a quarter of their size, and scales them batch by batch:
 

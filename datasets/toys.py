@@ -1,4 +1,4 @@
-"""Small data sets that are drawn, not measured: each shows one idea, in a size at which every number can be looked at.
+"""Small data sets that are drawn at random: each shows one idea, in a size at which you can look at every number.
 
     inputs, labels, classes = toys.red_green_blue(N=300, seed=0)        # (300, 2), (300,), three names
 
@@ -16,7 +16,7 @@ from tinygrad_sm.backend import Array
 from tinygrad_sm.datasets.images import LabelledImages
 
 LARGEST_NOISE = 1e30
-"""Up to this float32 holds every point: none is 10^8 standard deviations away."""
+"""Up to this noise float32 holds every point: none is 10^8 standard deviations away."""
 
 
 class LabelledPoints(NamedTuple):
@@ -43,7 +43,7 @@ class Curve(NamedTuple):
 
 
 def red_green_blue(N: int = 300, seed: int = 0, noise: float = 0.5) -> LabelledPoints:
-    """Return three clouds in the plane: what softmax regression is made for, its boundaries are straight lines.
+    """Return three clouds in the plane, which suit softmax regression: its boundaries are straight lines.
 
     The clouds are normal with standard deviation `noise` around the corners of a triangle, at distance 2 from 0.
 
@@ -57,7 +57,7 @@ def red_green_blue(N: int = 300, seed: int = 0, noise: float = 0.5) -> LabelledP
 
 
 def moons(N: int = 200, seed: int = 0, noise: float = 0.1) -> LabelledPoints:
-    """Return two half circles that reach into each other: no straight line parts them, a network with two layers does.
+    """Return two interlocking half circles: no straight line separates them, but a network with two layers does.
 
     The upper is (cos t, sin t), the lower (1 - cos t, 1/2 - sin t), t uniform in 0..π.
     """
@@ -70,9 +70,9 @@ def moons(N: int = 200, seed: int = 0, noise: float = 0.1) -> LabelledPoints:
 
 
 def spirals(N: int = 300, seed: int = 0, noise: float = 0.03, classes: int = 3) -> LabelledPoints:
-    """Return arms that wind around 0 once: harder than the moons, a net needs some width or depth.
+    """Return arms that wind around 0 once: they are harder than the moons, and a network needs some width or depth.
 
-    Arm c is the points of radius r at the angle 2π (r + c / classes), r uniform in 0.1..1.
+    Arm c consists of the points of radius r at the angle 2π (r + c / classes), r uniform in 0.1..1.
     """
     integer("toys", "classes", classes, smallest=2)
     random, labels = _begin(N, seed, noise, classes)
@@ -97,8 +97,8 @@ def cat_chicken_dog(N: int = 300, seed: int = 0, noise: float = 0.1) -> Labelled
     The four features x₁..x₄ are the pixels 0 (black) to 1 (white), row by row, so softmax regression on three classes
     has 3 · 4 weights and 3 biases:  o_j = Σ_i x_i w_ji + b_j  for j = 1, 2, 3.
 
-    The classes have no order. As integers a model of regression would take the chicken for something between cat and
-    dog; as one-hot vectors (1, 0, 0), (0, 1, 0), (0, 0, 1) all are equally far from each other.
+    The classes have no order. Given integers, a regression would take the chicken for something between cat and dog;
+    the one-hot vectors (1, 0, 0), (0, 1, 0), (0, 0, 1) are all equally far from each other.
 
     >>> cat_chicken_dog(3, noise=0).images.reshape(3, 4)
     array([[0.9, 0.1, 0.1, 0.9],
@@ -117,8 +117,8 @@ KINDS = ((0, 0, 0), (0, 0, 1), (1, 0, 0), (1, 0, 1), (1, 1, 0), (1, 1, 1))
 def vehicles(N: int = 300, seed: int = 0, noise: float = 0.15) -> TaggedPoints:
     """Return descriptions of pictures with classes that do not exclude each other: vehicle, car, and a visible brand.
 
-    A picture can have none of the tags or all three, so their probabilities need not sum to 1: this is for sigmoids
-    and binary cross-entropy, a softmax would be wrong. Each input is one tag, blurred by noise.
+    A picture can have none of the tags or all three, so their probabilities need not sum to 1: sigmoids with binary
+    cross-entropy are right here, a softmax is wrong. Each input is one tag, blurred by noise.
 
     >>> inputs, tags, classes = vehicles(6)
     >>> tags.sum(axis=1), classes
@@ -142,7 +142,7 @@ def curve(N: int = 100, seed: int = 0, noise: float = 0.1) -> Curve:
 
 
 def _begin(N: int, seed: int, noise: Any, classes: int) -> tuple["np.random.Generator", Array]:
-    """Return, once the arguments are checked, what a set is drawn with, and its labels 0, 1, ..., 0, 1, ..."""
+    """Check the arguments; return the generator of a set, and its labels 0, 1, ..., 0, 1, ..."""
     integer("toys", "N", N, smallest=1)
     integer("toys", "seed", seed, smallest=0)
     number("toys", "noise", noise, 0, LARGEST_NOISE)

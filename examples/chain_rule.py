@@ -9,7 +9,7 @@ softmax is one box over all net inputs. So a path leads to w_{j,k} through each 
     ∂L/∂w_{j,k} = Σᵢ ∂L/∂aᵢ · ∂aᵢ/∂z_j · ∂z_j/∂w_{j,k}
 
 Along a path the three factors are MULTIPLIED; a "+" between them, as in some notes, is a slip. `explain` does all this
-for numbers of your own, and prints no line that automatic differentiation has not borne out.
+for numbers of your own, and prints only lines that automatic differentiation confirms.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Choose the defaults of mnist_softmax.py by validation: the test set has no say in them.
+"""Choose the defaults of mnist_softmax.py by validation, without the test set.
 
     python examples/choose_defaults.py
 
@@ -38,7 +38,7 @@ CHOICES = [
 
 @functools.lru_cache(maxsize=1)
 def split(scale, train_size):
-    """Return the training images that train, and those that judge."""
+    """Return the training images to train with, and those to judge by."""
     dataset = mnist("train", scale)
     training = dataset._replace(images=dataset.images[:train_size], labels=dataset.labels[:train_size])
     return training, dataset._replace(images=dataset.images[N:], labels=dataset.labels[N:])

@@ -1,4 +1,4 @@
-"""Deep networks on sets that no straight line parts: L layers, sigmoid against ReLU, deep against wide.
+"""Deep networks on sets that no straight line separates: L layers, sigmoid against ReLU, deep against wide.
 
     python examples/deep_network.py
 
@@ -6,7 +6,7 @@
 
 The activation h works on each element by itself: the sigmoid e^z / (1 + e^z), which squashes, or ReLU, max(0, z).
 Without it all layers would be one, a product of matrices. All parameters are one vector θ = [vec(W⁽¹⁾), b⁽¹⁾, ...].
-What z is depends on the task: ŷ itself in regression; the net input of a sigmoid, the probability of one of two
+The meaning of z depends on the task: ŷ itself in regression; the net input of a sigmoid, the probability of one of two
 classes; or the logits of a softmax.
 """
 
@@ -131,7 +131,7 @@ def curve(output):
 
 
 def main():
-    """Learn three sets, check and draw what came of it; return the exit status."""
+    """Learn three sets, check and draw the results; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=pathlib.Path, default="runs/deep_network", help="folder for the pictures")
     args = parser.parse_args()

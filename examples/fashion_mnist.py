@@ -5,8 +5,8 @@
 Digits are drawn to be told apart; a shirt, a coat and a pullover are not. So the same two models that reach 92.6 % and
 98 % on MNIST reach about 84 % and 89 % here, and the confusion matrix shows which classes look alike.
 
-The images, 30 MB, are downloaded when they are first asked for. Where they cannot be had, as without a network, the
-program says how to get them and ends with the status 3; with the status 1 if an accuracy is not reached.
+The images, 30 MB, are downloaded on first use. If they are not available, as without a network, the program says how to
+get them and ends with the status 3. It ends with the status 1 if an accuracy is not reached.
 """
 
 import argparse
@@ -22,11 +22,11 @@ from tinygrad_sm import nn
 from tinygrad_sm.datasets import fashion_mnist
 
 NO_DATA = 3
-"""The exit status where the images cannot be had."""
+"""The exit status if the images are not available."""
 
 
 def models():
-    """Return new models by name, each with the least accuracy, in percent, to ask of it."""
+    """Return new models by name, each with the accuracy, in percent, that it must reach."""
     tg.manual_seed(0)
     return {
         "softmax regression": (nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), 82.0),

@@ -6,8 +6,8 @@
 A language model gives every text a probability, as a chain: p(x₁ ... x_n) = Π p(x_t | x_{t−k} ... x_{t−1}). Its classes
 are the V characters, its features the k previous ones, each one-hot, one after the other. The labels cost nothing: they
 are the text itself, shifted by one. So it is softmax regression, and with a hidden layer a small network. To write, it
-draws the next character from its own probabilities, appends it, and goes on from there. What comes out is fluent by the
-statistics of the text, the more so the larger the model, and not true: the model knows which letters follow which, and
+draws the next character from its own probabilities, appends it, and goes on from there. The output is fluent by the
+statistics of the text, the more so the larger the model, but not true: the model knows which letters follow which, and
 nothing of what they say. It hallucinates by construction. By default the text is what Python's help() says about the
 language.
 
@@ -37,9 +37,9 @@ LENGTH = 300  # how many to write
 
 
 def clean(text):
-    """Return the text in small letters, with every run of what is no letter and none of . , ' - made one space.
+    """Return the text in lower case, with every run of characters other than letters and . , ' - as one space.
 
-    Several hyphens are a ruled line, and made a space too.
+    Several hyphens are a ruled line, and become a space too.
     """
     return re.sub(r"(\s|[^\w.,'-]|[\d_]|--+)+", " ", text.lower())
 
@@ -93,7 +93,7 @@ def next_probabilities(model, context, temperature=1.0):
 
 
 def write_on(model, prompt, temperature, random):
-    """Return the prompt and what follows: each character is drawn, appended, and then part of what comes before."""
+    """Return the prompt and what follows: each character is drawn, appended, and then part of the context."""
     codes = list(prompt)
     for _ in range(LENGTH):
         p = next_probabilities(model, np.array(codes[-K:]), temperature)

@@ -1,7 +1,7 @@
 """A network with one hidden layer on MNIST: from the 92.6 % of softmax regression to 98 %.
 
     python examples/mnist_mlp.py              # ten seconds
-    python examples/mnist_mlp.py --quick      # a tenth of the images, asked for less
+    python examples/mnist_mlp.py --quick      # a tenth of the images, and a lower accuracy to reach
 
     q = relu(W⁽¹⁾x + b⁽¹⁾)        U hidden units, W⁽¹⁾ of shape U × 784
     y = softmax(W⁽²⁾q + b⁽²⁾)     the probabilities of the 10 digits, W⁽²⁾ of shape 10 × U

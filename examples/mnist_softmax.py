@@ -32,7 +32,7 @@ CHECKPOINT, MODEL = "checkpoint.safetensors", "model.safetensors"
 
 
 class Epoch(NamedTuple):
-    """What is known after an epoch. The training loss is the mean over its batches, while the model was learning."""
+    """The results of an epoch. The training loss is the mean over its batches, while the model was learning."""
 
     train_loss: float
     test_loss: float
@@ -59,12 +59,12 @@ def train(
 ):
     """Train a new model, test it after each epoch, and return it with the list of Epochs.
 
-    The `transform` is what becomes of the images of a training batch. Nothing in the loop over the batches makes the
-    host wait for a GPU: the losses stay there until the epoch is over.
+    The `transform` is applied to the images of each training batch. Nothing in the loop over the batches makes the host
+    wait for a GPU: the losses stay there until the epoch is over.
 
     With a `checkpoint`, the path of a file, the training saves itself there at the end of epochs, at most once a
-    second. To `resume` is to go on from what stands there, if anything does. It must have been saved with the same
-    `settings`: until a training first saves itself, what an older one saved stays in the file.
+    second. With `resume` it goes on from that file, if there is one. The file must have been saved with the same
+    `settings`. Until a training first saves itself, the file of an older one stays.
     """
     tg.manual_seed(seed)
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10)).to(device)
@@ -114,7 +114,7 @@ def train(
 
 
 def load_checkpoint(path, model, optimizer, settings):
-    """Set model and optimizer to what was saved, if with the same settings, and return the list of its Epochs."""
+    """Load model and optimizer, if they were saved with the same settings, and return the list of Epochs."""
     extra = nn.load(path, model, optimizer)
     then = extra.get("settings", {})
     differences = [f"{name} {then.get(name)}" for name, now in settings.items() if then.get(name) != now]
@@ -179,7 +179,7 @@ def number(kind, low, high=math.inf):
 
 
 def available_device(text):
-    """Be the argparse type of devices that are there."""
+    """Return the name of an available device: an argparse type."""
     try:
         tg.zeros(1, device=text)
     except tg.DeviceError as error:

@@ -27,7 +27,7 @@ def train(x, y, loss_function, steps=300, lr=2.0):
     """Return W of shape (h, m) and b of shape (h,) after gradient descent from zeros.
 
     x : the features, shape (N, m).  y : which of the h classes apply, or with what probability, shape (N, h).
-    loss_function : of the net inputs and y, a sum over all examples; what is minimised is the mean.
+    loss_function : of the net inputs and y, a sum over all examples; training minimises the mean.
     """
     W, b = nn.Parameter(np.zeros((y.shape[1], x.shape[1]))), nn.Parameter(np.zeros(y.shape[1]))
     optimizer = nn.optim.SGD([W, b], lr=lr)
@@ -66,7 +66,7 @@ def worked_numbers():
 
 
 def share_found(a, tags):
-    """Return, of the pictures with two or three tags, the share of which all tags have a probability above 1/2."""
+    """Return the share of the pictures with two or three tags whose tags all have a probability above 1/2."""
     several = tags.sum(axis=1) > 1
     return ((a > 0.5) | (tags == 0))[several].all(axis=1).mean()
 

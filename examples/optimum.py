@@ -2,8 +2,8 @@
 
     python examples/optimum.py
 
-What `mnist_softmax.py` minimises is convex. With x̃ = (x, 1), Θ = (W, b) of shape (C, D + 1), and SGD's weight decay λ,
-which takes in the biases, it is
+`mnist_softmax.py` minimises a convex function. With x̃ = (x, 1), Θ = (W, b) of shape (C, D + 1), and SGD's weight
+decay λ, which includes the biases, it is
 
     P(Θ) = 1/N Σₙ [ln Σ_c exp(Θx̃ₙ)_c − (Θx̃ₙ)_{yₙ}] + λ/2 |Θ|²
 
@@ -42,7 +42,7 @@ def primal(theta, x, labels, decay):
 
 
 def dual(p, x, labels, decay):
-    """Return D(p), which no P(Θ) is below, for probabilities p, shape (N, C), float64."""
+    """Return D(p), a lower bound of every P(Θ), for probabilities p, shape (N, C), float64."""
     entropy = -(p * np.log(np.where(p > 0, p, 1))).sum(axis=1).mean()  # 0 ln 0 is 0
     G = (p - np.eye(p.shape[1])[labels]).T @ x / len(x)
     return entropy - (G**2).sum() / (2 * decay)

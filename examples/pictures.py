@@ -40,7 +40,7 @@ DPI = 120
 def curves(path, panels, title, xlabel="epoch"):
     """Draw one panel for each quantity, with its curves over the epochs 1, 2, ...
 
-    panels : what stands at each vertical axis, with the curves of that panel by name: {"loss": {"training": [...]}}
+    panels : the label of each vertical axis, with the curves of that panel by name: {"loss": {"training": [...]}}
     """
     numbered = {
         ylabel: {name: (range(1, len(values) + 1), values) for name, values in series.items()}
@@ -55,7 +55,7 @@ def curves(path, panels, title, xlabel="epoch"):
 def lines(path, panels, title, xlabel):
     """Draw one panel for each quantity, with its curves over any horizontal axis.
 
-    panels : {what stands at the vertical axis: {name: (xs, ys)}}. A name that ends in " (points)" is drawn as dots.
+    panels : {label of the vertical axis: {name: (xs, ys)}}. A name that ends in " (points)" is drawn as dots.
     """
     _save(_lines(panels, title, xlabel), path)
 
@@ -309,7 +309,7 @@ def _image_grid(images, captions, title, columns, **options):
 
 
 def _figure(count, title, width, height, columns=3):
-    """Return a figure with so many panels in rows, each of this width and height in inches, and their axes."""
+    """Return a figure with this number of panels in rows, each of this width and height in inches, and their axes."""
     rows = -(-count // columns)
     columns = -(-count // rows)  # 4 panels stand better in two rows of 2 than of 3 and 1
     figure = Figure(figsize=(width * columns, height * rows), layout="constrained")

@@ -1,4 +1,4 @@
-"""What becomes of the pixels before the training: raw 0..255, /255, −0.5, z-scores; and why that matters at all.
+"""How to scale pixels before training: raw 0..255, /255, −0.5, z-scores; and why that matters at all.
 
     python examples/scaling_study.py
 
@@ -43,13 +43,13 @@ def largest_eigenvalue(x, labels, iterations=20):
 
 
 def eigenvalues_in_closed_form(x):
-    """Return those of X̃ᵀX̃/N divided by C = 10, the largest first."""
+    """Return the eigenvalues of X̃ᵀX̃/N divided by C = 10, the largest first."""
     x = np.pad(x, ((0, 0), (0, 1)), constant_values=1).astype(np.float64)
     return np.linalg.eigvalsh(x.T @ x / len(x))[::-1] / 10
 
 
 def train(training, test, lr, epochs):
-    """Train softmax regression from weights of 0; return it, and of each epoch the test loss and accuracy in %."""
+    """Train softmax regression from weights of 0; return it, and the test loss and accuracy in % of each epoch."""
     model = nn.Linear(784, 10)
     model.weight.assign(np.zeros((10, 784), np.float32))
     model.bias.assign(np.zeros(10, np.float32))

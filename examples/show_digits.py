@@ -1,4 +1,4 @@
-"""What the model is given: digits as pictures, as numbers, and as one long vector; and what it answers.
+"""What the model sees: digits as pictures, as numbers, and as one long vector; and what it answers.
 
     python examples/show_digits.py
 
@@ -6,8 +6,8 @@
 
 No two people write a 7 alike, so no list of rules says what a 7 is: it has to be learned from many. To the computer
 an image is a matrix of 28×28 numbers from 0 (paper) to 1 (ink), with one colour channel as it is grey. Softmax
-regression reads it as 784 features, so the rows are joined, the first, then the second, and so on. Which pixels are
-neighbours is lost by that: a convolutional network takes the batch as it is, N×C×H×W.
+regression reads it as 784 features, so the rows are joined, the first, then the second, and so on. That loses which
+pixels are neighbours: a convolutional network takes the batch as it is, N×C×H×W.
 """
 
 import argparse
@@ -25,7 +25,7 @@ ROWS = {"green": 4, "blue": 5, "red": 6}  # the first three rows of the 3 that h
 
 
 def most_different(images, count):
-    """Return the places of so many images, each the one farthest from those before; the first is the most usual one."""
+    """Return the indices of this many images, each the farthest from those before; the first is the most usual one."""
     x = images.reshape(len(images), -1)
     chosen = [int(((x - x.mean(axis=0)) ** 2).sum(axis=1).argmin())]
     nearest = np.full(len(x), np.inf)  # of each image the squared distance to the nearest that was chosen
@@ -52,7 +52,7 @@ def row_by_row(image):
 
 
 def train(training, epochs=1):
-    """Return softmax regression after so many passes over the training images."""
+    """Return softmax regression after this number of passes over the training images."""
     tg.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
     optimizer = nn.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)

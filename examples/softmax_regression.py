@@ -6,8 +6,8 @@ Each class m has a weight vector w_m and a bias b_m. Its logit z_m = w_mᵀx + b
 probabilities of all logits together, a_m = exp(z_m) / Σ_k exp(z_k), and the class label is argmax a = argmax z.
 
 The softmax is nonlinear, and yet this is a linear model. In ln a_m = z_m − ln Σ_k exp(z_k) the sum is the same for all
-classes, so that the log-odds of two classes are linear in x:  ln a_i/a_j = (w_i − w_j)ᵀx + b_i − b_j. Where they are 0
-is the boundary of the two classes, and that is a straight line.
+classes, so that the log-odds of two classes are linear in x:  ln a_i/a_j = (w_i − w_j)ᵀx + b_i − b_j. The boundary of
+the two classes, where they are 0, is a straight line.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def probabilities(W, b, x):
 
 
 def crossing(predict, start, end, i, j):
-    """Return the point between start and end where a_i = a_j, by halving: the model is asked, its weights are not."""
+    """Return the point between start and end where a_i = a_j, by bisection on the model's answers alone."""
     for _ in range(60):
         middle = (start + end) / 2
         a = predict(middle[np.newaxis])[0]

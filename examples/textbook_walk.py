@@ -6,10 +6,10 @@ Imports from later files: `Traced` of `tape`, a Value whose record is its `node`
     python examples/textbook_walk.py        # an epoch of softmax regression on MNIST, by this walk and by the engine's
 
 Reverse-mode differentiation is the chain rule, applied from the result back to the leaves. Each operation has left a
-node that knows its operands, and has a rule for each of them: it makes of g, the gradient of the loss with respect to
-the output, the gradient with respect to the operand. A value that was used twice gets two gradients, which are added:
-so the walk comes to a value only when all have arrived. `tinygrad_sm/engine/tape.py` does just this, and says what it
-does beyond.
+node that knows its operands, and has a rule for each of them. The rule turns g, the gradient of the loss with respect
+to the output, into the gradient with respect to the operand. A value that was used twice gets two gradients, which are
+added: so the walk visits a value only when all have arrived. `tinygrad_sm/engine/tape.py` does just this, and says what
+it does beyond.
 """
 
 import functools
@@ -46,7 +46,7 @@ def backward(root, g=None):
 
 
 def uses(root):
-    """Return how often each value that the root was made of is an operand: so many gradients will come to it."""
+    """Return how often each value that made the root is an operand: the number of gradients that it will get."""
     counts, to_visit = Counter(), [root]
     while to_visit:
         node = to_visit.pop().node
@@ -68,7 +68,7 @@ def rule(op, i):
 
 
 def train(walk):
-    """Return the parameters after an epoch of softmax regression, and the test accuracy; `walk` goes back."""
+    """Return the parameters and the test accuracy after an epoch of softmax regression with this backward walk."""
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
     model.load_state_dict({"1.weight": np.zeros((10, 784), np.float32), "1.bias": np.zeros(10, np.float32)})
     optimizer, loss_function = nn.optim.SGD(model.parameters(), lr=0.1, momentum=0.9), nn.CrossEntropyLoss()

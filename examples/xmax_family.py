@@ -3,14 +3,14 @@
     python examples/xmax_family.py
 
 argmax says which of several numbers z is the largest, but no gradient passes it. Each map of the family gives the z a
-distribution p instead, the one that maximises ⟨p, z⟩ + H(p). Without H all would go to the largest z; the entropy H
-rewards what is spread out, and each map has its own:
+distribution p instead, the one that maximises ⟨p, z⟩ + H(p). Without H the largest z would get everything. The entropy
+H rewards an even distribution, and each map has its own:
 
     softmax     H = −Σ p ln p               never exactly 0
     1.5-entmax  H = 4/3 Σ (p − p^1.5)       exactly 0 for what is far behind, and smooth there
     sparsemax   H = 1/2 Σ (p − p²)          exactly 0 sooner: the point of the simplex that is nearest to z
 
-Gumbel-softmax is a softmax of z + noise: its largest place is a draw from softmax(z), and has a gradient.
+Gumbel-softmax is a softmax of z + noise, with a gradient: the index of its maximum is a draw from softmax(z).
 """
 
 import argparse
@@ -44,7 +44,7 @@ def argmax(z):
 
 
 def hexagon(radius, steps):
-    """Return logits (z₁, z₂, z₃) of sum 0, a grid that fills a hexagon: what is added to all z changes no p."""
+    """Return logits (z₁, z₂, z₃) of sum 0, a grid that fills a hexagon: a number added to all z changes no p."""
     i, j = np.meshgrid(np.arange(-steps, steps + 1), np.arange(-steps, steps + 1))
     i, j = i[np.abs(i + j) <= steps], j[np.abs(i + j) <= steps]
     return radius / steps * np.stack([i, j, -i - j], axis=1)

@@ -27,7 +27,7 @@ from tinygrad_sm.nn.module import Buffer, Module, ModuleList, Parameter
 from tinygrad_sm.nn.parameters import clip_grad_norm, clip_grad_value, parameters_to_vector, vector_to_parameters
 
 if HAS_WING:
-    from tinygrad_sm.nn import fast  # noqa: F401  it registers the quicker forms
+    from tinygrad_sm.nn import fast  # noqa: F401  importing it registers the quicker forms
 
 __all__ = [
     "BCEWithLogitsLoss",

@@ -1,12 +1,12 @@
-"""Models and whole trainings in files: safetensors, which hold arrays and text but no code.
+"""Save models and training runs in safetensors files, which hold arrays and text but no code.
 
     nn.save("model.safetensors", model)                            # to use it elsewhere, in PyTorch too
-    nn.save("training.safetensors", model, optimizer, epoch=7)     # to go on where it stands
+    nn.save("training.safetensors", model, optimizer, epoch=7)     # to resume training
     epoch = nn.load("training.safetensors", model, optimizer)["epoch"]
 
-A file holds the model's arrays under their own names, and beside them what else was given: arrays as further tensors,
-the structure around them as JSON in the metadata. A checksum covers all of it, because safetensors itself believes a
-flipped bit. A save that is killed or fails leaves the old file as it was.
+A file holds the model's arrays under their own names. Other arrays are further tensors, and JSON in the metadata holds
+the structure around them. A checksum covers all of it, because safetensors itself accepts a flipped bit. A save that
+fails or is killed leaves the old file unchanged.
 """
 
 import contextlib
@@ -31,10 +31,10 @@ from tinygrad_sm.random import random_generator
 from tinygrad_sm.tensors import Tensor
 
 VERSION = 1
-"""The version of the format; it rises when older versions of `load` could not read what `save` writes."""
+"""The version of the format; it rises when `save` writes what older versions of `load` cannot read."""
 
 _DEEPEST = 100
-"""How many lists and dicts inside each other are saved: what is deeper contains itself, or is a mistake."""
+"""The deepest nesting of lists and dicts to save: a deeper value contains itself, or is a mistake."""
 
 _DTYPES = {
     *("bool", "float16", "float32", "float64", "complex64"),
@@ -43,27 +43,26 @@ _DTYPES = {
 
 
 class Stateful(Protocol):
-    """What has a state that can be saved: optimizers. `load_state_dict` changes nothing if it raises."""
+    """An object whose state can be saved: an optimizer. `load_state_dict` changes nothing if it raises."""
 
-    def state_dict(self) -> dict[str, Any]: ...  # noqa: D102
-    def load_state_dict(self, state: dict[str, Any], /) -> Any: ...  # noqa: D102
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state: dict[str, Any], /) -> Any: ...
 
 
 def save(path: str | os.PathLike[str], model: Module, optimizer: Stateful | None = None, **extra: Any) -> None:
     """Write the state of the model, and of the optimizer if there is one, to a safetensors file.
 
-    extra : what else belongs to it, by name: None, bools, numbers, strings, arrays (they come back contiguous and in
-        the machine's byte order), and lists, tuples and dicts of them
+    extra : further values by name: None, bools, numbers, strings, arrays (`load` returns them contiguous and in the
+        machine's byte order), and lists, tuples and dicts of these
 
-    With an optimizer the file is a checkpoint, from which a training goes on exactly: it also holds the state of the
-    random draws and the number of BLAS threads. Give what else the training depends on as extra, as
+    With an optimizer the file is a checkpoint, from which training resumes exactly: it also holds the state of the
+    random generator and the number of BLAS threads. Pass what else the training depends on as extra, such as
     `loader=loader.state_dict()`.
 
-    At the path stands at every moment the whole old file or the whole new one: the new one is written beside it, under
-    a name of its own, and takes the old one's name and permissions when it is on the disk. Processes and threads that
-    save to one path take turns; the last one's file remains.
+    At every moment the path holds the whole old file or the whole new one, which gets the old one's permissions.
+    Processes and threads that save to one path take turns; the last file remains.
 
-    Raises TypeError or ValueError for what cannot be saved, and OSError where it cannot be written.
+    Raises TypeError or ValueError for a value that cannot be saved, and OSError if the file cannot be written.
     """
     _check_arguments("save", path, model, optimizer)
     arrays: dict[str, Array] = {}
@@ -84,12 +83,12 @@ def save(path: str | os.PathLike[str], model: Module, optimizer: Stateful | None
 def load(path: str | os.PathLike[str], model: Module, optimizer: Stateful | None = None) -> dict[str, Any]:
     """Set the state of the model, and of the optimizer if one is given, from a file; return what was saved as extra.
 
-    A file that another program wrote, such as PyTorch through safetensors, has neither checksum nor extra. With an
-    optimizer the random draws go on from the saved state too, and a warning says if the number of BLAS threads is
-    another: it changes the order of sums, so the last bits.
+    A file from another program, such as PyTorch with safetensors, has neither checksum nor extra. With an optimizer
+    `load` also restores the random generator, and warns if the number of BLAS threads differs: that changes the order
+    of sums, and so their last bits.
 
-    Raises CheckpointError, with every difference, if the file is not whole or does not fit; then nothing was changed.
-    A file that is not there is a FileNotFoundError.
+    Raises CheckpointError with every difference, and changes nothing, if the file is damaged or does not fit, and
+    FileNotFoundError if there is no file.
     """
     _check_arguments("load", path, model, optimizer)
     where = os.fspath(path)
@@ -118,7 +117,7 @@ def _check_arguments(caller: str, path: Any, model: Any, optimizer: Any) -> None
 def blas_threads() -> int | None:
     """Return the number of threads in NumPy's matrix products, or None where its BLAS does not say.
 
-    The library itself is asked: environment variables only tell what someone wished for, perhaps too late.
+    Asks the library itself: an environment variable may have been set too late to have an effect.
     """
     umath = sys.modules["numpy._core._multiarray_umath"].__file__
     library = ctypes.CDLL(umath)  # its symbols include those of the BLAS that it is linked to
@@ -140,17 +139,17 @@ class _Contents(NamedTuple):
 
 
 def _safetensors() -> Any:
-    """Import safetensors when it is first used: it is not needed to compute, and is not everywhere, as in a browser."""
+    """Import safetensors on first use: computing does not need it, and a browser does not have it."""
     return package("safetensors.numpy", "for files of models")
 
 
 def _read(path: str | os.PathLike[str]) -> _Contents:
-    """Return what a file holds, after everything that can be checked without a model was checked."""
+    """Return the contents of a file, once everything that needs no model is checked."""
     safetensors = _safetensors()
     content = Path(path).read_bytes()
     try:
         try:
-            # It compares all sizes with that of the file before it makes any array.
+            # safetensors compares all sizes with the file's before it makes any array.
             tensors = safetensors.numpy.load(content)
         except KeyError as error:
             raise ValueError(_without_counterpart(content, error.args[0])) from None
@@ -171,7 +170,7 @@ def _read(path: str | os.PathLike[str]) -> _Contents:
                 f"{os.fspath(path)}: expected version {VERSION} of the format, got {version}: update tinygrad_sm"
             )
         others = {name: _unpacked(packed, tensors) for name, packed in described_contents.items()}
-        return _Contents(tensors, **others)  # unpacking took its own tensors; what is left are the model's
+        return _Contents(tensors, **others)  # `_unpacked` has removed all but the model's
     except CheckpointError:
         raise
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
@@ -179,7 +178,7 @@ def _read(path: str | os.PathLike[str]) -> _Contents:
 
 
 def _header(content: bytes) -> dict[str, Any]:
-    """Return the JSON at the beginning of a safetensors file that is known to be sound, except for repeated names."""
+    """Return the JSON header of a safetensors file that is sound, except that names may be repeated."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(dict(pairs)) < len(pairs):
@@ -192,7 +191,7 @@ def _header(content: bytes) -> dict[str, Any]:
 
 
 def _without_counterpart(content: bytes, dtype: str) -> str:
-    """Return what to say of a file with tensors of a dtype that NumPy lacks, such as PyTorch's bfloat16."""
+    """Return the message for a file with tensors of a dtype that NumPy lacks, such as PyTorch's bfloat16."""
     tensors = [(name, entry) for name, entry in _header(content).items() if name != "__metadata__"]
     names = [name for name, entry in tensors if entry["dtype"] == dtype]
     others = f" (and {len(names) - 1} others)" if len(names) > 1 else ""
@@ -203,11 +202,11 @@ def _without_counterpart(content: bytes, dtype: str) -> str:
 
 
 def _set_all_or_nothing(model: Module, optimizer: Stateful | None, contents: _Contents) -> list[str]:
-    """Set the model, the optimizer and the random draws, or none of them; return why they were refused, or nothing."""
+    """Set the model, the optimizer and the random generator, or none of them; return the faults that prevented it."""
     refused = []
-    if type(model).load_state_dict is Module.load_state_dict:  # a user's own can only be tried, when all else fits
+    if type(model).load_state_dict is Module.load_state_dict:  # a user's own is tried below, once all else fits
         refused += fault_of(model.check_state_dict, contents.model)
-    with contextlib.ExitStack() as undo:  # what stands in it is done unless all went well, also if something raises
+    with contextlib.ExitStack() as undo:  # undoes all, also after an exception, unless pop_all() is reached
         if optimizer is not None and contents.optimizer is None:
             refused += ["expected a checkpoint, but it was saved without optimizer"]
         elif optimizer is not None:
@@ -225,7 +224,7 @@ def _set_all_or_nothing(model: Module, optimizer: Stateful | None, contents: _Co
 
 
 def _try_random(state: Any) -> None:
-    """Raise ValueError unless the random draws can go on from this state; they do not yet."""
+    """Raise ValueError unless the random generator accepts this state; do not set it yet."""
     try:
         type(random_generator().bit_generator)().state = state
     except (KeyError, OverflowError, TypeError, ValueError) as error:
@@ -233,7 +232,7 @@ def _try_random(state: Any) -> None:
 
 
 def _restorer(model: Module) -> Callable[[], None]:
-    """Return a function that gives the Modules of the model their present attributes, and the Tensors their arrays."""
+    """Return a function that restores the attributes of the model's Modules and the values of their Tensors."""
     attributes = [(module, dict(vars(module))) for module in model.modules()]
     tensors = [value for _, values in attributes for value in values.values() if isinstance(value, Tensor)]
     arrays = [(t, owned_copy(t.data)) for t in tensors if t.node is None and is_writable(t.data)]
@@ -294,7 +293,7 @@ def _unpacked(packed: Any, arrays: dict[str, Array]) -> Any:
 
 
 def _savable(name: str, array: Array) -> np.ndarray[Any, Any]:
-    """Return the array on the host, contiguous and little-endian: of others, safetensors saves wrong values."""
+    """Return the array on the host, contiguous and little-endian: safetensors saves wrong values of others."""
     if array.dtype.name not in _DTYPES:
         raise TypeError(f"save: safetensors files hold no arrays of dtype {array.dtype}, got one as {name}")
     array = to_numpy(array)
@@ -302,7 +301,7 @@ def _savable(name: str, array: Array) -> np.ndarray[Any, Any]:
 
 
 def _checksum(tensors: dict[str, np.ndarray[Any, Any]], text: str) -> str:
-    """Return the SHA-256 of names, dtypes, shapes, the text, and the bytes; of nothing that depends on their order."""
+    """Return the SHA-256 of the text and of all names, dtypes, shapes and bytes; their order does not matter."""
     names = sorted(tensors)
     head = [text, [[name, tensors[name].dtype.name, tensors[name].shape] for name in names]]
     digest = hashlib.sha256(json.dumps(head).encode())

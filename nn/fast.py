@@ -1,7 +1,7 @@
-"""The steps of SGD and Adam in place: what is only fast of them.
+"""Quicker steps of SGD and Adam, in place.
 
-After the first step, steps allocate no arrays. What they compute in is as large as the parameter, but of large ones,
-from 2¹⁸ elements on, no more than a block or two of so many. On a GPU one kernel does all of it.
+After the first step they allocate no arrays. Scratch arrays are as large as the parameter, but at most one or two
+blocks of 2¹⁸ elements. On a GPU one kernel does the whole step.
 """
 
 from collections.abc import Callable
@@ -20,16 +20,16 @@ _prepared = Optimizer._prepared  # the plain form
 
 @faster(Optimizer._prepared, within=1e-5)
 def prepared_in_place(optimizer: Optimizer, slot: Slot) -> Callable[[], None]:
-    """Return a function that changes a parameter and what is remembered of it in place.
+    """Return a function that changes a parameter and its state in place.
 
-    It knows SGD, Adam and AdamW, and what is made of them without another formula.
+    Works for SGD, Adam, AdamW and subclasses with the same formula; others get the plain form.
     """
     prepared = _IN_PLACE.get(type(optimizer)._update)
     return _prepared(optimizer, slot) if prepared is None else prepared(optimizer, slot)
 
 
 def _sgd_in_place(optimizer: Any, slot: Slot) -> Callable[[], None]:
-    """Return what does a step of SGD: at 10 million parameters it takes a third of the plain form's time."""
+    """Return a function that makes a step of SGD, in a third of the plain form's time at 10⁷ parameters."""
     data, grad, state, group = slot.parameter.data, slot.parameter.grad, slot.state, slot.group
     lr, momentum, weight_decay, nesterov = group["lr"], group["momentum"], group["weight_decay"], group["nesterov"]
     velocity, parts = grad, None
@@ -50,7 +50,7 @@ def _sgd_in_place(optimizer: Any, slot: Slot) -> Callable[[], None]:
 
 
 def _adam_in_place(optimizer: Any, slot: Slot) -> Callable[[], None]:
-    """Return what does a step of Adam or AdamW: at 10 million parameters it takes a fifth of the plain form's time."""
+    """Return a function that makes a step of Adam or AdamW, in a fifth of the plain form's time at 10⁷ parameters."""
     data, grad, group, is_decoupled = slot.parameter.data, slot.parameter.grad, slot.group, optimizer._is_decoupled
     state = slot.state or optimizer._new_state(data)
     moments = state["mean"], state["mean_square"]
@@ -74,7 +74,7 @@ def _adam_in_place(optimizer: Any, slot: Slot) -> Callable[[], None]:
 
 
 def _scratch(slot: Slot, name: str, block: Array) -> Array:
-    """Return an array like the block to compute in, the same in every step, and for all blocks of its shape."""
+    """Return a scratch array like the block: the same one in every step, and for all blocks of its shape."""
     key = name, block.shape, block.dtype
     room = slot.scratch.get(key)
     if room is None:

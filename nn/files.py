@@ -1,11 +1,10 @@
-"""Files that are replaced in one step: at their path stands the whole old content or the whole new one.
+"""Replace a file in one step: its path holds the whole old content or the whole new one at every moment.
 
     replace_file(path, content)
 
-The content goes to a file beside it, which takes the name when it is on the disk. That file must be nobody else's: not
-another saver's of the same path, nor the user's, nor one behind a link that somebody has laid. So its name is random,
-and it is made and never found. Savers to one folder take turns, threads as well as processes; whose turn it is removes
-what killed ones have left.
+The content goes to a temporary file beside it, which takes the name once it is on the disk. Nobody else may own that
+file: no other saver, not the user, and nobody through a link. So its name is random, and opening it fails if the name
+exists. Threads and processes that save to one folder take turns; each first removes what killed savers left behind.
 """
 
 import errno
@@ -19,11 +18,11 @@ from pathlib import Path
 from tinygrad_sm.locks import lock, unlock
 
 _PREFIX = ".tinygrad_sm-"
-_TEMPORARY = re.compile(re.escape(_PREFIX) + "[0-9a-f]{32}")  # short, so that the path itself may have the longest name
+_TEMPORARY = re.compile(re.escape(_PREFIX) + "[0-9a-f]{32}")  # short even if the path's own name is the longest
 
 
 class _Turn(threading.local):
-    """Whether this thread is about to save: a signal handler that saves in the middle of it must not wait for it."""
+    """Whether this thread is saving: a signal handler that saves too must not wait for the thread it interrupts."""
 
     is_taken = False
 
@@ -32,10 +31,10 @@ _turn = _Turn()
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Put a file with the content in the place of what is at the path, in one step that survives a loss of power.
+    """Replace the file at the path by one with this content, in one step that survives a loss of power.
 
-    It has the permissions of the old file, or those of any new one. Raises OSError, and leaves the old file, if it
-    cannot be written, or if something stands at the path that is no file.
+    The new file gets the old one's permissions, or else the default ones. Raises OSError, and leaves the old file, if
+    it cannot be written, or if something other than a file is at the path.
     """
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "expected a file to write to, and this is none", str(path))
@@ -50,7 +49,7 @@ def replace_file(path: Path, content: bytes) -> None:
             _remove_leftovers(path.parent)
         _write_beside_and_rename(path, content)
         if folder is not None:
-            os.fsync(folder)  # the name itself
+            os.fsync(folder)  # makes the new name durable
     finally:
         _turn.is_taken = is_inside
         if folder is not None:
@@ -64,10 +63,10 @@ def _write_beside_and_rename(path: Path, content: bytes) -> None:
     temporary = path.with_name(f"{_PREFIX}{os.urandom(16).hex()}")
 
     def create(name: str, flags: int) -> int:
-        """Open with the flags of "x", which fail where anything has the name, also a link."""
+        """Open with the flags of mode "x", which fail if the name exists, even as a link."""
         return os.open(name, flags, 0o666 if permissions is None else permissions)
 
-    file = open(temporary, "xb", opener=create)  # noqa: SIM115  what it does not make, it must not remove
+    file = open(temporary, "xb", opener=create)  # noqa: SIM115  outside `try`, which removes only a file that this made
     try:
         with file:
             lock(file.fileno(), wait=False)  # while it is locked, nobody takes it for a leftover
@@ -85,7 +84,7 @@ def _write_beside_and_rename(path: Path, content: bytes) -> None:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove files that have a name of ours, and that no living saver has locked."""
+    """Remove temporary files that no living saver has locked."""
     for name in filter(_TEMPORARY.fullmatch, os.listdir(folder)):
         with suppress(OSError):
             descriptor = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -46,7 +46,7 @@ def log_softmax(x: Any, dim: int = -1) -> Any:
 
 
 def accuracy(logits: Any, labels: Any) -> float:
-    """Return the share of the labels that are right: the class of the largest logit, of equal ones the first.
+    """Return the share of examples whose largest logit is that of their label; of equal logits the first counts.
 
     logits : shape (N, C) or (N, C, d1, ...), or probabilities. labels : integers, shape (N, d1, ...).
 
@@ -58,7 +58,7 @@ def accuracy(logits: Any, labels: Any) -> float:
 
 
 def confusion_matrix(logits: Any, labels: Any) -> Array:
-    """Return how many examples of each class were taken for which: an integer array (C, C), a row for each class.
+    """Return how often each class was predicted as which: an integer array (C, C), a row for each true class.
 
     The arguments are those of accuracy, which is the share of the counts that stand on the diagonal.
 

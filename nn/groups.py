@@ -4,7 +4,7 @@
     optimizer.param_groups[0]["lr"] = 0.02
     state = optimizer.state_dict()
 
-What a step does to a parameter, `optim.py` says for each kind of optimizer.
+`optim.py` says what a step of each optimizer does to a parameter.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,28 +21,24 @@ from tinygrad_sm.tensors import Tensor
 
 
 class Slot:
-    """One parameter of an optimizer: the group it belongs to, and what is remembered of its past."""
+    """One parameter of an optimizer, with its group and its state, such as a velocity."""
 
     def __init__(self, parameter: Tensor, group: dict[str, Any]):
         self.parameter = parameter
         self.group = group
         self.state: dict[str, Any] = {}  # empty until the first step that needs it
-        self.scratch: dict[Any, Array] = {}  # what a quicker form of the step computes in
-        self.device = device_of(parameter.data)  # of what is remembered
+        self.scratch: dict[Any, Array] = {}  # arrays in which a quicker form of the step computes
+        self.device = device_of(parameter.data)  # of the state
 
     def move_state(self) -> None:
-        """Move what is remembered to the device to which the parameter was moved."""
+        """Move the state to the parameter's device."""
         device = device_of(self.parameter.data)
         moved = {name: to_device(x, device) for name, x in self.state.items() if type(x) in ARRAY_TYPES}
         self.state, self.scratch, self.device = {**self.state, **moved}, {}, device
 
 
 class Groups:
-    """The parameters of an optimizer, in groups with options of their own, and the state dict of all of it.
-
-    A kind of optimizer says what it remembers of a parameter (`_new_state`), and which values its options may have
-    (`_checked`).
-    """
+    """The parameters of an optimizer in groups, their options, and the state dict of it all."""
 
     def __init__(self, params: Iterable[Any], **options: Any):
         options = self._checked(options)
@@ -50,7 +46,7 @@ class Groups:
         parameters = [parameter for group in self.param_groups for parameter in group["params"]]
         _check_parameters(type(self).__name__, parameters)
         self._slots = [Slot(parameter, group) for group in self.param_groups for parameter in group["params"]]
-        self._checked_groups: list[Any] = []  # what was in them when a step found them right
+        self._checked_groups: list[Any] = []  # their contents when a step last checked them
 
     def _complete(self, group: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
         unknown = [name for name in group if name != "params" and name not in options]
@@ -62,7 +58,7 @@ class Groups:
 
     @property
     def lr(self) -> float:
-        """The learning rate of all groups. To set it sets that of every group; groups that differ have none to read."""
+        """The learning rate of all groups. Setting it sets every group's; reading it is a ValueError if they differ."""
         rates = [group["lr"] for group in self.param_groups]
         if any(rate != rates[0] for rate in rates):
             raise ValueError(f"lr: the groups have different ones, {rates}: read them from optimizer.param_groups")
@@ -74,7 +70,7 @@ class Groups:
             group |= self._at_least_0({"lr": value}, "lr")
 
     def _check_groups(self) -> None:
-        """Make the options plain Python values, if they are what they may be, and the groups those of the slots."""
+        """Raise unless groups and parameters are those of the slots; check the options and make them plain values."""
         places = [(id(group), id(parameter)) for group in self.param_groups for parameter in group["params"]]
         if places != [(id(slot.group), id(slot.parameter)) for slot in self._slots]:
             raise ValueError(
@@ -86,22 +82,22 @@ class Groups:
             group |= options
 
     def _new_state(self, data: Array) -> dict[str, Any]:
-        """Return what is remembered of a parameter at first: arrays like its data, and numbers."""
+        """Return the first state of a parameter: arrays like its data, and numbers."""
         raise NotImplementedError
 
     def _checked(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the options of a group as plain Python values, if they are what they may be."""
+        """Return the options of a group as plain Python values; raise unless their values are legal."""
         raise NotImplementedError
 
     def _at_least_0(self, options: Mapping[str, Any], *names: str) -> dict[str, float]:
         return {name: number(type(self).__name__, name, options[name], smallest=0) for name in names}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that the next steps depend on beside parameters and gradients: options, and copies of arrays.
+        """Return what the next steps depend on besides parameters and gradients: options, and copies of arrays.
 
-        It has the form of PyTorch's: under "param_groups" the options of each group with the places of its "params"
-        and, where a Module has named them, their "param_names"; under "state" what is remembered of each parameter; and
-        under "optimizer" the name of the class.
+        It has PyTorch's form. "param_groups" holds the options of each group, the numbers of its "params" and, where a
+        Module has named them, their "param_names". "state" holds the state of each parameter. "optimizer" is the name
+        of the class.
         """
         self._check_groups()
         with LEAVES_LOCK:
@@ -118,11 +114,11 @@ class Groups:
         return groups
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Set options and what is remembered to a state dict, so that the next steps are those of its optimizer.
+        """Set the options and the state from a state dict, so that the next steps are those of its optimizer.
 
-        Raises CheckpointError with every difference if it is of another class or does not fit the groups and the
-        shapes, dtypes and names of the parameters; the optimizer is then as it was. The order says which parameter is
-        which, so a name that both know must be the same.
+        Raises CheckpointError with every difference if the class, the groups, or the shapes, dtypes or names of
+        parameters do not fit; the optimizer is then unchanged. The order decides which parameter is which, so a name
+        that both sides know must be the same.
         """
         owner = type(self).__name__
         self._check_groups()
@@ -151,7 +147,7 @@ class Groups:
 
 
 def _taken_over(slot: Slot, loaded: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a state dict remembers of a parameter as new arrays on its device: those given may be in use."""
+    """Return a loaded state with new arrays on the parameter's device: the given ones may be in use."""
     device = device_of(slot.parameter.data)
     return {
         name: owned_copy(as_array(plain(value), device=device)) if hasattr(value, "shape") else value
@@ -164,7 +160,7 @@ def _copied(value: Any) -> Any:
 
 
 def _as_groups(params: Iterable[Any]) -> list[dict[str, Any]]:
-    """Return the groups, each with a list of parameters; parameters without groups are one group."""
+    """Return the groups, each with a tuple of parameters; parameters without groups are one group."""
     given = as_list(params)
     groups = given if any(isinstance(group, dict) for group in given) else [{"params": given}]
     for i, group in enumerate(groups):
@@ -184,10 +180,10 @@ def as_list(params: Iterable[Any]) -> list[Any]:
 
 
 def _check_parameters(owner: str, parameters: list[Any]) -> None:
-    """Raise unless these are what an optimizer can change."""
+    """Raise unless an optimizer can change these parameters."""
     check_leaves(owner, parameters)
     for i, parameter in enumerate(parameters):
-        if not (parameter.requires_grad or isinstance(parameter, Parameter)):  # that is frozen, and passed over
+        if not (parameter.requires_grad or isinstance(parameter, Parameter)):  # a frozen one is skipped
             raise ValueError(
                 f"{owner}: parameter {i}, {described(parameter)}, requires no gradient: give model.parameters()"
             )
@@ -196,7 +192,7 @@ def _check_parameters(owner: str, parameters: list[Any]) -> None:
 
 
 def check_leaves(caller: str, parameters: list[Any]) -> None:
-    """Raise unless these are what can be changed in place: leaf Tensors of floats."""
+    """Raise unless these are leaf Tensors of floats, whose arrays can be changed in place."""
     check_tensors(caller, parameters)
     for i, parameter in enumerate(parameters):
         if parameter.node is not None or parameter.dtype.kind != "f":

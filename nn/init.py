@@ -7,9 +7,9 @@
     >>> nn.init.zeros_(layer.bias)[:2].tolist()
     [0.0, 0.0]
 
-Each function returns the Tensor that it was given. Names and formulas are those of `torch.nn.init`, its draws are not:
-`tg.manual_seed` sets them, and they come from the host, so that a seed means the same on every device. Graphs that were
-recorded before are stale, as after `Tensor.assign`.
+Each function returns the Tensor that it was given. Names and formulas are those of `torch.nn.init`; the draws are not.
+They come from the host, so a seed of `tg.manual_seed` gives the same values on every device. Graphs that were recorded
+before are stale, as after `Tensor.assign`.
 """
 
 import math
@@ -69,7 +69,7 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
 def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     """Draw from N(0, std²), std = gain · √(2 / (fan_in + fan_out)).
 
-    A layer then neither grows nor shrinks, about, what passes it forward and the gradients that pass it backward.
+    A layer then roughly keeps the size of the values that pass it forward and of the gradients that pass it backward.
     "Understanding the difficulty of training deep feedforward neural networks" (Glorot and Bengio, 2010).
     """
     return normal_(tensor, 0.0, _xavier_std("xavier_normal_", tensor, gain))
@@ -85,7 +85,7 @@ def kaiming_normal_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlin
     """Draw from N(0, std²), std = gain / √fan, for layers that a relu follows.
 
     a : the slope of a leaky relu below 0; 0 is the relu.
-    mode : "fan_in" keeps the size of what passes forward, "fan_out" that of the gradients.
+    mode : "fan_in" keeps the size of the values forward, "fan_out" that of the gradients backward.
     nonlinearity : what follows the layer; see `calculate_gain`.
 
     "Delving Deep into Rectifiers" (He et al., 2015).
@@ -94,10 +94,10 @@ def kaiming_normal_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlin
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    """Return by how much weights must be larger to make up for what the function after them takes away.
+    """Return the factor by which weights must be larger to make up for the function after them.
 
-    It is √2 for relu, √(2 / (1 + param²)) for leaky_relu, `param` its slope below 0 (0.01), 5/3 for tanh, and 1 for
-    linear and sigmoid.
+    It is √2 for relu, √(2 / (1 + param²)) for leaky_relu with the slope `param` below 0 (default 0.01), 5/3 for tanh,
+    and 1 for linear and sigmoid.
     """
     return _gain("calculate_gain", nonlinearity, 0.01 if param is None else number("calculate_gain", "param", param))
 
@@ -110,7 +110,7 @@ def _gain(name: str, nonlinearity: str, slope: float) -> float:
         "relu": math.sqrt(2),
         "leaky_relu": math.sqrt(2) / math.hypot(1, slope),
     }
-    if nonlinearity not in list(gains):  # in a list also what has no hash can be looked for
+    if nonlinearity not in list(gains):  # a list can be searched for unhashable values too
         raise ValueError(f"{name}: expected a nonlinearity among {', '.join(gains)}, got {nonlinearity!r}")
     return gains[nonlinearity]
 
@@ -128,7 +128,7 @@ def _kaiming_std(name: str, tensor: Tensor, a: float, mode: str, nonlinearity: s
 
 
 def _fans(name: str, tensor: Tensor) -> tuple[int, int]:
-    """Return how many inputs make an output, and how many outputs an input goes to, for weights (out, in, ...)."""
+    """Return fan_in and fan_out, the inputs of an output and the outputs of an input, of weights (out, in, ...)."""
     _check_tensor(name, tensor)
     if tensor.ndim < 2 or tensor.size == 0:
         raise ValueError(f"{name}: expected weights of shape (out, in) or (out, in, ...), got shape {tensor.shape}")

@@ -38,8 +38,8 @@ class Linear(Module):
     def __init__(self, in_features: int, out_features: int, bias: bool = True):
         self.in_features = integer("Linear", "in_features", in_features, smallest=0)
         self.out_features = integer("Linear", "out_features", out_features, smallest=1)
-        bound = 1 / math.sqrt(in_features) if in_features else 0  # of no weights, and then of the biases too
-        # column by column is the layout in which the gradient comes and BLAS is quick
+        bound = 1 / math.sqrt(in_features) if in_features else 0  # without inputs, the bias begins as 0
+        # Fortran order: the gradient has it, and BLAS is quick on it
         self.weight = Parameter(np.empty((out_features, in_features), np.float32, order="F"))
         init.uniform_(self.weight, -bound, bound)
         self.bias = init.uniform_(Parameter(np.empty(out_features, np.float32)), -bound, bound) if bias else None
@@ -62,12 +62,11 @@ class Linear(Module):
         return message
 
     def extra_repr(self) -> str:
-        """Return the sizes."""
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
 
 class Sequential(ModuleList):
-    """Modules in a row, each given what the one before returned; `model[0]` is the first.
+    """Modules in a row: each gets the result of the one before. `model[0]` is the first.
 
     >>> Sequential(Linear(2, 3), ReLU())
     Sequential(
@@ -80,7 +79,6 @@ class Sequential(ModuleList):
         super().__init__(layers)
 
     def forward(self, x: Any) -> Any:
-        """Return the last Module's result."""
         for layer in self:
             x = layer(x)
         return x
@@ -90,7 +88,6 @@ class Flatten(Module):
     """Make a row of each example: (N, C, H, W) becomes (N, C·H·W), row after row of the image."""
 
     def forward(self, x: Any) -> Any:
-        """Return x of shape (N, ...) in the shape (N, D)."""
         return x.reshape((x.shape[0], math.prod(x.shape[1:])))
 
 
@@ -98,7 +95,6 @@ class ReLU(Module):
     """max(x, 0), element by element."""
 
     def forward(self, x: Any) -> Any:
-        """Return tg.relu(x)."""
         return elementwise.relu(x)
 
 
@@ -106,7 +102,6 @@ class Sigmoid(Module):
     """σ(x) = 1 / (1 + e⁻ˣ), element by element."""
 
     def forward(self, x: Any) -> Any:
-        """Return tg.sigmoid(x)."""
         return elementwise.sigmoid(x)
 
 
@@ -114,7 +109,6 @@ class Tanh(Module):
     """The hyperbolic tangent, element by element."""
 
     def forward(self, x: Any) -> Any:
-        """Return tg.tanh(x)."""
         return elementwise.tanh(x)
 
 
@@ -122,7 +116,6 @@ class Softplus(Module):
     """ln(1 + eˣ), a smooth relu, element by element."""
 
     def forward(self, x: Any) -> Any:
-        """Return tg.softplus(x)."""
         return elementwise.softplus(x)
 
 
@@ -130,24 +123,21 @@ class GELU(Module):
     """x Φ(x), Φ the normal distribution, in the tanh form: PyTorch's `GELU(approximate="tanh")`."""
 
     def forward(self, x: Any) -> Any:
-        """Return tg.gelu(x)."""
         return composed.gelu(x)
 
 
 class Dropout(Module):
-    """In training, set every element to 0 with probability p and divide the others by 1 − p; in evaluation, x itself.
+    """In training, set every element to 0 with probability p and divide the others by 1 − p; in evaluation, return x.
 
-    So the mean of what the next layer gets is the same in both (inverted dropout). Each call draws anew, on the host;
-    `tg.manual_seed` sets the draws, `model.train()` and `model.eval()` the mode. An infinite or NaN element gives NaN
-    also where it is dropped. "Dropout: A Simple Way to Prevent Neural Networks from Overfitting" (Srivastava et al.,
-    2014).
+    So the next layer's input has the same mean in both (inverted dropout). Each call draws anew, on the host;
+    `tg.manual_seed` sets the draws, `model.train()` and `model.eval()` the mode. A dropped infinity or NaN becomes NaN.
+    "Dropout: A Simple Way to Prevent Neural Networks from Overfitting" (Srivastava et al., 2014).
     """
 
     def __init__(self, p: float = 0.5):
         self.p = number("Dropout", "p", p, 0, 1)
 
     def forward(self, x: Any) -> Any:
-        """Return x with elements set to 0, or, in evaluation or where p is 0, x itself."""
         if not self.training or self.p == 0:
             return x
         data = as_array(plain(x))
@@ -159,7 +149,6 @@ class Dropout(Module):
         return as_precise_as(data, kept_or_0)
 
     def extra_repr(self) -> str:
-        """Return the probability."""
         return f"p={self.p}"
 
 
@@ -170,17 +159,14 @@ class Softmax(Module):
         self.dim = integer(type(self).__name__, "dim", dim)
 
     def forward(self, x: Any) -> Any:
-        """Return tg.softmax(x, dim)."""
         return softmax(x, self.dim)
 
     def extra_repr(self) -> str:
-        """Return the axis."""
         return f"dim={self.dim}"
 
 
 class LogSoftmax(Softmax):
-    """ln softmax(x) along the axis `dim`: what NLLLoss takes."""
+    """ln softmax(x) along the axis `dim`: the input of NLLLoss."""
 
     def forward(self, x: Any) -> Any:
-        """Return tg.log_softmax(x, dim)."""
         return log_softmax(x, self.dim)

@@ -1,8 +1,7 @@
-"""Losses: what compares the answers of a model with what they should be, and returns one number to minimise.
+"""Losses: functions that compare a model's outputs with their targets and return one number to minimise.
 
-Each is a function, and beside it a Module that keeps its options; names and signatures are PyTorch's. Every loss has a
-`reduction`: "none" gives the loss of each example, "sum" their sum, and "mean" their mean. No loss broadcasts its
-target.
+Most also have a Module that keeps their options; names and signatures are PyTorch's. Every loss has a `reduction`:
+"none" gives the loss of each example, "sum" their sum, and "mean" their mean. No loss broadcasts its target.
 """
 
 import math
@@ -28,7 +27,7 @@ from tinygrad_sm.tensors import Tensor
 
 
 class _Loss(Module):
-    """What the losses have in common: a reduction, and perhaps weights, which are buffers of the Module."""
+    """The base of the losses as Modules: it keeps the reduction."""
 
     def __init__(self, reduction: str, **weights: Any):
         check_reduction(type(self).__name__, reduction)
@@ -47,29 +46,28 @@ def cross_entropy(
 ) -> Any:
     """Return the cross-entropy between targets and the softmax of logits, by default its mean over the examples.
 
-    logits : shape (N, C) or (N, C, d1, ...), before any softmax: to give its output to this loss is a common mistake,
-        which gives a loss that hardly falls. The tape knows where the logits came from, so it is a warning, once for
-        each line of code.
+    logits : shape (N, C) or (N, C, d1, ...), before any softmax. Passing a softmax's output is a common mistake, after
+        which the loss hardly falls; the tape shows it, so cross_entropy warns, once for each line of code.
     target : integer labels 0..C−1, shape (N, d1, ...), or probabilities y, of the shape of the logits.
-    weight : of the classes, w, shape (C,); a constant.
-    ignore_index : examples with this label count for nothing: their loss is 0, and so is their gradient.
+    weight : w, one for each class, shape (C,); a constant.
+    ignore_index : examples with this label do not count: their loss and their gradient are 0.
     label_smoothing : ε in [0, 1], the share of each target that is spread evenly over the classes.
 
-    Of one example i, with p = softmax(logits) and y, of labels, 1 for the class of the label and 0 for the others,
+    For an example i, with p = softmax(logits), and for labels y = 1 at the class of the label and 0 elsewhere,
 
         loss_i = −Σ_c w_c ((1 − ε) y_ic + ε/C) ln p_ic,        where 0·(−∞) is 0
 
-    The mean is Σ loss_i / Σ w_{label_i} over the examples that are not ignored. Of probabilities it is Σ loss_i / N,
-    with weights too. N counts the examples of all places d1, ...
+    For labels the mean is Σ loss_i / Σ w_{label_i} over the examples that are not ignored. For probabilities it is
+    Σ loss_i / N, with or without weights. N counts the examples of all places d1, ...
 
-    All this is PyTorch's. These are different on purpose: the mean of none, where all examples are ignored or are of
-    classes of weight 0, is 0 with gradient 0, there NaN; 0·(−∞) is 0, there NaN; the weights take the dtype of the
-    logits; and for probabilities an ignore_index says nothing, where PyTorch refuses one that is not negative.
+    All this is PyTorch's, with four exceptions on purpose. Where no example counts, because all are ignored or have
+    weight 0, the mean and its gradient are 0, not NaN. 0·(−∞) is 0, not NaN. The weights take the dtype of the logits.
+    With probabilities any ignore_index is allowed and means nothing; PyTorch refuses one that is not negative.
     """
     if isinstance(logits, Traced) and logits.node is not None and logits.node.op is softmax_ops.softmax:
         warn_user(
-            "cross_entropy was given the output of a softmax, and takes the softmax itself: pass it what the softmax "
-            "was given (leave out the nn.Softmax that ends the model), or use nll_loss on the output of log_softmax"
+            "cross_entropy was given the output of a softmax, and applies softmax itself: pass it the input of that "
+            "softmax (leave out the nn.Softmax that ends the model), or use nll_loss on the output of log_softmax"
         )
     logits, target = operands("cross_entropy", logits, target)
     if logits.ndim == 2 and weight is None and reduction == "mean" and label_smoothing == 0:
@@ -95,7 +93,6 @@ class CrossEntropyLoss(_Loss):
         self.label_smoothing = label_smoothing
 
     def forward(self, logits: Any, target: Any) -> Any:
-        """Return nn.functional.cross_entropy of these with the options."""
         return cross_entropy(logits, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing)
 
 
@@ -121,14 +118,13 @@ class NLLLoss(_Loss):
         self.ignore_index = ignore_index
 
     def forward(self, log_probabilities: Any, labels: Any) -> Any:
-        """Return nn.functional.nll_loss of these with the options."""
         return nll_loss(log_probabilities, labels, self.weight, self.ignore_index, self.reduction)
 
 
 def _log_loss(
     loss: str, x: Any, target: Any, weight: Any, ignore_index: int, reduction: str, label_smoothing: float = 0.0
 ) -> Any:
-    """Compute the formula of cross_entropy's docstring; of nll_loss, the x are the ln p themselves."""
+    """Compute the formula of cross_entropy's docstring; for nll_loss, x is ln p itself."""
     check_reduction(loss, reduction)
     of_logits = loss == "cross_entropy"
     z, y, is_kept = _as_rows(loss, x, target, ignore_index, probabilities_fit=of_logits)
@@ -143,12 +139,12 @@ def _log_loss(
 
 
 def sparsemax_loss(logits: Any, target: Any, ignore_index: int = -100, reduction: str = "mean") -> Any:
-    """Return the Fenchel–Young loss of sparsemax: of one example max_p (⟨p, z⟩ + H(p)) − ⟨y, z⟩ − H(y).
+    """Return the Fenchel–Young loss of sparsemax, for an example max_p (⟨p, z⟩ + H(p)) − ⟨y, z⟩ − H(y).
 
-    H(p) = (1 − Σ p²)/2. As with cross_entropy, which is that of softmax, the gradient by the logits z is p − y, here
-    with p = sparsemax(z). The loss is 0 where p = y, and positive elsewhere; logits can reach that, once the one of the
-    label leads by 1. Shapes and options are those of cross_entropy; probabilities y must have sum 1. "Learning with
-    Fenchel–Young losses" (Blondel, Martins and Niculae, 2020).
+    H(p) = (1 − Σ p²)/2. The gradient with respect to the logits z is p − y with p = sparsemax(z), as that of
+    cross_entropy, the loss of softmax. The loss is 0 where p = y, which holds once the logit of the label leads by 1,
+    and positive elsewhere. Shapes and options are those of cross_entropy; probabilities y must have sum 1. "Learning
+    with Fenchel–Young losses" (Blondel, Martins and Niculae, 2020).
     """
 
     def entropy(y: Any) -> Any:
@@ -181,7 +177,7 @@ def _fenchel_young_loss(
     check_reduction(loss, reduction)
     logits, target = operands(loss, logits, target)
     z, y, is_kept = _as_rows(loss, logits, target, ignore_index)
-    z = shifted(z, 1)  # changes nothing, as the p and the y have sum 1, and loses no digits far from 0
+    z = shifted(z, 1)  # changes nothing, as p and y have sum 1, but saves the digits of large logits
     losses = (conjugate(z, 1) - sum(times(y, z), axis=1) - entropy(y)) * is_kept
     return _reduced(losses.reshape(_without_classes(logits)), reduction, is_kept.sum(dtype=z.dtype), logits)
 
@@ -200,7 +196,6 @@ class MSELoss(_Loss):
         super().__init__(reduction)
 
     def forward(self, x: Any, target: Any) -> Any:
-        """Return nn.functional.mse_loss of these with the reduction."""
         return mse_loss(x, target, self.reduction)
 
 
@@ -234,7 +229,6 @@ class BCEWithLogitsLoss(_Loss):
         super().__init__(reduction, weight=weight, pos_weight=pos_weight)
 
     def forward(self, logits: Any, target: Any) -> Any:
-        """Return nn.functional.binary_cross_entropy_with_logits of these with the options."""
         return binary_cross_entropy_with_logits(logits, target, self.weight, self.reduction, self.pos_weight)
 
 
@@ -243,7 +237,7 @@ def _as_rows(
 ) -> tuple[Any, Any, Array]:
     """Return x (N, C, d1, ...) as rows (M, C), the target as their probabilities (M, C), and which are kept, (M,).
 
-    Where a label is ignored, the row of x is replaced, so that no gradient passes, and the probabilities are 0.
+    The row of an ignored label is constant in x, so that no gradient passes, and 0 in the probabilities.
     """
     if probabilities_fit and target.ndim == x.ndim:
         check_targets(loss, x, plain(target))
@@ -259,7 +253,7 @@ def _as_rows(
 
 
 def operands(name: str, x: Any, target: Any) -> tuple[Any, Any]:
-    """Return what a loss compares as operands, once both are on the host or both on a GPU."""
+    """Return x and the target as operands; DeviceError unless both are on the host or both on GPUs."""
     x = as_operand(x)
     target = as_operand(target, beside=x)
     check_beside(name, x, target)
@@ -267,7 +261,7 @@ def operands(name: str, x: Any, target: Any) -> tuple[Any, Any]:
 
 
 def check_beside(name: str, x: Any, other: Any) -> None:
-    """Raise unless both are on the host or both on a GPU; of which one, the operations see to."""
+    """Raise DeviceError unless both are on the host or both on GPUs; the operations check which GPU."""
     if type(plain(x)) is not type(plain(other)):
         check_same_device(name, [plain(x), plain(other)])
 
@@ -293,7 +287,7 @@ def _alike(loss: str, x: Any, target: Any, reduction: str) -> tuple[Any, Any]:
 def _constant(
     loss: str, name: str, value: Any, beside: Any, shape: tuple[int, ...], may_broadcast: bool = False
 ) -> Array:
-    """Return weights as an array of the dtype of what they are beside, once their shape fits, or may broadcast."""
+    """Return weights as an array of the dtype of `beside`; raise unless they have the shape, or may broadcast to it."""
     if isinstance(value, Traced) and value.requires_grad:
         raise TypeError(f"{loss} has no gradient with respect to {name}: pass {name}.detach()")
     value = as_operand(plain(value), beside=beside)
@@ -305,7 +299,7 @@ def _constant(
 
 
 def _reduced(losses: Any, reduction: str, divisor: Any, given: Any) -> Any:
-    """Return the losses, or their sum, or their mean, in half precision if what was given is; the mean of none is 0."""
+    """Return the losses, their sum or their mean, in half precision if `given` is; a mean with the divisor 0 is 0."""
     if reduction == "sum":
         losses = sum(losses)
     elif reduction == "mean":

@@ -8,10 +8,9 @@
         def forward(self, x):
             return (self.weight * x).sum() + self.bias
 
-Nothing has to be registered. The class of a Tensor is the mark of a Module's state: the Parameters and Buffers among a
-Module's attributes, and among the attributes of the Modules inside it, are its state. Nothing else is: `forward` may
-keep what it likes, as in `self.mask = mask`. A Module does not look into lists and dicts: where Modules come in a row,
-`ModuleList` holds them.
+Nothing has to be registered. The Parameters and Buffers among a Module's attributes, and among those of the Modules
+inside it, are its state. Nothing else is: `forward` may keep other values, as in `self.mask = mask`. A Module does not
+look into lists and dicts; `ModuleList` holds Modules in a row.
 """
 
 from bisect import bisect_left
@@ -27,9 +26,9 @@ from tinygrad_sm.tensors import Tensor
 
 
 class State(Tensor):
-    """A leaf Tensor that is part of a Module's state; what is computed with it is an ordinary Tensor.
+    """A leaf Tensor that is part of a Module's state; operations on it return ordinary Tensors.
 
-    It holds a copy of the data: what changes it never writes into the array that it was made of.
+    It holds a copy of the data, so a change of it never writes into the caller's array.
     """
 
     __slots__ = ()
@@ -66,17 +65,17 @@ class Buffer(State):
 
 
 class LoadedKeys(NamedTuple):
-    """What a `load_state_dict` that was not strict passed over."""
+    """The keys that `load_state_dict` with strict=False skipped."""
 
     missing: list[str]
     unexpected: list[str]
 
 
 class Module:
-    """What all layers, losses and models are: a function of Tensors or arrays, `forward`, with parameters.
+    """The base of all layers, losses and models: a function `forward` of Tensors or arrays, with parameters.
 
-    Its parameters are the Parameters among its attributes, and its buffers the Buffers, whenever they were set. Only
-    another Parameter or Buffer, or None, may take the place of one: state is never lost by an assignment.
+    Its parameters are the Parameters among its attributes, and its buffers the Buffers, whenever they were set. Only a
+    Parameter, a Buffer or None can replace one, so that no assignment loses state by mistake.
 
     >>> class Running(Module):
     ...     def __init__(self):
@@ -104,7 +103,7 @@ class Module:
             named = {name: value} if isinstance(value, State) else {}
         for path, tensor in named.items():
             if self._at(tensor.name) is not tensor:  # else it is shared, and has the name of its first path
-                tensor.name = path  # messages say by it which parameter they speak of
+                tensor.name = path  # error messages name the parameter
 
     def _check_attribute(self, name: str, value: Any) -> None:
         old = vars(self).get(name)
@@ -124,11 +123,10 @@ class Module:
             raise ValueError(f"expected a name without dots, as they part the names of a path, got {name!r}")
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
-        """Compute the result; each kind of Module says how."""
+        """Compute the result; each subclass defines how."""
         raise TypeError(f"{type(self).__name__} has no forward: define forward(self, x) in its class")
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        """Return self.forward(*inputs, **options)."""
         return self.forward(*inputs, **options)
 
     def _children(self) -> Iterator[tuple[str, "Module"]]:
@@ -146,7 +144,7 @@ class Module:
         return iter(seen.values())
 
     def _named_tensors(self, prefix: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, Tensor]]:
-        """Yield parameters and buffers with their paths, in the order of definition; what is shared, by its first."""
+        """Yield parameters and buffers with their paths, in the order of definition; a shared one by its first path."""
         seen = {id(self)} if seen is None else seen
         for name, value in vars(self).items():
             if id(value) not in seen and isinstance(value, Module | State):
@@ -161,7 +159,7 @@ class Module:
         return ((path, tensor) for path, tensor in self._named_tensors() if isinstance(tensor, Parameter))
 
     def parameters(self) -> Iterator[Parameter]:
-        """Yield the parameters in the order of definition, frozen ones too; each once, also if it is shared."""
+        """Yield the parameters in the order of definition, frozen ones too; a shared one only once."""
         return (parameter for _, parameter in self.named_parameters())
 
     def zero_grad(self) -> None:
@@ -170,39 +168,39 @@ class Module:
             parameter.grad = None
 
     def train(self, mode: bool = True) -> "Module":
-        """Set this Module and all inside it to training; some layers compute differently then."""
+        """Set this Module and all inside it to training mode, in which some layers, such as Dropout, differ."""
         for module in self.modules():
             module.training = mode
         return self
 
     def eval(self) -> "Module":
-        """Set this Module and all inside it to evaluation."""
+        """Set this Module and all inside it to evaluation mode."""
         return self.train(False)
 
     def to(self, device: str) -> "Module":
         """Move all parameters and buffers to the device, with their gradients, in place; return this Module.
 
-        What an optimizer remembers of them follows at its next step.
+        An optimizer moves its state at its next step.
         """
         device = device_name(device)
         tensors = [tensor for _, tensor in self._named_tensors() if tensor.device != device]
-        arrays = [to_device(tensor.data, device) for tensor in tensors]  # all of them first: there may be no room
+        arrays = [to_device(tensor.data, device) for tensor in tensors]  # all copies first: memory may run out
         gradients = [None if tensor.grad is None else to_device(tensor.grad, device) for tensor in tensors]
         change(tensors, _place, tensors, arrays, gradients)
         return self
 
     def state_dict(self) -> dict[str, Any]:
         """Return copies of the arrays of all parameters and buffers by path; later training does not change them."""
-        with LEAVES_LOCK:  # all of one time, also beside a thread that trains
+        with LEAVES_LOCK:  # of one moment, even while another thread trains
             return {path: owned_copy(tensor.data) for path, tensor in self._named_tensors()}
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> LoadedKeys:
         """Set parameters and buffers, in place, to the arrays of a state dict.
 
-        A Tensor that is shared may stand there by any of its paths, as PyTorch lists it, with equal values.
+        A shared Tensor may stand under any of its paths or, as PyTorch saves it, under all, with equal values.
 
-        Raises CheckpointError with every difference if a shape or dtype does not fit, or, where strict, if a path is
-        missing or unexpected; the Module is then as it was.
+        Raises CheckpointError with every difference if a shape or dtype does not fit or, where strict, if a path is
+        missing or unexpected; the Module is then unchanged.
         """
         arrays, keys, differences = self._compare(state, strict)
         refuse_state(type(self).__name__, differences)
@@ -219,7 +217,7 @@ class Module:
         refuse_state(type(self).__name__, self._compare(state, strict)[2])
 
     def _compare(self, state: Mapping[str, Any], strict: bool) -> tuple[dict[str, Array], LoadedKeys, list[str]]:
-        """Return the arrays of a state dict by the paths of our own, the keys without partner, and all differences."""
+        """Return the arrays of a state dict by this Module's paths, the unmatched keys, and all differences."""
         if not isinstance(state, Mapping):
             raise TypeError(f"{type(self).__name__}: expected as state a dict of arrays, got {described(state)}")
         own = dict(self._named_tensors())
@@ -246,7 +244,7 @@ class Module:
         return arrays, keys, wrong
 
     def _at(self, path: Any) -> Any:
-        """Return what stands at a path, also at one that is not the first of a shared Tensor, or None."""
+        """Return the attribute at a path, which need not be the first of a shared Tensor, or None."""
         value: Any = self
         for name in str(path).split("."):
             value = vars(value).get(name) if isinstance(value, Module) else None
@@ -263,27 +261,25 @@ class Module:
 
 
 class ModuleList(Module):
-    """Modules in a row, whose parameters are found, as those in a plain list are not; their names are "0", "1", ...
+    """A list of Modules, named "0", "1", ..., whose parameters are found, unlike those in a plain list.
 
         self.layers = ModuleList(Linear(64, 64) for _ in range(3))
         ...
         for layer in self.layers:
             x = x + layer(x)
 
-    A slice is another list of the same Modules. Where Modules are put in or taken out, those behind get other names.
+    A slice is another ModuleList of the same Modules. Inserting or deleting Modules renames those behind.
     """
 
     def __init__(self, modules: Iterable[Module] = ()):
         self.extend(modules)
 
     def append(self, module: Module) -> "ModuleList":
-        """Add a Module at the end."""
         return self.extend([module])
 
     def extend(self, modules: Iterable[Module]) -> "ModuleList":
-        """Add Modules at the end."""
         modules = list(modules)
-        first = bisect_left(range(len(vars(self))), 1, key=lambda i: str(i) not in vars(self))  # that is not taken yet
+        first = bisect_left(range(len(vars(self))), 1, key=lambda i: str(i) not in vars(self))  # the first free number
         for i, module in enumerate(modules, first):
             self._check_module(module, i)
         for i, module in enumerate(modules, first):
@@ -293,7 +289,7 @@ class ModuleList(Module):
     __iadd__ = extend
 
     def insert(self, i: int, module: Module) -> None:
-        """Put a Module before the one in place i, or, as lists do, at the nearest end."""
+        """Insert a Module before index i; an index out of range means the nearest end, as in lists."""
         self._check_module(module, i)
         modules = list(self)
         modules.insert(i, module)
@@ -323,7 +319,7 @@ class ModuleList(Module):
     def __getitem__(self, i: int | slice) -> Any:
         if not isinstance(i, slice):
             return list(self)[i]
-        part = type(self).__new__(type(self))  # not a call: a subclass makes its own Modules then
+        part = type(self).__new__(type(self))  # without __init__: a subclass makes its own Modules there
         vars(part).update((str(k), module) for k, module in enumerate(list(self)[i]))  # leaves their parameters' names
         return part
 

@@ -6,8 +6,8 @@
         cross_entropy(model(x), labels).backward()
         optimizer.step()
 
-The formulas, the names of the options and their defaults are PyTorch's. In them θ is a parameter and g its gradient.
-What SGD remembers has the dtype of the parameter; so has what Adam does, but for half precision (see there).
+The formulas, the names of the options and their defaults are PyTorch's; θ is a parameter and g its gradient. State has
+the dtype of its parameter, except Adam's for half precision (see there).
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -26,18 +26,17 @@ __all__ = ["SGD", "Adam", "AdamW", "Optimizer"]
 
 
 class Optimizer(Groups):
-    """What all optimizers share: parameters in groups, the walk of a step over them, and their state.
+    """The base of all optimizers: parameters in groups, their state, and the step over them.
 
-    params : parameters, all with the options that the constructor is given; or groups, dicts of "params" and of the
-        options in which a group differs: SGD([{"params": body, "lr": 0.01}, {"params": head}], lr=0.1).
+    params : parameters, which all get the constructor's options; or groups, dicts with "params" and the options that
+        differ in a group: SGD([{"params": body, "lr": 0.01}, {"params": head}], lr=0.1).
 
-    `param_groups` is the list of the groups, each with all of its options, which may be set there between steps: the
-    next step checks them before it changes anything; groups and parameters can neither be added nor replaced. Of `lr`
-    the optimizer has a short form, checked at once. A step passes over parameters that are frozen or whose `.grad` is
-    None: neither they nor what is remembered of them changes.
+    `param_groups` lists the groups, each with all of its options. Options may be set there between steps; the next step
+    checks them before it changes anything. Groups and parameters can neither be added nor replaced. `lr` reads and sets
+    the learning rate of all groups, and checks it at once. A step skips parameters that are frozen or whose `.grad` is
+    None, and their state.
 
-    A kind of optimizer says how one parameter changes (`_update`), what it remembers of it (`_new_state`), and which
-    values its options may have (`_checked`).
+    A subclass defines the formulas in `_update`, the first state in `_new_state`, and legal options in `_checked`.
     """
 
     def zero_grad(self) -> None:
@@ -52,7 +51,7 @@ class Optimizer(Groups):
             self._check_groups()
             self._checked_groups = groups
         with LEAVES_LOCK:
-            writes = {}  # what can fail is done before anything changes: there may be no room for it
+            writes = {}  # all that can fail comes before any change: memory may run out
             for slot in self._slots:
                 data = slot.parameter.data
                 if slot.parameter.requires_grad and slot.parameter.grad is not None:
@@ -66,14 +65,14 @@ class Optimizer(Groups):
 
     @replaceable
     def _prepared(self, slot: Slot) -> Callable[[], None]:
-        """Return a function that changes a parameter and what is remembered of it, and cannot fail."""
+        """Return a function that changes a parameter and its state, and cannot fail."""
         data = slot.parameter.data
         return partial(_write, slot, data, *self._update(data, slot.parameter.grad, slot.state, slot.group))
 
     def _update(self, theta: Array, g: Array, state: Any, options: Mapping[str, Any]) -> tuple[Array, Any]:
-        """Return by how much θ is to fall, and what is remembered of it from now on, as new arrays.
+        """Return the decrease of θ, and its new state, as new arrays.
 
-        state : a dict of what is remembered so far, empty at the first step.  options : those of the group, checked.
+        state : the state so far, {} at the first step.  options : those of the group, checked.
         """
         raise NotImplementedError
 
@@ -148,11 +147,11 @@ class Adam(Optimizer):
         v ← β₂ v + (1 − β₂) g²
         θ ← θ − lr · m̂ / (√v̂ + eps)        m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)
 
-    m̂ and v̂ undo that m and v began at 0. `betas` are β₁ and β₂. t counts the steps of each parameter by itself.
+    m̂ and v̂ correct for m and v beginning at 0. `betas` are β₁ and β₂. t counts the steps of each parameter by itself.
     "Adam: A Method for Stochastic Optimization" (Kingma and Ba, 2015), algorithm 1.
 
-    With parameters of float16, m, v and the change are computed in float32, and only θ is rounded to float16. There
-    eps = 1e−8 would be 0, and so would the g² of a g below 2⁻¹²: where g is 0, θ would become NaN, as in PyTorch.
+    For float16 parameters m, v and the change are float32, and only θ is rounded to float16. In float16 eps = 1e−8
+    would be 0, and so would g² for a g below 2⁻¹²: where g is 0, θ would become NaN, as in PyTorch.
 
     >>> from tinygrad_sm.nn.module import Parameter
     >>> w = Parameter([1.0, 1.0])
@@ -204,12 +203,12 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay: it shrinks θ itself, and so is not scaled by √v̂ as in g.
+    """Adam with decoupled weight decay, which shrinks θ itself, so that √v̂ does not scale it.
 
         θ ← θ − lr · weight_decay · θ
 
-    and then Adam's formulas without their first. "Decoupled Weight Decay Regularization" (Loshchilov and Hutter, 2019),
-    where the decay has no factor lr; PyTorch has it, and so has this.
+    and then Adam's formulas without the first. "Decoupled Weight Decay Regularization" (Loshchilov and Hutter, 2019).
+    There the decay has no factor lr; here it has, as in PyTorch.
 
     >>> from tinygrad_sm.nn.module import Parameter
     >>> w = Parameter([1.0])

@@ -1,4 +1,4 @@
-"""All parameters of a model at once: clip their gradients, or make one vector of them and set them from one.
+"""All parameters of a model at once: clip their gradients, or copy them to one vector and back.
 
 >>> from tinygrad_sm import nn
 >>> model = nn.Linear(3, 2)
@@ -26,16 +26,16 @@ from tinygrad_sm.tensors import Tensor
 
 
 def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float, error_if_nonfinite: bool = False) -> float:
-    """Scale the gradients, in place, so that all together have a norm of at most max_norm; return what it was before.
+    """Scale the gradients in place so that their joint norm is at most max_norm; return the norm before that.
 
         norm = √Σ g², over all elements of all gradients
         g ← g · max_norm / (norm + 1e−6)      where that factor is below 1
 
-    This is PyTorch's formula: with its 1e−6, which keeps from dividing by 0, the norm afterwards is a little less than
-    max_norm. Where the norm is infinite or NaN, it makes every gradient 0 or NaN; with error_if_nonfinite it is a
-    FloatingPointError instead, and the gradients are as they were. Parameters whose `.grad` is None count as 0. A
-    max_norm of infinity clips nothing. For float16 the norm and the factor are float32, for either may be out of the
-    range of float16 where the gradients are not.
+    This is PyTorch's formula: its 1e−6 avoids a division by 0, and makes the norm afterwards a little less than
+    max_norm. An infinite or NaN norm makes every gradient 0 or NaN; with error_if_nonfinite it raises
+    FloatingPointError and changes nothing. Parameters whose `.grad` is None count as 0. An infinite max_norm clips
+    nothing. For float16 the norm and the factor are float32, because either can exceed float16's range where the
+    gradients do not.
     """
     gradients = _gradients("clip_grad_norm", parameters)
     max_norm = number("clip_grad_norm", "max_norm", max_norm, smallest=0, finite=False)
@@ -73,14 +73,14 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Any:
 
 
 def vector_to_parameters(vector: Any, parameters: Iterable[Tensor]) -> None:
-    """Set the parameters, in place, to the parts of a vector of shape (D,): what `parameters_to_vector` made of them.
+    """Set the parameters in place from a vector of shape (D,), laid out as by `parameters_to_vector`.
 
-    Raises ValueError if the elements are not as many as the parameters', and then no parameter has changed. Graphs that
-    were recorded before are stale, as after `Tensor.assign`.
+    Raises ValueError, and changes nothing, if the number of elements differs. Graphs that were recorded before are
+    stale, as after `Tensor.assign`.
     """
     parameters = as_list(parameters)
     check_leaves("vector_to_parameters", parameters)
-    values = owned_copy(as_array(plain(vector)))  # it may be made of the parameters' own arrays
+    values = owned_copy(as_array(plain(vector)))  # it may be a view of the parameters' own arrays
     size = sum(parameter.size for parameter in parameters)
     if values.shape != (size,):
         raise ValueError(f"vector_to_parameters: expected a vector of shape ({size},), got {described(values)}")
@@ -93,7 +93,7 @@ def vector_to_parameters(vector: Any, parameters: Iterable[Tensor]) -> None:
 
 
 def _gradients(caller: str, parameters: Iterable[Tensor]) -> list[Any]:
-    """Return the gradients of those that have one, if all can be changed in place."""
+    """Return the gradients that are not None; raise unless all can be changed in place."""
     parameters, gradients = as_list(parameters), []
     check_tensors(caller, parameters)
     for parameter in parameters:

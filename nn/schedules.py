@@ -7,14 +7,14 @@
             optimizer.step()
         schedule.step()
 
-A schedule is a factor, a function of t, which is how often `step()` was called. When it is made, it takes the lr of
-each group of the optimizer as the base there, and sets lr ← base · factor(0). Each step sets
+A schedule is a factor, a function of t, the number of calls of `step()`. When it is made, it takes the lr of each group
+of the optimizer as the base there, and sets lr ← base · factor(0). Each step sets
 
     lr ← lr · factor(t) / factor(t − 1)
 
 So an lr that was set by hand, as by `optimizer.lr = 0.05`, is scaled as the old one would have been. Where the factor
 was 0, as at the end of a cosine, nothing is left to scale, and lr ← base · factor(t). Several schedules of an optimizer
-multiply. Whether a step is an epoch or a batch, the caller decides. Names, formulas and defaults are PyTorch's.
+multiply. The caller decides whether a step is an epoch or a batch. Names, formulas and defaults are PyTorch's.
 """
 
 import math
@@ -28,7 +28,7 @@ from tinygrad_sm.nn.optim import Optimizer
 from tinygrad_sm.nn.states import check_state, fault_of, refuse_state
 
 MAX_COUNT = 2**53
-"""The most that is counted: up to it, floats hold every integer."""
+"""The largest count: up to it, floats hold every integer."""
 
 _NUMBERS = count()  # of schedules, in the order in which they are made
 
@@ -36,23 +36,23 @@ _NUMBERS = count()  # of schedules, in the order in which they are made
 class Schedule:
     """What all schedules share: `last_epoch`, which is t, and `base_lrs`, the lr of each group at factor 1.
 
-    A kind of schedule says its `factor`, of options which are its attributes.
+    A subclass defines its `factor`; its options are its attributes.
     """
 
     eta_min = 0.0
-    """The lr at factor 0: what is scaled is how far lr is above it."""
+    """The lr at factor 0: the factor scales the distance of lr above it."""
 
     def __init__(self, optimizer: Optimizer):
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"{type(self).__name__}: expected an optimizer, got {type(optimizer).__name__}")
-        self._options = dict(vars(self))  # what a kind of schedule has set before it calls this
+        self._options = dict(vars(self))  # what a subclass has set before it calls this
         self._number = next(_NUMBERS)
         self.optimizer = optimizer
         self.base_lrs = self._first_lrs()
         self._set(0)
 
     def factor(self, t: int) -> float:
-        """Return by what the base is multiplied after t steps."""
+        """Return the factor on the base after t steps."""
         raise NotImplementedError
 
     def _next(self, lr: float, base: float, t: int) -> float:
@@ -64,7 +64,7 @@ class Schedule:
     def step(self) -> None:
         """Count one more step, and set the lr of every group.
 
-        Raises ValueError, and changes nothing, where an lr was set by hand to what none may be or the next is infinite.
+        Raises ValueError, and changes nothing, if an lr was set by hand to an illegal value or the next is infinite.
         """
         self._set(self.last_epoch + 1)
 
@@ -83,15 +83,15 @@ class Schedule:
         return self.get_last_lr()
 
     def get_last_lr(self) -> list[float]:
-        """Return the lr of each group of the optimizer; ValueError if one was set by hand to what none may be."""
+        """Return the lr of each group of the optimizer; ValueError if one was set by hand to an illegal value."""
         owner = type(self).__name__
         return [number(owner, "lr", group["lr"], smallest=0) for group in self.optimizer.param_groups]
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that the next steps depend on: the schedule as it prints itself, t, the bases, and the lrs.
 
-        The lrs stand in the optimizer's state too. Whichever of the two is loaded, or in whatever order both, training
-        goes on with them.
+        The optimizer's state holds the lrs too: training goes on with them whichever of the two is loaded, or both in
+        any order.
         """
         state = {"schedule": repr(self), "last_epoch": self.last_epoch}
         return {**state, "base_lrs": list(self.base_lrs), "lrs": self.get_last_lr()}
@@ -100,8 +100,8 @@ class Schedule:
         """Go on where a schedule with the same options was; the lr of every group is set to what it was.
 
         Raises CheckpointError with every difference if the state is of another class, other options or another number
-        of groups, or holds numbers that cannot be; the schedule and the optimizer are then as they were. To go on with
-        other options, make a new schedule: it begins with the lr that it finds.
+        of groups, or holds illegal numbers; the schedule and the optimizer are then unchanged. To go on with other
+        options, make a new schedule: it begins with the lr that it finds.
         """
         owner = type(self).__name__
         check_state(owner, self.state_dict(), state)
@@ -127,7 +127,6 @@ class StepLR(Schedule):
         super().__init__(optimizer)
 
     def factor(self, t: int) -> float:
-        """Return gamma^⌊t / step_size⌋."""
         return self.gamma ** (t // self.step_size)
 
 
@@ -146,7 +145,6 @@ class CosineAnnealingLR(Schedule):
         super().__init__(optimizer)
 
     def factor(self, t: int) -> float:
-        """Return (1 + cos(π t / T_max)) / 2."""
         return (1 + math.cos(math.pi * t / self.T_max)) / 2
 
 
@@ -165,15 +163,14 @@ class LinearLR(Schedule):
         super().__init__(optimizer)
 
     def factor(self, t: int) -> float:
-        """Return start_factor + (end_factor − start_factor) · min(t / total_iters, 1)."""
         return self.start_factor + (self.end_factor - self.start_factor) * min(t / self.total_iters, 1)
 
 
 class SequentialLR(Schedule):
     """One schedule after the other: the first up to milestones[0], the second, which counts from there, and so on.
 
-    Each begins with base · factor(0), whatever lr was before. The base is the lr that was found by the part which was
-    made first. The parts are never stepped themselves.
+    Each begins with base · factor(0), whatever lr was before. The base is the lr from before the first part was made.
+    SequentialLR does not step the parts.
 
     >>> from tinygrad_sm.nn.module import Parameter
     >>> from tinygrad_sm.nn.optim import SGD
@@ -209,6 +206,6 @@ class SequentialLR(Schedule):
         return list(min(self.schedulers, key=lambda schedule: schedule._number).base_lrs)
 
     def _next(self, lr: float, base: float, t: int) -> float:
-        """Return what the schedule gives whose turn it is."""
+        """Return the learning rate of the schedule whose turn it is."""
         turn = bisect_right(self.milestones, t)
         return self.schedulers[turn]._next(lr, base, t - [0, *self.milestones][turn])

@@ -1,4 +1,4 @@
-"""States: nested dicts and lists of plain Python values and arrays, in which optimizers and schedules are saved.
+"""States: the nested dicts and lists of plain Python values and arrays that optimizers and schedules save.
 
 >>> check_state("a clock", {"hour": 0, "hands": [1.0, 2.0]}, {"hour": 3, "hands": [1.5, 2.5]})
 >>> check_state("a clock", {"hour": 0, "hands": [1.0, 2.0]}, {"hour": "three", "hands": [1.5], "cuckoo": True})
@@ -21,16 +21,16 @@ from tinygrad_sm.errors import CheckpointError
 
 
 class Optional(NamedTuple):
-    """What a state need not have: nothing, None or an empty dict fits in its place too; and of None, anything."""
+    """A value that a state may lack, or have as None or an empty dict. In place of Optional(None) anything fits."""
 
     value: Any
 
 
 def check_state(owner: str, expected: Any, state: Any) -> None:
-    """Raise CheckpointError with every difference unless the state is built like the one that is expected.
+    """Raise CheckpointError with every difference unless the state has the structure of the expected one.
 
-    Alike are: the keys of dicts, the lengths of lists, the shapes and dtypes of arrays, the types of numbers (an int
-    does for a float). A string stands for itself: it says whose state this is.
+    The structure is the keys of dicts, the lengths of lists, the shapes and dtypes of arrays, and the types of numbers
+    (an int passes for a float). Strings must be equal: they say whose state this is.
     """
     refuse_state(owner, differences(expected, state))
 
@@ -42,7 +42,7 @@ def refuse_state(owner: str, faults: Sequence[str]) -> None:
 
 
 def fault_of(check: Callable[..., Any], *arguments: Any) -> list[str]:
-    """Return the message of the TypeError or ValueError that a check raises, in a list, or an empty one."""
+    """Return a list with the message of the TypeError or ValueError that a check raises, or an empty one."""
     try:
         check(*arguments)
     except (TypeError, ValueError) as error:
@@ -51,7 +51,7 @@ def fault_of(check: Callable[..., Any], *arguments: Any) -> list[str]:
 
 
 def differences(expected: Any, state: Any, path: str = "") -> list[str]:
-    """Return a line for everything in which the state at the path is not built as expected; see `check_state`."""
+    """Return a line for each difference between the state at the path and the expected one; see `check_state`."""
     at = f"{path}: " if path else ""
     if isinstance(expected, Optional):
         is_absent = state is None or (isinstance(state, Mapping) and not state)
@@ -86,5 +86,5 @@ def differences(expected: Any, state: Any, path: str = "") -> list[str]:
 
 
 def _named(x: Any) -> str:
-    """Return what messages say of a value; only the type of one that may be long."""
+    """Return the description of a value for messages: of dicts and lists, which may be long, only the type."""
     return type(x).__name__ if isinstance(x, Mapping | list | tuple) else described(x)

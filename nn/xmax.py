@@ -1,19 +1,19 @@
 """The x-max family: differentiable ways to say which of several numbers is the largest.
 
-Each of these maps gives numbers z a distribution p, the one that maximises ⟨p, z⟩ + H(p): the larger the z, the larger
-the p, while the entropy H rewards what is spread out. Without H all would go to the largest z, as argmax has it.
+Each of these maps gives numbers z the distribution p that maximises ⟨p, z⟩ + H(p). A larger z gets a larger p, and the
+entropy H rewards an even distribution. Without H the largest z would get everything, as in argmax.
 
     softmax     H = −Σ p ln p                p = exp(z) / Σ exp(z)
     entmax15    H = 4/3 Σ (p − p^1.5)        p = [z/2 − τ]₊²
     sparsemax   H = 1/2 Σ (p − p²)           p = [z − τ]₊
 
-with the threshold τ that makes the sum 1. They obey one set of laws: p is a distribution, in the order of z, and is the
-same for z + c. The Jacobian is diag(s) − s sᵀ/Σs with s = p, √p and [p > 0]: symmetric, positive semi-definite, and its
-rows sum to 0. Of z/T, in the limit of temperature T → 0, each of them is argmax; sparsemax is from T = the gap between
-the largest two numbers on, entmax15 from half of it.
+with the threshold τ that makes the sum 1. They obey the same laws: p is a distribution in the order of z, and z + c
+gives the same p. The Jacobian is diag(s) − s sᵀ/Σs with s = p, √p and [p > 0]: it is symmetric and positive
+semi-definite, and its rows sum to 0. For z/T each map becomes argmax in the limit of temperature T → 0. Sparsemax is
+argmax already once T is at most the gap between the largest two numbers, entmax15 at half of that.
 
-In "From Softmax to Sparsemax" (Martins and Astudillo, 2016) and "Sparse Sequence-to-Sequence Models" (Peters, Niculae
-and Martins, 2019). For all of them a number −∞ is masked: its p is 0. Where all are masked, p and its gradient are 0.
+"From Softmax to Sparsemax" (Martins and Astudillo, 2016); "Sparse Sequence-to-Sequence Models" (Peters, Niculae and
+Martins, 2019). Here a number −∞ is masked: its p is 0. Where all are masked, p and its gradient are 0.
 """
 
 import math
@@ -36,9 +36,9 @@ from tinygrad_sm.random import random_generator
 
 
 def softmax(x: Any, dim: int = -1, temperature: Any = 1.0) -> Any:
-    """Return exp(x/T) / Σ exp(x/T) along the axis `dim`; the temperature T → 0 gives argmax, T → ∞ the mean.
+    """Return exp(x/T) / Σ exp(x/T) along the axis `dim`; T → 0 gives argmax, T → ∞ equal shares.
 
-    T is one number, or, if it is learned, a Tensor of one element; ∞ gives all that is not masked an equal share.
+    The temperature T is a number or, if learned, a Tensor of one element; ∞ gives all that are not masked equal shares.
 
     >>> softmax([1.0, 1.5, 2.0], temperature=0.25).round(4)
     array([0.0159, 0.1173, 0.8668], dtype=float32)
@@ -48,7 +48,7 @@ def softmax(x: Any, dim: int = -1, temperature: Any = 1.0) -> Any:
 
 
 def sparsemax(x: Any, dim: int = -1) -> Any:
-    """Return [x − τ]₊ along the axis `dim`, the point of the simplex nearest to x: exactly 0 for what is far behind.
+    """Return [x − τ]₊ along the axis `dim`, the point of the simplex nearest to x: exactly 0 for numbers far behind.
 
     The gradient at the kinks, where a p begins to be positive, is that of p = 0.
 
@@ -68,10 +68,10 @@ def entmax15(x: Any, dim: int = -1) -> Any:
 
 
 def gumbel_softmax(logits: Any, tau: Any = 1.0, hard: bool = False, dim: int = -1) -> Any:
-    """Return softmax((logits + G)/τ) with G drawn from the Gumbel distribution, by `tg.manual_seed`.
+    """Return softmax((logits + G)/τ) with G from the Gumbel distribution; `tg.manual_seed` sets the draws.
 
-    The place of its largest number is a draw from softmax(logits). With `hard`, the result is 1 there and 0 elsewhere,
-    and has the gradient of the soft one: straight through, as if nothing had been rounded. "Categorical
+    The index of its largest number is a draw from softmax(logits). With `hard` the result is 1 there and 0 elsewhere,
+    but has the gradient of the soft one, as if nothing had been rounded (straight through). "Categorical
     Reparameterization with Gumbel-Softmax" (Jang, Gu and Poole, 2017).
     """
     logits, tau = _with_axis("gumbel_softmax", logits, dim), _temperature("gumbel_softmax", "tau", tau)
@@ -83,11 +83,11 @@ def gumbel_softmax(logits: Any, tau: Any = 1.0, hard: bool = False, dim: int = -
         return soft
     p = plain(soft)
     is_drawn = (numbered(p, dim) == p.argmax(axis=dim, keepdims=True)) & (p > 0)  # none where all are masked
-    return is_drawn.astype(p.dtype) + (soft - p)  # soft − p is 0, and has a gradient
+    return is_drawn.astype(p.dtype) + (soft - p)  # soft − p is 0, with the gradient of soft
 
 
 def shifted(x: Any, dim: int) -> Any:
-    """Return wide(x) less its maximum along the axis, to differentiation a constant; rows that are all −∞ stay so."""
+    """Return wide(x) minus its maximum along the axis, which gets no gradient; rows that are all −∞ stay so."""
     x = wide(as_operand(x))
     data = plain(x)
     xp = array_module(data)
@@ -103,26 +103,26 @@ def numbered(x: Array, dim: int) -> Array:
 
 
 def sparsemax_conjugate(z: Any, dim: int) -> Any:
-    """Return max ⟨p, z⟩ + H(p) of the shifted z, of which sparsemax is the gradient; H = (1 − Σ p²)/2."""
+    """Return max ⟨p, z⟩ + H(p) of the shifted z with H = (1 − Σ p²)/2; its gradient is sparsemax."""
     p = _sparsemax_of_shifted(z, dim)
     return sum(times(p, z) - p * p / 2, axis=dim) + 1 / 2
 
 
 def entmax15_conjugate(z: Any, dim: int) -> Any:
-    """Return max ⟨p, z⟩ + H(p) of the shifted z, of which entmax15 is the gradient; H = 4/3 (1 − Σ p^1.5)."""
+    """Return max ⟨p, z⟩ + H(p) of the shifted z with H = 4/3 (1 − Σ p^1.5); its gradient is entmax15."""
     root = _entmax15_root(z, dim)
     p = root * root
     return sum(times(p, z) - 4 / 3 * p * root, axis=dim) + 4 / 3
 
 
 def times(weights: Any, x: Any) -> Any:
-    """Return weights ⊙ x where 0·∞ is 0: what has no weight has no part in a sum."""
+    """Return weights ⊙ x where 0·∞ is 0: an element of weight 0 adds nothing to a sum."""
     unweighted = (plain(weights) == 0) & array_module(plain(x)).isinf(plain(x))
     return weights * where(unweighted, 0, x)
 
 
 def _with_axis(name: str, x: Any, dim: Any) -> Any:
-    """Return x as an operand, once it has the axis `dim`; a single number has one of length 1, as in tg.softmax."""
+    """Return x as an operand; AxisError unless it has the axis `dim`. A number has one axis, as in tg.softmax."""
     x = as_operand(x)
     ndim = max(x.ndim, 1)
     if not -ndim <= integer(name, "dim", dim) < ndim:
@@ -145,9 +145,9 @@ def _softmax(x: Any, dim: int, temperature: Any) -> Any:
 
 
 def _quotient(z: Any, temperature: Any) -> Any:
-    """Return z/T of the shifted z, where what is masked stays so: −∞/∞ is NaN, and so is the gradient of −∞/T by T."""
+    """Return z/T of the shifted z; masked numbers stay −∞: −∞/∞ and the gradient of −∞/T by T would be NaN."""
     if isinstance(temperature, float) and temperature < math.inf:
-        limits = finfo(z.dtype)  # where it cannot hold T, the limits of T are long reached
+        limits = finfo(z.dtype)  # a T out of this range gives the limit for T → 0 or ∞
         temperature = min(max(temperature, float(limits.tiny)), float(limits.max))
     is_masked = array_module(plain(z)).isneginf(plain(z))
     return where(is_masked, -math.inf, where(is_masked, 0, z) / temperature)
@@ -166,10 +166,10 @@ def _entmax15_of_shifted(z: Any, dim: int) -> Any:
 
 
 def _entmax15_root(z: Any, dim: int) -> Any:
-    """Return [z/2 − τ]₊, of which the squares have sum 1.
+    """Return [z/2 − τ]₊, whose squares have sum 1.
 
     Over the k numbers of the support, with mean m of z/2 and S = Σ (z/2 − m)², this sum is S + k (m − τ)². So
-    τ = m − √((1 − S)/k). Below the root is (Σ √p / k)², at least 1/k² as the p have sum 1.
+    τ = m − √((1 − S)/k). The radicand is (Σ √p / k)², at least 1/k² as the p have sum 1.
     """
     z = z / 2
 
@@ -185,10 +185,10 @@ def _entmax15_root(z: Any, dim: int) -> Any:
 
 
 def _support(z: Any, dim: int, threshold: Callable[[Array, Array, Array], Array]) -> tuple[Array, Array]:
-    """Return which of the shifted z are greater than τ, and how many, at least 1.
+    """Return which of the shifted z are greater than τ, the support, and their number, at least 1.
 
-    If the support were the k largest, τ would be `threshold` of their sum, the sum of their squares, and k. It is the
-    k largest for the last k of which the smallest is greater than that. No τ is less than −1, as no p is more than 1.
+    If the support were the k largest, τ would be `threshold` of their sum, the sum of their squares, and k. The right k
+    is the last one whose smallest number is greater than that. No τ is less than −1, as no p is more than 1.
     """
     data = plain(z)
     xp = array_module(data)
@@ -201,7 +201,7 @@ def _support(z: Any, dim: int, threshold: Callable[[Array, Array, Array], Array]
 
 
 def _temperature(name: str, option: str, given: Any) -> Any:
-    """Return a number greater than 0 as a float, and an array or Tensor of one, which may be learned, as one of ()."""
+    """Return a number greater than 0 as a float, and an array or Tensor of one element in the shape ()."""
     temperature = given
     if not (isinstance(given, Traced) or type(given) in ARRAY_TYPES):
         temperature = number(name, option, given, smallest=0, finite=False)

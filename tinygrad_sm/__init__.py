@@ -104,7 +104,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Import `nn` and `datasets` when they are first used: who computes with Tensors alone does not wait for them."""
+    """Import `nn` and `datasets` when they are first used: a program that uses Tensors alone does not wait for them."""
     if name in ("datasets", "nn"):
         return importlib.import_module(f"tinygrad_sm.{name}")
     raise AttributeError(f"module 'tinygrad_sm' has no attribute {name!r}")

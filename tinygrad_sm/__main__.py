@@ -1,4 +1,4 @@
-"""Say which versions and devices there are: `python -m tinygrad_sm`, the first lines of any report of a fault."""
+"""Print the versions and devices found: `python -m tinygrad_sm`, the first lines of any bug report."""
 
 import platform
 

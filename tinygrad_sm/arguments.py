@@ -67,5 +67,5 @@ def _is_huge(value: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    """Return what messages say of a number; Python writes no integers of thousands of digits."""
+    """Return a number's text for messages; Python refuses to write integers of thousands of digits."""
     return "an integer of too many digits" if _is_huge(value) else f"{value}"

@@ -1,4 +1,4 @@
-"""Whatever holds numbers as an array, and what messages say of it.
+"""Numbers in any form as an array, and how messages describe a value.
 
 >>> as_array([1.5, 2]), described(as_array([1.5, 2]))
 (array([1.5, 2. ], dtype=float32), 'float32 (2,)')
@@ -17,10 +17,10 @@ _OF_PYTHON = {"f": np.float32, "c": np.complex64, "i": np.int64}  # NumPy's own 
 def as_array(data: Any, dtype: Any = None, device: str | None = None, is_new: bool = False) -> Array:
     """Return the data as an array: an array as it is, without a copy; Python floats as float32, ints as int64.
 
-    device : where it shall be. None leaves arrays where they are and numbers on the host; but what is new to the
-        framework, other than an array on a GPU, goes to the default device then.
+    device : where to put the array. None leaves arrays where they are and numbers on the host; but if `is_new`, all
+        except an array on a GPU goes to the default device.
 
-    In a list of numbers, those that have a dtype decide, in any order; see `dtypes`. A masked array is a TypeError.
+    In a list of numbers, those that have a dtype decide, in any order; see `dtypes`. A masked array raises TypeError.
 
     >>> as_array([1.5, 2]).dtype, as_array(3).dtype, as_array([1.5, np.float64(2)]).dtype
     (dtype('float32'), dtype('int64'), dtype('float64'))
@@ -31,7 +31,7 @@ def as_array(data: Any, dtype: Any = None, device: str | None = None, is_new: bo
     if array.dtype.kind not in "biufc":
         raise TypeError(f"expected numbers, got {described(data)}")
     if dtype is None and strong is not None and array.dtype != strong:
-        array = np.asarray(data, strong)  # an OverflowError for what it cannot hold, which astype would wrap around
+        array = np.asarray(data, strong)  # raises OverflowError for a number that astype would wrap around
     elif dtype is None and strong is None and not has_dtype:
         dtype = _OF_PYTHON.get(array.dtype.kind)
     if device is None and is_new and device_of(array) == "cpu":
@@ -40,7 +40,7 @@ def as_array(data: Any, dtype: Any = None, device: str | None = None, is_new: bo
 
 
 def described(x: Any) -> str:
-    """Return what messages say of a value: dtype and shape of an array, type and value of anything else."""
+    """Return a value's description for messages: dtype and shape of an array, type and value of anything else."""
     if hasattr(x, "shape") and hasattr(x, "dtype"):
         device = device_of(x)
         kind = "masked " if is_masked(x) else ""

@@ -1,4 +1,4 @@
-"""Arrays: which module computes with them, where they live, and the few matters in which array modules differ.
+"""Arrays: which module computes with them, which device holds them, and the few points where modules differ.
 
     x = as_array([1.0, 2.0], device="cuda")     # a CuPy array, on the GPU
     xp = array_module(x)                        # the module cupy
@@ -33,7 +33,7 @@ NUMBERS = (float, int, bool, complex)
 """The types of Python's numbers."""
 
 PLAIN_OPERANDS = {HostArray, *NUMBERS, type(None), *np.sctypeDict.values()}
-"""The types that an operation takes as they are: Python scalars stay Python scalars, so that they never promote."""
+"""The types of operands that are not converted: Python scalars stay Python scalars, so that they never promote."""
 
 _DLPACK_HOST, _DLPACK_CUDA = (1, 3), (2, 13)  # kDLCPU and pinned kDLCUDAHost, kDLCUDA and kDLCUDAManaged
 
@@ -59,7 +59,7 @@ def is_array(data: Any) -> bool:
 
 
 def _cupy() -> Any:
-    """Return CuPy, its arrays made known; raise DeviceError, saying what is missing, where it cannot compute."""
+    """Return CuPy, and register its arrays; if it cannot compute, raise a DeviceError that says what is missing."""
     try:
         import cupy  # not before it is needed: it takes half a second
     except ImportError as error:
@@ -123,7 +123,7 @@ def is_available(device: str) -> bool:
 
 
 def set_default_device(device: str) -> None:
-    """Make new Tensors on this device where none is named; of several GPUs, make it the current one.
+    """Make new Tensors on this device unless another is named; if it is a GPU, make it the current one.
 
     Operations run on the current GPU, cuda:0 at first, and refuse arrays that are on another.
     """
@@ -134,7 +134,7 @@ def set_default_device(device: str) -> None:
 
 
 def array_report() -> list[str]:
-    """Return lines that say which array modules, drivers and GPUs there are, or what is missing of them."""
+    """Return lines that name the array modules, drivers and GPUs that were found, or say what is missing."""
     lines = [f"NumPy {np.__version__}"]
     try:
         cupy = _cupy()
@@ -152,7 +152,7 @@ def array_report() -> list[str]:
 
 
 def check_same_device(caller: str, arrays: Sequence[Any]) -> None:
-    """Raise DeviceError unless all arrays are on the device that computes; numbers are on any."""
+    """Raise DeviceError unless all arrays are on the CPU, or all on the current GPU; numbers fit anywhere."""
     devices = list(dict.fromkeys(device_of(array) for array in arrays if type(array) in _MODULES))
     if len(devices) > 1:
         raise DeviceError(
@@ -167,7 +167,7 @@ def check_same_device(caller: str, arrays: Sequence[Any]) -> None:
 
 
 def to_device(array: Array, device: str | None) -> Array:
-    """Return the array on the device, itself if it is there already or None is asked for."""
+    """Return the array on the device, itself if it is there already or `device` is None."""
     if device is None or (device := device_name(device)) == device_of(array):
         return array
     if device == "cpu":
@@ -190,15 +190,15 @@ def borrowed_array(x: Any) -> Array:
 
 
 def _is_cupy_array(data: Any) -> bool:
-    """Whether this is a CuPy array, which a program may have made or unpickled; if so, they are known from here on."""
+    """Whether this is a CuPy array; if so, register the type, as a program may make or unpickle arrays by itself."""
     cupy = sys.modules.get("cupy")
     return cupy is not None and isinstance(data, cupy.ndarray) and _cupy() is cupy
 
 
 def axis_of(array: Array, axis: Any) -> Any:
-    """Return the axis along which an array is reduced: None for an array of no axes where its first or last is meant.
+    """Return the axis along which to reduce an array: None instead of 0 or −1 if the array is 0-d, else `axis` itself.
 
-    NumPy takes 0 and −1 for them in most reductions, CuPy in none.
+    Most of NumPy's reductions take 0 and −1 for a 0-d array, but none of CuPy's does.
 
     >>> axis_of(np.zeros((2, 3)), -1), axis_of(np.zeros(()), -1)
     (-1, None)

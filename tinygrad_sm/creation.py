@@ -38,7 +38,7 @@ def full(
 ) -> Tensor:
     """Return a Tensor of the shape with the same value everywhere, a constant.
 
-    Raises TypeError if the value is a Tensor that requires a gradient: `broadcast_to` passes it on.
+    Raises TypeError if the value is a Tensor that requires a gradient: use `broadcast_to`, which passes it.
     """
     check_constant("full", value)
     return Tensor(np.full(shape, to_numpy(plain(value)), dtype), requires_grad, device=device)

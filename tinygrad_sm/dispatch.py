@@ -1,16 +1,16 @@
-"""Which form of a function runs: the plain one, which is read, or a quicker one that stands in the fast wing.
+"""Two forms of a function: the plain one, for reading, and a faster one in `fast/`, which runs in its place.
 
-    @replaceable                                        # in a room that is read
+    @replaceable                                        # in `engine/` or `ops/`
     def total_of(x):
         return sum(float(value) for value in x)
 
-    @faster(total_of, when=is_array, within=1e-12)      # in the wing
+    @faster(total_of, when=is_array, within=1e-12)      # in `fast/`
     def total_of_array(x):
         return x.sum()
 
-Whoever calls `total_of` gets the quicker form where its condition holds, whenever it was imported; `total_of.plain` is
-the plain one. What can be replaced so is a Primitive's forward, any of its rules, and what is marked as `replaceable`.
-Without the wing (TINYGRAD_SM_PLAIN=1) nothing is registered. A test holds each pair equal.
+A call of `total_of` runs the faster form where its condition holds, no matter when it was imported; `total_of.plain` is
+the plain form. A Primitive's forward, its rules, and any function marked `replaceable` can have a faster form.
+With TINYGRAD_SM_PLAIN=1, nothing is registered. A test checks that the two forms of each pair agree.
 """
 
 import functools
@@ -20,11 +20,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 HAS_WING = os.environ.get("TINYGRAD_SM_PLAIN", "") in ("", "0")
-"""Whether quicker forms are to be used; the environment says so when the package is imported."""
+"""Whether faster forms are used; the environment decides when the package is imported."""
 
 
 class Pair(NamedTuple):
-    """A plain form, a quicker one, when that runs, and how far their floats may differ, by their own measure."""
+    """A plain form, a faster one, the condition for the faster one, and the relative difference that is allowed."""
 
     plain: Callable[..., Any]
     quick: Callable[..., Any]
@@ -33,11 +33,11 @@ class Pair(NamedTuple):
 
 
 PAIRS: list[Pair] = []
-"""All quicker forms, in the order in which they were registered; of several that hold, the last one runs."""
+"""All faster forms, in the order in which they were registered; if several conditions hold, the last form runs."""
 
 
 def replaceable(function: Callable[..., Any]) -> Any:
-    """Let `faster` register quicker forms of a function, which costs a call, or of a method of a class, for nothing."""
+    """Let `faster` register faster forms of a function, at the cost of one more call, or of a method, at no cost."""
     if not HAS_WING or "." in function.__qualname__:
         return function
 
@@ -52,9 +52,9 @@ def replaceable(function: Callable[..., Any]) -> Any:
 def faster(
     function: Any, rule: int | None = None, when: Callable[..., bool] | None = None, within: float = 0.0
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register a quicker form of a Primitive, of its rule for the operand `rule`, or of what is replaceable.
+    """Register a faster form of a Primitive, of its rule for operand number `rule`, or of a `replaceable` function.
 
-    when : what holds of the arguments where the form is right; None stands for always.
+    when : a function of the arguments that is true where the faster form may run; None means always.
     within : how far floats may be from those of the plain form, relative to the largest of them; 0 is bit for bit.
     """
     if not HAS_WING:

@@ -1,10 +1,10 @@
-"""Which dtype lists of numbers get; masked arrays are refused.
+"""The dtype of a list of numbers, and the refusal of masked arrays.
 
-    strong_dtype([0.2, 1])                     # None: Python's numbers have no dtype that is to be kept
+    strong_dtype([0.2, 1])                     # None: Python's numbers have no dtype
     strong_dtype([0.2, np.float32(0.1)])       # float32, in any order: NumPy's numbers have one
 
 NumPy itself makes float64 of both lists. Here a list follows the rule by which NumPy adds 0.2 to a float32 (NEP 50): a
-number of Python takes the dtype of what stands beside it.
+Python number takes the dtype of the numbers beside it.
 """
 
 import sys
@@ -18,12 +18,12 @@ _PYTHON_NUMBERS = (bool, int, float, complex)  # bool first, because a bool is a
 
 def is_masked(data: Any) -> bool:
     """Whether this is a masked array of NumPy."""
-    masked = sys.modules.get("numpy.ma")  # nobody has a masked array before it is imported
+    masked = sys.modules.get("numpy.ma")  # without it, there are no masked arrays
     return masked is not None and isinstance(data, masked.MaskedArray)
 
 
 def check_unmasked(data: Any) -> None:
-    """Raise TypeError if this is a masked array: operations know no masks, and would compute with what they hide."""
+    """Raise TypeError if this is a masked array: operations would ignore the mask, and use hidden elements."""
     if is_masked(data):
         refuse_masked()
     if isinstance(data, list | tuple):

@@ -1,7 +1,7 @@
-"""The exceptions of our own, the line of the user's program at which one arose, and packages that may be missing.
+"""The package's own exceptions, the line of the user's program that caused one, and packages that may be missing.
 
 Wrong shapes and values are ValueError, wrong types and dtypes TypeError, indices and labels out of range IndexError, as
-in NumPy. Where none of these says what went wrong, one of the following does; each of them is also a built-in kind.
+in NumPy. Where none of these fits, one of the following is raised; each is a subclass of a built-in exception.
 """
 
 import importlib
@@ -15,7 +15,7 @@ class GradientError(RuntimeError):
 
 
 class DeviceError(RuntimeError):
-    """A device is not there, or arrays of two devices were mixed."""
+    """A device does not exist, or arrays on two devices were mixed."""
 
 
 class DatasetError(ValueError):
@@ -42,7 +42,7 @@ class UserLine(NamedTuple):
 
 
 def user_line() -> UserLine:
-    """Return the line from which this package was called: that of the innermost frame of a module outside of it."""
+    """Return the line that called this package: that of the innermost frame of a module outside of it."""
     frame = sys._getframe()
     while frame.f_back and f"{frame.f_globals.get('__name__')}.".startswith("tinygrad_sm."):
         frame = frame.f_back
@@ -50,7 +50,7 @@ def user_line() -> UserLine:
 
 
 def package(module: str, purpose: str) -> Any:
-    """Import a module that is not needed to compute, and return its package; ImportError says what it is needed for."""
+    """Import an optional module, and return its package; the ImportError says what the package is needed for."""
     name = module.partition(".")[0]
     try:
         importlib.import_module(module)

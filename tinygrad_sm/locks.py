@@ -1,4 +1,4 @@
-"""Locks on files and folders, by which processes take turns; one that ends in any way has none left."""
+"""Locks on files and folders, so that processes take turns; a process that ends, in any way, releases its locks."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -8,7 +8,7 @@ fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None  # neither W
 
 
 def lock(descriptor: int, wait: bool = True) -> bool:
-    """Lock the file or folder, until it is closed; return whether it is: not all file systems have locks."""
+    """Lock the file or folder until it is closed; return whether it is locked: not all file systems have locks."""
     if fcntl is None:
         return False
     try:
@@ -19,5 +19,5 @@ def lock(descriptor: int, wait: bool = True) -> bool:
 
 
 def unlock(descriptor: int) -> None:
-    """Unlock what `lock` has locked: to close it is not enough where a forked process has it too."""
+    """Unlock what `lock` has locked: closing it is not enough if a forked process has it open too."""
     fcntl.flock(descriptor, fcntl.LOCK_UN)

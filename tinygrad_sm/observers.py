@@ -4,12 +4,12 @@
         loss = cross_entropy(model(images), labels)
         loss.backward()
 
-A NaN spreads: every operation that is given one returns one, until the loss is NaN and says nothing of where it began.
-So each operation must be looked at when it runs, and its input when it is still there.
+A NaN spreads: every operation that receives one returns one, until the loss is NaN and does not say where it began.
+So each operation must be checked when it runs, while its inputs are still there.
 
 Both tools here are observers (see `mode`): the engine calls what they return in place of each forward and of each
-gradient rule, and knows nothing else of them. They take an operation as a whole: what a forward or a rule calls in its
-turn belongs to it, so an observer does not watch while one that it watches is running.
+gradient rule, and knows nothing else of them. They treat an operation as a whole: operations that a forward or a rule
+calls belong to it, so an observer sees nothing of them.
 """
 
 import operator
@@ -29,19 +29,19 @@ from tinygrad_sm.errors import user_line
 
 
 def _in_place_of(observer: Observer, *others: Observer) -> ModeScope:
-    """Let the others, or nobody, see what the observer would see."""
+    """Replace the observer by the others, or by nobody, inside a block."""
     return ModeScope(lambda mode: mode._replace(observers=(*(o for o in mode.observers if o is not observer), *others)))
 
 
 def detect_anomaly() -> ModeScope:
     """Raise FloatingPointError at the first operation that makes a NaN or an Inf, forward or backward.
 
-    An operation makes a NaN if none of its inputs holds one, and an Inf if none holds an Inf or a NaN: the −∞ of a mask
-    and what follows from it pass. Looked at are the results of forwards and of gradient rules; not the sums of
-    gradients that the walk itself forms, where NumPy's own warnings stand. A context manager, or a decorator.
+    An operation makes a NaN if none of its inputs holds one, and an Inf if none holds an Inf or a NaN: so the −∞ of a
+    mask passes, and so does what follows from it. This checks the results of forwards and of gradient rules, but not
+    the sums of gradients in the walk itself, about which NumPy still warns. A context manager, or a decorator.
 
-    The error names the operation, the line of the program that called it, also for an anomaly in its gradient, and the
-    ranges of its inputs. It takes a look at every result, so use it to find a fault and not to train.
+    The error names the operation, the line of the program that called it, even for an anomaly in its gradient, and the
+    ranges of its inputs. Checking every result takes time, so use this to find a fault, not to train.
 
     >>> import tinygrad_sm as tg
     >>> x = tg.Tensor([1.0, 2.0, 6.0], requires_grad=True)
@@ -65,13 +65,13 @@ class AnomalyDetector(Observer):
         """Return the forward with a check of its result."""
 
         def checked(*operands: Any, **static: Any) -> Any:
-            with _in_place_of(self), np.errstate(all="ignore"):  # we say more than NumPy's warnings do
+            with _in_place_of(self), np.errstate(all="ignore"):  # our error says more than NumPy's warnings
                 result = forward(*operands, **static)
             out = result if op.saves is None else result[0]
             made = _made(out, (*operands, *static.values()))
             if device_of(out) != "cpu" and (made or op.refused):
                 with np.errstate(all="ignore"):
-                    forward(*map(_on_host, operands), **static)  # there labels are looked at: one may be out of range
+                    forward(*map(_on_host, operands), **static)  # on the host, this checks the labels
             if made:
                 raise _anomaly(op, f"in {op.name}, called at {user_line()}", made, _named(op, operands, static))
             return result
@@ -86,7 +86,7 @@ class AnomalyDetector(Observer):
         """Return the rule with a check of its result."""
         op = node.op
         line = self.lines.get(node, "a line outside of this detect_anomaly()")
-        # What the rule records, so that it can be differentiated in turn, comes from the same line of the program.
+        # In a walk that is differentiated again, the rule records nodes: they get the same line of the program.
         recorded = _Recorded(self.lines, f"{line}, in the gradient rule of {op.name}")
 
         def checked(g: Any, out: Any, *operands: Any, **static: Any) -> Any:
@@ -102,7 +102,7 @@ class AnomalyDetector(Observer):
 
 
 class _Recorded(Observer):
-    """Notes of each node that is recorded that it comes from the one line."""
+    """Assigns the one line to each node that is recorded."""
 
     def __init__(self, lines: MutableMapping[Node, str], line: str):
         self.lines = lines
@@ -129,7 +129,7 @@ def _non_finite(x: Any) -> tuple[int, int]:
 
 
 def _made(result: Any, inputs: Iterable[Any]) -> str:
-    """Return what there is in the result that does not come from the inputs, such as "2 NaN"; mostly it is empty."""
+    """Return what the operation itself made, such as "2 NaN"; empty if nothing, or if the inputs explain it."""
     nans, infs = _non_finite(result)
     if nans or infs:
         for given_nans, given_infs in map(_non_finite, inputs):
@@ -141,7 +141,7 @@ def _made(result: Any, inputs: Iterable[Any]) -> str:
 
 
 def _named(op: Any, operands: tuple[Any, ...], static: dict[str, Any]) -> dict[str, Any]:
-    """Return the inputs of an operation by name; operands of an open number are numbered."""
+    """Return the inputs of an operation by name; operands without names are numbered."""
     names = op.operand_names or [f"number {i}" for i in range(len(operands))]
     return dict(zip(names, operands, strict=True)) | static
 
@@ -156,7 +156,7 @@ def _anomaly(op: Any, where: str, made: str, inputs: Mapping[str, Any]) -> Float
 
 
 def _ranged(x: Any) -> str:
-    """Return what messages say of an input: of an array, also the range of its finite values and how many are not."""
+    """Return an input's description for messages: of an array, also its finite range and how many are not finite."""
     x = plain(x)
     if type(x) not in PLAIN_OPERANDS or not hasattr(x, "shape"):
         return described(x)
@@ -186,7 +186,7 @@ class Profile(ModeScope, Observer):
         self._lock = threading.Lock()  # threads may share a function that this decorates
 
     def _joined(self, mode: Mode) -> Mode:
-        # Entered once more, as by a decorated function that calls itself, it must not count everything twice.
+        # If it is entered again, as by a decorated function that calls itself, it must not count everything twice.
         return mode if self in mode.observers else mode._replace(observers=(*mode.observers, self))
 
     def forward(self, op: Any, forward: Callable[..., Any]) -> Callable[..., Any]:
@@ -245,10 +245,10 @@ class Profile(ModeScope, Observer):
 def profile() -> Profile:
     """Count the operations that are called, and the time that they and their gradient rules take.
 
-    What it returns is a context manager and a decorator, and holds the figures: printed, it is a table; `rows` has a
-    `Row` of calls, seconds forward and backward, and bytes for each operation, and `total` the sums. Several uses of
-    one add up. Not counted are the time of the engine between operations, and the residuals that forwards save; a view
-    has the bytes of its elements, though it has no memory of its own.
+    The result is a context manager and a decorator, and holds the figures. Printed, it is a table. `rows` has a `Row`
+    for each operation: calls, seconds forward and backward, bytes; `total` has their sums. Several uses of one profile
+    add up. It does not count the time of the engine between operations, nor the residuals that forwards save. A view
+    counts with the bytes of its elements, though it has no memory of its own.
 
     >>> import tinygrad_sm as tg
     >>> w = tg.ones(1000, requires_grad=True)

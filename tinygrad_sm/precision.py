@@ -4,8 +4,8 @@
 >>> int(np.add.accumulate(ones)[-1]), int(total(ones))  # in half precision 2048 + 1 is 2048
 (2048, 4096)
 
-NumPy adds in pairs along what lies side by side in memory, and then the error grows with the logarithm of the number.
-Along other axes it adds one after the other, in the dtype of the array: there 10⁶ numbers of float32 are off by 1 %.
+NumPy adds contiguous numbers in pairs, and then the error grows with the logarithm of their count. Along other axes it
+adds one number after the other, in the dtype of the array: a sum of 10⁶ float32 numbers is then off by 1 %.
 """
 
 import math
@@ -30,18 +30,18 @@ def wide(x: Any) -> Any:
 
 
 def as_precise_as(x: Any, result: Any) -> Any:
-    """Return a result that was computed from wide(x), rounded to half precision if x is of that."""
+    """Return a result that was computed from wide(x), rounded to half precision if x is in half precision."""
     return result.astype("float16") if getattr(x, "dtype", None) == "float16" else result
 
 
 MOST_IN_TURN = 1024
-"""So many numbers may be added one after the other in float32: the sum is off by 1e-5 at most, of 10⁶ it is by 1e-2."""
+"""The most numbers to add one after the other in float32: their sum is off by at most 1e-5, that of 10⁶ by 1e-2."""
 
 
 def total(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Return Σ x over the axes, of an array or a Tensor: formed in `sum_dtype`, and rounded once to the dtype of x."""
     if type(x) not in ARRAY_TYPES:
-        return np.sum(x, axis=axis, keepdims=keepdims)  # a Tensor answers with its own sum, which comes here again
+        return np.sum(x, axis=axis, keepdims=keepdims)  # for a Tensor, this calls `tg.sum`, which calls `total`
     dtype = sum_dtype(x, axis)
     if dtype is None:
         return x.sum(axis=axis, keepdims=keepdims)
@@ -62,9 +62,9 @@ def sum_to_shape(g: Any, shape: tuple[int, ...]) -> Any:
 
 
 def sum_dtype(x: Array, axis: Any = None, in_turn: int | None = None) -> Any:
-    """Return the dtype to form sums of x in: float32 for float16, float64 for long sums of either; else None.
+    """Return the dtype to sum x in: float32 for float16, float64 for long sums of float16 or float32; else None.
 
-    in_turn : how many numbers are added one after the other; by default, so many as x.sum(axis) adds so.
+    in_turn : how many numbers are added one after the other; by default, as many as in x.sum(axis).
     """
     if x.dtype.kind != "f" or x.itemsize > 4:
         return None
@@ -76,9 +76,9 @@ def sum_dtype(x: Array, axis: Any = None, in_turn: int | None = None) -> Any:
 
 
 def _added_in_turn(x: Array, axis: Any) -> int:
-    """Return how many numbers x.sum(axis) adds one after the other: what lies side by side in memory, it adds in pairs.
+    """Return how many numbers x.sum(axis) adds one after the other; 0 if they are contiguous, and so added in pairs.
 
-    In pairs, the error grows with the logarithm of the number. An axis that is not there is left to NumPy's own error.
+    An axis out of range gives 0 too: NumPy will raise its own error.
     """
     if type(axis) is tuple and len(axis) in (1, x.ndim):
         axis = axis[0] if len(axis) == 1 else None

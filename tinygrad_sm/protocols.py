@@ -1,11 +1,11 @@
-"""How Python's operators and NumPy's own functions come to the operations: t + u, 2 * t, np.sum(t, axis=0).
+"""How Python's operators and NumPy's own functions reach the operations: t + u, 2 * t, np.sum(t, axis=0).
 
-Python asks both operands of an operator, by methods such as `__add__` and, with the operand on the right, `__radd__`.
+Python calls a method of one of the operands: `__add__` of the one on the left, or `__radd__` of the one on the right.
 
-NumPy asks the arguments of its functions whether one of them knows better, by the methods `__array_ufunc__` (NEP 13)
-and `__array_function__` (NEP 18). A Tensor answers with the operation that has the gradient rule, its twin. Functions
-that only ask something about values give plain arrays, as comparisons do. All others are refused: a result that came
-without its history would be a gradient that is silently wrong.
+NumPy lets an argument take over a function, by its method `__array_ufunc__` (NEP 13) or `__array_function__` (NEP 18).
+A Tensor then calls the function's twin: the operation that does the same and has a gradient rule. Functions that only
+ask a question about values return plain arrays, as comparisons do. All others are refused: a result without its
+history would make gradients silently wrong.
 """
 
 import functools
@@ -30,7 +30,7 @@ TWINS: dict[Callable[..., Any], Callable[..., Any]] = {
     for name, operation in vars(module).items()
     if hasattr(np, name) and getattr(operation, "__module__", None) == module.__name__
 }
-"""By NumPy's function the operation of the same name; where two files have it, that of the later one, as `tg` has."""
+"""For each NumPy function the operation of the same name; if two files have one, that of the later, as in `tg`."""
 
 TWINS |= {
     np.amax: reductions.max,
@@ -40,7 +40,7 @@ TWINS |= {
 }
 
 _OUR_NAMES = {"a_min": "min", "a_max": "max", "newshape": "shape", "correction": "ddof"}
-"""By NumPy's names of parameters those of the twins, where they are not the same."""
+"""NumPy's names of parameters, and the twins' names for them, where they differ."""
 
 QUESTIONS = {
     *(np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal),
@@ -51,7 +51,7 @@ QUESTIONS = {
     *(np.shape, np.ndim, np.size, np.result_type, np.zeros_like, np.ones_like, np.empty_like),
     np.full_like,  # of a value that requires no gradient
 }
-"""Functions whose results have no gradient by their meaning: they are computed on the arrays."""
+"""Functions whose results can have no gradient: they are computed on the arrays."""
 
 _ADVICE = {
     np.dot: "a @ b, or tg.einsum",
@@ -68,7 +68,7 @@ _ADVICE = {
 
 def operators(op: Any) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]:
     """Return the methods of a binary operator, with the Tensor on the left and on the right."""
-    call = op.__call__  # to call the object itself would have its class asked for this each time
+    call = op.__call__  # calling `op` itself would look this method up each time
     return lambda self, other: call(self, other), lambda self, other: call(other, self)
 
 
@@ -89,8 +89,8 @@ def comparison(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Array
 def in_place(name: str, compute: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """Return the method of an augmented operator such as `-=`.
 
-    What a training changes, leaves that require a gradient and the state of Modules, it changes in place, as NumPy
-    does: shape and dtype stay. Of other Tensors Python makes a new one, since the method does not answer.
+    It changes in place what training changes: leaves that require a gradient, and the state of Modules. As in NumPy,
+    shape and dtype stay. For other Tensors it returns NotImplemented, and so Python makes a new Tensor.
     """
 
     def method(self: Any, other: Any) -> Any:
@@ -110,7 +110,7 @@ def in_place(name: str, compute: Callable[[Any, Any], Any]) -> Callable[[Any, An
 
 
 def array_ufunc(tensor: Any, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-    """Answer NumPy's question what a ufunc such as np.exp does with a Tensor among its inputs."""
+    """Compute for NumPy a ufunc, such as np.exp, that has a Tensor among its inputs."""
     if method != "__call__":
         raise TypeError(
             f"np.{ufunc.__name__}.{method} is not for Tensors: use tg.sum, tg.prod, tg.cumsum, tg.outer, ..."
@@ -124,7 +124,7 @@ def array_ufunc(tensor: Any, ufunc: Any, method: str, *inputs: Any, **kwargs: An
 
 
 def array_function(tensor: Any, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-    """Answer NumPy's question what a function such as np.sum does with a Tensor among its arguments."""
+    """Compute for NumPy a function, such as np.sum, that has a Tensor among its arguments."""
     if function in TWINS:
         args, kwargs = _as_taken(TWINS[function], function, args, kwargs)
     return _answer(function, args, kwargs)
@@ -149,7 +149,7 @@ def _answer(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     module = "np" if module == "numpy" else module
     raise TypeError(
         f"{module.replace('numpy', 'np')}.{function.__name__} has no twin here through which gradients pass: use "
-        f"{_ADVICE.get(function, 'the operations of tinygrad_sm')}, or give it t.numpy() where none is to pass"
+        f"{_ADVICE.get(function, 'the operations of tinygrad_sm')}, or give it t.numpy() if none needs to pass"
     )
 
 
@@ -165,8 +165,8 @@ def _signature(function: Any) -> inspect.Signature | None:
 def _as_taken(twin: Any, function: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Return the arguments of NumPy's function as its twin takes them: operands by position, all else by our names.
 
-    Positions are NumPy's: the third argument of np.sum is dtype, that of tg.sum keepdims. What the twin does not know,
-    such as `out`, it refuses, unless it is NumPy's own default.
+    Positions are NumPy's: the third argument of np.sum is dtype, that of tg.sum is keepdims. The twin refuses arguments
+    that it does not have, such as `out`, unless they have NumPy's default.
     """
     ours, theirs = _signature(twin), _signature(function)
     if theirs is None or ours is None or any(p.kind is p.VAR_POSITIONAL for p in theirs.parameters.values()):
@@ -178,7 +178,7 @@ def _as_taken(twin: Any, function: Any, args: Any, kwargs: dict[str, Any]) -> tu
     for name, value in bound.arguments.items():
         parameter, our_name = theirs.parameters[name], _OUR_NAMES.get(name, name)
         if our_name in named:
-            raise TypeError(f"np.{function.__name__}: expected one {our_name}, got two, one by another name of NumPy's")
+            raise TypeError(f"np.{function.__name__}: expected one {our_name}, got two: NumPy has another name for it")
         if parameter.kind is parameter.VAR_KEYWORD:
             named |= value
         elif len(given) < operands:

@@ -14,7 +14,7 @@ _generator: np.random.Generator | None = None  # made when first used: NumPy imp
 
 
 def manual_seed(seed: int) -> None:
-    """Make all random draws from here on (initial parameters, dropout, `rand`, `randn`) a function of the seed."""
+    """Seed all random draws from here on: initial parameters, dropout, `rand` and `randn`."""
     global _generator
     _generator = np.random.default_rng(seed)
 

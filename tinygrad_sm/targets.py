@@ -1,4 +1,4 @@
-"""What is asked of labels and targets before anything is computed with them: a loss never broadcasts or wraps."""
+"""Checks of labels and targets before anything is computed with them: a loss never broadcasts or wraps around."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from tinygrad_sm.backend import Array, device_of
 def check_labels(labels: Array, classes: int) -> None:
     """Raise unless the labels are integers 0..classes−1 of shape (N,): IndexError names the first that is not.
 
-    On a GPU their range is not looked at, because the host would have to wait for them in every step.
+    On a GPU their range is not checked, because the host would have to wait for them in every step.
     """
     if getattr(labels, "ndim", 0) != 1:
         raise ValueError(f"labels: expected shape (N,), got {described(labels)}: reshape them with .reshape(-1)")
@@ -45,9 +45,9 @@ def check_target(loss: str, logits: Array, target: Array, ignored: int | None = 
 def check_targets(
     loss: str, logits: Array, target: Array, ignored: int | None = None, probabilities_fit: bool = True
 ) -> None:
-    """Raise unless logits (N, C, d1, ...) and target, labels (N, d1, ...) or probabilities of their shape, fit.
+    """Raise unless logits (N, C, d1, ...) fit the target: labels (N, d1, ...), or probabilities of the logits' shape.
 
-    Labels are classes 0..C−1 or, where there is one, the label `ignored`.
+    Labels are classes 0..C−1 or, if it is given, the label `ignored`.
     """
     shape = getattr(target, "shape", ())
     if logits.ndim < 2 or logits.size == 0:
@@ -87,7 +87,7 @@ def check_same_shape(loss: str, x: Array, target: Array) -> None:
 
 
 def _reshape_advice(shape: tuple[int, ...], expected: tuple[int, ...], name: str) -> str:
-    """Return what to do where the shapes differ by axes of length 1 alone."""
+    """Return the advice to reshape, if the shapes differ only by axes of length 1."""
     if [n for n in shape if n != 1] != [n for n in expected if n != 1]:
         return ""
     return f": reshape {name} with .reshape({', '.join(map(str, expected))})"

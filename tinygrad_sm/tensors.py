@@ -32,17 +32,17 @@ from tinygrad_sm.ops import softmax as softmax_ops
 class Tensor(Traced):
     """An array that can be differentiated.
 
-    data : array, number, or nested lists of numbers. An array keeps its dtype and is not copied; Python floats become
-        float32, ints int64, bools bool; in a list, elements that have a dtype decide, in any order. A masked array is a
-        TypeError. A Tensor gives its array: the new one shares it but not its history.
-    requires_grad : whether backward() shall leave the gradient with respect to this Tensor in `.grad`; only for floats.
-    dtype, device : convert to these; numbers, and arrays of NumPy, go to the default device where none is named.
+    data : array, number, or nested lists of numbers. An array keeps its dtype and is not copied. Python floats become
+        float32, ints int64, bools bool; in a list, the elements that have a dtype decide, in any order. A masked array
+        raises TypeError. A Tensor made from another one shares its array, but not its history.
+    requires_grad : whether backward() stores the gradient with respect to this Tensor in `.grad`; only for floats.
+    dtype, device : convert to these. Without a device, numbers and NumPy arrays go to the default device.
 
-    `.data` is the array and `.grad` an array like it, or None. Only optimizers, `load_state_dict`, `assign` and, under
-    no_grad(), `w -= step` change data in place, the last of leaves that require a gradient and of a Module's state; of
-    other Tensors `t -= u` makes a new one. backward() refuses a graph that was recorded before such a change, of the
-    Tensor itself, of its copy or `detach()`, or of what it is a view of. It cannot see a change of an array: of
-    `.data`, or of one that was itself an operand or an index.
+    `.data` is the array and `.grad` an array like it, or None. Data change in place only through optimizers,
+    `load_state_dict`, `assign` and, under no_grad(), `w -= step`, if w is a leaf that requires a gradient or the state
+    of a Module; for other Tensors `t -= u` makes a new one. backward() refuses a graph that was recorded before such a
+    change of one of its Tensors, of that Tensor's copy or `detach()`, or of what it is a view of. It cannot see a
+    change of an array: of `.data`, or of an array that was itself an operand or an index.
 
     >>> Tensor([[1, 2], [3, 4]])
     Tensor([[1, 2],
@@ -50,7 +50,7 @@ class Tensor(Traced):
     """
 
     __slots__ = ()
-    is_state = False  # a Module's, which is trained in place: that of `nn.Parameter` and `nn.Buffer`
+    is_state = False  # True for `nn.Parameter` and `nn.Buffer`: the state of Modules changes in place
     __array_ufunc__, __array_function__ = protocols.array_ufunc, protocols.array_function
     __dlpack__, __dlpack_device__ = exchange.dlpack, exchange.dlpack_device
     __hash__ = Traced.__hash__
@@ -66,13 +66,13 @@ class Tensor(Traced):
     ndim = property(attrgetter("data.ndim"), doc="The number of axes.")
     size = property(attrgetter("data.size"), doc="The number of elements.")
     dtype = property(attrgetter("data.dtype"), doc="The type of the elements.")
-    device = property(lambda self: device_of(self.data), doc='Where the array lives: "cpu", "cuda:0", ...')
+    device = property(lambda self: device_of(self.data), doc='The device that holds the array: "cpu", "cuda:0", ...')
     T = property(lambda self: shaping.transpose(self), doc="The Tensor with its axes reversed.")
 
     def requires_grad_(self, value: bool = True) -> "Tensor":
-        """Begin, or stop, to require a gradient; only for leaves, and only for floating dtypes."""
+        """Set whether this Tensor requires a gradient; only for leaves of a floating dtype."""
         if self.node is not None and not value:
-            raise GradientError(f"the result of {self.node.op.name} is not a leaf: use .detach() to get one without")
+            raise GradientError(f"the result of {self.node.op.name} is not a leaf: use .detach() to get a constant")
         if value and self.dtype.kind != "f":
             raise TypeError(f"only floats carry gradients, got {self.dtype}: convert with .astype('float32') first")
         self._requires_grad = bool(value)
@@ -83,11 +83,11 @@ class Tensor(Traced):
     backward = backward
 
     def detach(self) -> "Tensor":
-        """Return a leaf on the same array: to differentiation it is a constant."""
+        """Return a leaf with the same array and no history: differentiation treats it as a constant."""
         return Tensor(self)
 
     def retain_grad(self) -> None:
-        """Ask backward() to leave `.grad` in this Tensor too, which is not a leaf."""
+        """Make backward() store `.grad` in this Tensor too, although it is not a leaf."""
         self._check_requires_grad("retain_grad")
         self.retains_grad = True
 
@@ -98,25 +98,25 @@ class Tensor(Traced):
         if self.dtype.kind != "f":
             return f"only floats carry gradients, and this holds {self.dtype}: convert with .astype('float32') first"
         if not self.requires_grad:
-            return "requires_grad is False: nobody asked for it, or it was computed under no_grad() or of plain arrays"
+            return "requires_grad is False: it was not set, or this was computed under no_grad() or from plain arrays"
         if self.node is not None and not self.retains_grad:
             return f"it is not a leaf but the result of {self.node.op.name}: call .retain_grad() before backward()"
         if self.node is not None and self.node.operands is None:
             return "its graph was freed by a grad(), or by a backward() before .retain_grad(): compute it again"
-        return "no backward() has come to it, or none since .grad was cleared: does the loss depend on it?"
+        return "no backward() has reached it, or none since .grad was cleared: does the loss depend on it?"
 
     def register_hook(self, hook: Callable[[Any], Any]) -> HookHandle:
-        """Call the hook with the complete gradient of this Tensor whenever a backward walk has it.
+        """Call the hook with the complete gradient of this Tensor in every backward walk.
 
-        What the hook returns takes the place of the gradient, unless it is None. It must not change the gradient in
-        place. The handle that is returned can take it off: `handle.remove()`.
+        What the hook returns replaces the gradient, unless it is None. The hook must not change the gradient in place.
+        The handle that is returned unregisters it: `handle.remove()`.
         """
         self._check_requires_grad("register_hook")
         return HookHandle(self, hook)
 
     def _check_requires_grad(self, method: str) -> None:
         if not self.requires_grad:
-            raise GradientError(f"{method}: this Tensor requires no gradient, so backward() will never come to it")
+            raise GradientError(f"{method}: this Tensor requires no gradient, so backward() will never reach it")
 
     def assign(self, array: Any) -> "Tensor":
         """Set the data of a leaf in place to an array of the same shape; graphs recorded before become stale."""
@@ -140,7 +140,7 @@ class Tensor(Traced):
         return to_numpy(self.data)
 
     def item(self) -> Any:
-        """Return the one element as a Python number; like all ways to the host, it waits until it is computed."""
+        """Return the one element as a Python number; on a GPU, as with every transfer, the host waits for it."""
         return self.data.item()
 
     def tolist(self) -> Any:
@@ -148,7 +148,7 @@ class Tensor(Traced):
         return self.data.tolist()
 
     def to(self, device: str) -> "Tensor":
-        """Return this Tensor on the device, itself if it is there already; the gradient comes back to here."""
+        """Return this Tensor on the device, itself if it is there already; the gradient returns to its own device."""
         return self if device_name(device) == self.device else shaping.move(self, device)
 
     def astype(self, dtype: Any) -> "Tensor":
@@ -176,7 +176,7 @@ class Tensor(Traced):
         return copied
 
     def __getstate__(self) -> Any:
-        with LEAVES_LOCK:  # what is pickled is written later
+        with LEAVES_LOCK:  # pickle writes the data later, without the lock
             state: Any = object.__getstate__(self)
             attributes, slots = state
             return attributes, {**slots, "data": owned_copy(self.data)}
@@ -202,7 +202,7 @@ class Tensor(Traced):
 
     @property
     def _data(self) -> NoReturn:
-        """Refuse what a masked array asks the other operand for, as in masked + t: see `check_unmasked`."""
+        """Raise TypeError: a masked array asks the other operand for this, as in masked + t; see `check_unmasked`."""
         refuse_masked()
 
     def __len__(self) -> int:
@@ -214,8 +214,8 @@ class Tensor(Traced):
     def __float__(self) -> float:
         """Return the one element as a Python number, which has no history: no gradient passes through it.
 
-        Whatever asks for a plain number comes here, without a warning: float(t), math.exp(t), and for an array a of
-        NumPy a[0] = t, a.fill(t) and np.sum(a, initial=t). Write tg.exp(t) where a gradient is to pass.
+        Whatever needs a plain number calls this, without a warning: float(t), math.exp(t) and, for a NumPy array a,
+        a[0] = t, a.fill(t) and np.sum(a, initial=t). Write tg.exp(t) to let a gradient pass.
         """
         return float(self.item())
 

@@ -1,4 +1,4 @@
-"""Functions that differentiate: gradients as values that can be computed with, instead of `.grad` left in leaves.
+"""Functions that differentiate: they return gradients as values to compute with, and store nothing in `.grad`.
 
 >>> from tinygrad_sm import Tensor
 >>> x = Tensor(2.0, requires_grad=True)
@@ -7,19 +7,19 @@
 >>> slope.item(), curvature.item()
 (12.0, 12.0)
 
-`grad` walks back from what was computed. The others, in the form of `torch.autograd.functional`, call a function f
-where it is to be differentiated. J is the matrix of ∂output/∂input, and H that of the second derivatives of one output.
-One walk gives Jᵀg for a g; everything else is made of such walks.
+`grad` walks back from Tensors that are already computed. The others, in the form of `torch.autograd.functional`, take a
+function f and call it on the inputs. J is the matrix of ∂output/∂input, H that of the second derivatives of one output.
+One walk gives Jᵀg for one g; everything else is built from such walks.
 
-- `inputs` is one Tensor, array, list or number, floating, or a tuple of these. f takes a Tensor for each, and returns
-  one value or a tuple. For one there is one result, for a tuple a tuple.
-- v is like the outputs, or like the inputs, and may be left out where each of them has one element.
-- The derivative of what does not depend on an input is zero, and so is that of an output which is no Tensor.
-- create_graph : whether values and result keep their history, to be differentiated again. None, the default, is as for
-  any operation, so that transforms nest: they do, if the mode is recording, and v or anything that the outputs come
-  from, be it an input or a parameter that f uses, requires a gradient. True is that in any mode, and False is cheaper.
-- f gets fresh Tensors and is recorded in any mode. No walk leaves anything in a `.grad`; where f uses a Tensor that is
-  also its input by another way, that is a constant.
+- `inputs` is a Tensor, array, list or number, floating, or a tuple of these. f takes one Tensor for each, and returns
+  one value or a tuple. One value gives one result, a tuple gives a tuple.
+- v has the form of the outputs, or of the inputs, and may be left out if each of them has one element.
+- The derivative of an output that does not depend on an input, or is no Tensor, is zero.
+- create_graph : whether values and result keep their history, so that they can be differentiated again. By default,
+  None, they keep it as any operation does, so transforms nest: if the mode records, and v or anything that the outputs
+  depend on, an input or a parameter that f uses, requires a gradient. True keeps it in any mode; False is cheaper.
+- f receives fresh Tensors, and is recorded in any mode. No walk changes a `.grad`. If f also uses one of the Tensors in
+  `inputs` directly, and not through its arguments, then that use counts as a constant.
 """
 
 import math
@@ -54,7 +54,7 @@ def grad(
     outputs : one Tensor or several; inputs : one or several that require a gradient, leaves or not.
     grad_outputs : g, one for each output, of its shape; None stands for 1, where the output has one element.
     create_graph : record the walk itself, so that the result can be differentiated again; the graph then stays.
-    allow_unused : give None for an input that the outputs do not depend on, which is a GradientError otherwise.
+    allow_unused : return None for an input that the outputs do not depend on, instead of raising GradientError.
     """
     outputs, inputs = _as_tuple("output", outputs), _as_tuple("input", inputs)
     if grad_outputs is None:
@@ -94,7 +94,7 @@ def vjp(f: Function, inputs: Any, v: Any = None, create_graph: bool | None = Non
 def jvp(f: Function, inputs: Any, v: Any = None, create_graph: bool | None = None) -> tuple[Any, Any]:
     """Return (f(inputs), J v), where v has the inputs' shapes, and J v, the derivative along v, the outputs'.
 
-    A walk gives Jᵀu, which is linear in u: so its own vjp with v is (Jᵀ)ᵀv = J v, wherever u is.
+    A walk gives Jᵀu, which is linear in u: so the vjp of that walk with v is (Jᵀ)ᵀv = J v, for any u.
 
     >>> jvp(lambda x: x.sum() ** 2, [1.0, 2.0, 3.0], [1.0, 0.0, 0.0])[1].item()
     12.0
@@ -122,11 +122,11 @@ def hvp(f: Function, inputs: Any, v: Any = None, create_graph: bool | None = Non
 
 
 def jacobian(f: Function, inputs: Any, create_graph: bool | None = None, batched: bool = False) -> Any:
-    """Return ∂output/∂input, of shape output.shape + input.shape; of tuples a tuple of tuples, J[output][input].
+    """Return ∂output/∂input, of shape output.shape + input.shape; for tuples a tuple of tuples, J[output][input].
 
-    batched : f maps inputs (N, ...) to outputs (N, ...), row n to row n, each without regard to the others. Then J has
-        shape output.shape + input.shape[1:], as only derivatives of a row with respect to itself are not zero, and one
-        walk does a column of the output in all rows. If a walk with random g shows that f mixes rows: ValueError.
+    batched : f maps inputs (N, ...) to outputs (N, ...), row n to row n, independently of the other rows. Then J has
+        shape output.shape + input.shape[1:]: it leaves out the derivatives between different rows, which are 0. One
+        walk does a column of the output in all rows. Raises ValueError if a random g shows that f mixes rows.
 
     >>> jacobian(lambda x: x.sum(axis=1), np.ones((5, 3)), batched=True).shape
     (5, 3)
@@ -152,9 +152,9 @@ def hessian(f: Function, inputs: Any, create_graph: bool | None = None) -> Any:
 
 
 class _Call:
-    """A call of f on fresh Tensors, recorded: what every transform begins with.
+    """A recorded call of f on fresh Tensors, with which every transform begins.
 
-    Where the result may keep its history, a reshape that changes nothing ties them to the caller's.
+    If the result may keep its history, a reshape that changes nothing connects the fresh Tensors to the caller's.
     """
 
     def __init__(self, f: Function, inputs: Any, create_graph: bool | None, v: Any = None):
@@ -169,20 +169,20 @@ class _Call:
     def _has_history(self, v: Any) -> bool:
         """Whether a leaf that v or the outputs come from requires a gradient, beside the fresh ones."""
         fresh = frozenset(self.inputs)
-        if any(x.node is not None for x in fresh):  # they are tied to the caller's
+        if any(x.node is not None for x in fresh):  # connected to the caller's Tensors
             return True
         oldest = min((age(x) for x in fresh), default=math.inf)
         roots = [x for x in (*self.outputs, *_parts(v)) if isinstance(x, Tensor) and x.requires_grad]
-        origins = count_uses(roots, oldest=oldest)  # what is older has come from elsewhere
+        origins = count_uses(roots, oldest=oldest)  # an older value was made outside of f
         return any(x not in fresh and (x.node is None or age(x) < oldest) for x in origins)
 
     def values(self) -> Any:
-        """Return what f has returned, as Tensors, with their history if the result keeps its own."""
+        """Return the outputs of f as Tensors, with their history if the result keeps its own."""
         outputs = self.outputs if self.create_graph else [output.detach() for output in self.outputs]
         return _like(self.returned, outputs)
 
     def gradient(self, caller: str) -> list[Tensor]:
-        """Return the gradient of the one element that f has returned, recorded."""
+        """Return the gradient of the one element that f returned, from a recorded walk."""
         if [output.size for output in self.outputs] != [1]:
             came = " and ".join(map(described, self.outputs))
             raise ValueError(f"{caller}: expected f to return one element, got {came}: reduce it, as with .sum()")
@@ -196,7 +196,7 @@ def _parts(given: Any) -> tuple[Any, ...]:
 
 
 def _like(given: Any, values: Sequence[Any]) -> Any:
-    """Return a tuple if the given was one, else the one value."""
+    """Return the values as a tuple if `given` is one, else the one value."""
     return tuple(values) if isinstance(given, tuple) else values[0]
 
 
@@ -232,7 +232,7 @@ def _walk(
     retain_graph: bool = False,
     create_graph: bool = False,
 ) -> list[Tensor]:
-    """Return Jᵀg for each input, the sum over the outputs, zeros where none depends on it; `uses` stays as it is."""
+    """Return Jᵀg for each input, summed over the outputs; zeros if none depends on it. `uses` does not change."""
     wanted = frozenset(inputs)
     roots: dict[Traced, Any] = {}
     with enable_grad() if create_graph else nullcontext():
@@ -247,12 +247,12 @@ def _walk(
 
 @enable_grad()
 def _jacobians(output: Tensor, inputs: Sequence[Tensor], create_graph: bool, batched: bool) -> list[Tensor]:
-    """Return ∂output/∂input for each input: a walk for each element of the output or, if batched, of a row of it."""
+    """Return ∂output/∂input for each input: one walk per element of the output or, if batched, of one row."""
     lengths = {x.shape[:1] for x in (*inputs, output)}
     if batched and (len(lengths) > 1 or () in lengths):
         came = ", ".join(str(x.shape) for x in (*inputs, output))
         raise ValueError(f"jacobian: batched=True expects inputs and outputs (N, ...) of one N, got shapes {came}")
-    first = 1 if batched else 0  # a walk does the rows of a batch, the axis before this one, all at once
+    first = 1 if batched else 0  # one walk does all rows of a batch, which are axis 0
     uses = count_uses([output], frozenset(inputs))
     walks = []
     for place in np.ndindex(output.shape[first:]):
@@ -272,8 +272,8 @@ def _jacobians(output: Tensor, inputs: Sequence[Tensor], create_graph: bool, bat
 def _check_rows(output: Tensor, x: Tensor, uses: dict[Traced, int], J: Array) -> None:
     """Raise ValueError unless each row of the output depends on its own row of x alone.
 
-    Then the gradient of ⟨g, output⟩ in row n is Σ_c g[n, c] J[n, c] for any g, and a random one is tried. For a g with
-    equal rows this holds whatever f does: what it is off by is rounding, the measure of an error where J is near 0.
+    Then the gradient of ⟨g, output⟩ in row n is Σ_c g[n, c] J[n, c] for any g; a random g tests this. If the rows of g
+    are equal, it holds for every f up to rounding: that error is the scale for judging others where J is near 0.
     """
     xp, random = array_module(J), np.random.default_rng(0)
     N, columns = len(output), output.size // len(output)

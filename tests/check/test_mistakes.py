@@ -113,7 +113,7 @@ def test_a_classic_mistake_is_rejected_and_named(plant, monkeypatch):
     assert first.startswith("order 1, ")
     assert path == f"path: {plant.op.name} → sin → sum"
     rule = f"the rule of {plant.op.name} for its operand {plant.op.operand_names[plant.i]!r}"
-    assert diagnosis.startswith(f"{rule} is wrong: this is what a rule answers that ")
-    named = diagnosis.removeprefix(f"{rule} is wrong: this is what a rule answers that ").split(", or that ")
+    assert diagnosis.startswith(f"{rule} is wrong: it answers like a rule that ")
+    named = diagnosis.removeprefix(f"{rule} is wrong: it answers like a rule that ").split(", or that ")
     assert plant.mistake in named
     assert len(named) <= (1 if plant.op is shaping.transpose else 3)

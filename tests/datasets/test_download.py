@@ -225,7 +225,7 @@ def test_the_error_lists_what_was_tried_and_what_to_do(server: Server, tmp_path:
         fetched(name, tmp_path / "set", *map(server.address, faults))
     lines = str(caught.value).splitlines()
     path = tmp_path / "set" / name
-    assert lines[0] == f"{name} could not be had. Tried, in this order:"
+    assert lines[0] == f"{name} is not available. Tried, in this order:"
     assert lines[1] == f"  {path}: expected a file that can be read to its end, got No such file or directory"
     assert [line.split(": ")[0] for line in lines[2:-1]] == [f"  {server.address(fault)}/{name}" for fault in faults]
     for part in (f"at {path} by hand", "TINYGRAD_SM_DATA", f"set/{name}", FILE[name].sha256, str(FILE[name].size)):

@@ -406,12 +406,12 @@ def test_kinks_and_ties_follow_the_conventions():
 
 def test_why_there_is_no_grad():
     x = leaf()
-    assert "no backward() has come to it" in x.why_no_grad()
+    assert "no backward() has reached it" in x.why_no_grad()
     y = x * 2.0
     assert "not a leaf but the result of multiply: call .retain_grad()" in y.why_no_grad()
     z = y * 2.0
     y.retain_grad()
-    assert "no backward() has come to it" in y.why_no_grad()
+    assert "no backward() has reached it" in y.why_no_grad()
     z.sum().backward()
     assert "there is a gradient" in x.why_no_grad()
     assert "there is a gradient" in y.why_no_grad()

@@ -5,12 +5,12 @@
     >>> report.method, report.elements, report.order, report.error_bound < 1e-9
     ('complex step', 4, 2, True)
 
-A gradient rule is a claim, and f alone can test it. `numerical` differentiates f with respect to every element of
-every input, by complex steps where all operations are `analytic` and by differences elsewhere, and says how far it may
-be off. So there are three outcomes: the rules are right; they are wrong; or the uncertainty is too large to tell, and
-then the check is inconclusive, which is an error too: what was not verified does not pass. Where a rule is wrong, the
-message shows the path of operations and names the one whose rule disagrees with its own forward, and what is forgotten
-in it if that is one of the classic `mistakes`.
+A gradient rule is a claim, which f alone can test. `numerical` differentiates f with respect to every element of every
+input, by complex steps where all operations are `analytic` and by differences elsewhere, and gives the uncertainty of
+each derivative. So there are three outcomes. The rules are right; or they are wrong; or the uncertainty is too large to
+tell. Then the check is inconclusive, which is an error too: what was not verified does not pass. For a wrong rule the
+message shows the path of operations, names the one whose rule disagrees with its own forward, and says what the rule
+forgets, if that is one of the classic `mistakes`.
 
 A gradient is a function like f, so the next order is checked as this one was: as the gradient of a gradient.
 """
@@ -41,7 +41,7 @@ from tinygrad_sm.errors import GradcheckError, GradientError
 from tinygrad_sm.tensors import Tensor
 from tinygrad_sm.transforms import grad
 
-MOST_ELEMENTS = 512  # are checked one by one
+MOST_ELEMENTS = 512  # the most that are checked
 ADVICE = (
     "scale f or the inputs so that the changes of f are not lost in its rounding, move the inputs away from kinks and "
     "poles, compute in float64 all the way, or ask for less with a larger rtol"
@@ -51,17 +51,17 @@ Place = tuple[int, tuple[int, ...]]
 """An element: the number of its input, and its index there."""
 
 Outputs = Callable[[list[Tensor], bool], tuple[Any, ...]]
-"""A function to be differentiated: of the inputs, and of whether its own walk, if it is a gradient, is recorded."""
+"""A function to differentiate, of the inputs and of a flag: if it is a gradient, whether its own walk is recorded."""
 
 
 class GradcheckReport(NamedTuple):
     """What a check has compared, and what it has proved.
 
-    method : how the first order was differentiated: "complex step" or "central differences", as all higher orders are.
+    method : that of the first order, "complex step" or "central differences"; higher orders use the latter.
     elements : how many derivatives were compared, in all orders together.
     largest_error : the largest distance from a numerical derivative.
-    error_bound : no derivative is further from the truth: the largest sum of distance and uncertainty, relative to the
-        largest derivative of its input and order, absolute where these are all zero. Kinks are left out.
+    error_bound : the largest possible error of a derivative, its distance plus its uncertainty, relative to the largest
+        derivative of its input and order, absolute where these are all zero. Kinks are left out.
     kinks : how many derivatives are at a kink; they lie between the one-sided derivatives.
     order : the highest order that was checked: after kinks there is no next one.
     """
@@ -79,13 +79,13 @@ def gradcheck(f: Callable[..., Any], inputs: Any, order: int = 2, rtol: float = 
 
     f : takes one Tensor per input and returns a Tensor of any shape, or several. Its outputs are weighted with random
         numbers and summed; infinite ones, as of masks, are left out. It must give the same values for the same inputs.
-    inputs : a list of arrays or Tensors, or a single one; they are converted to float64. Each element that is finite is
-        checked; where there are more than 512 in all, 512 of them, in fair shares and always the same.
+    inputs : a list of arrays or Tensors, or a single one; they are converted to float64. Each finite element is
+        checked, or, if there are more than 512 in all, a fixed choice of 512, with a fair share of each input.
     rtol : how certain a numerical derivative must be, relative to itself or to a hundredth of the largest one of the
-        same input. The rules must agree within its uncertainty and, for what they round themselves, rtol / 1000.
+        same input. The rules must agree within its uncertainty plus rtol / 1000 for their own rounding.
 
-    Each order is checked as backward() computes it and as it is computed when the walk itself is recorded. At a kink,
-    as relu has one at 0, a derivative must lie between the one-sided ones, and higher orders are not checked.
+    Each order is checked twice: as backward() computes it, and with the walk itself recorded. At a kink, such as that
+    of relu at 0, a derivative must lie between the one-sided ones, and higher orders are not checked.
 
     Returns a report, or raises GradcheckError: it names the order, the element and both numbers, the path of
     operations, the rule at fault, and the mistake if it is a classic one. It begins with "inconclusive" where numerical
@@ -103,7 +103,7 @@ def gradcheck(f: Callable[..., Any], inputs: Any, order: int = 2, rtol: float = 
 
 
 class _WrongRule(GradcheckError):
-    """A gradient by the rules is wrong beyond doubt: of this order, perhaps only where the walk is recorded."""
+    """The rules give a wrong gradient of this order beyond doubt, perhaps only where the walk is recorded."""
 
     def __init__(self, message: str, order: int, recorded: bool):
         super().__init__(message)
@@ -112,7 +112,7 @@ class _WrongRule(GradcheckError):
 
 
 class _Trace(Observer):
-    """What the operations are like that f calls, and the nodes that they leave on the tape."""
+    """Observes the operations that f calls: their nodes, their rounding, and whether all are analytic."""
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
@@ -179,12 +179,12 @@ def _check(f: Callable[..., Any], arrays: list[Array], order: int, rtol: float) 
 
 
 def _leaves(arrays: list[Array]) -> list[Tensor]:
-    """Return leaves on copies, with which f may do what it likes."""
+    """Return leaves that hold copies, which f may change."""
     return [Tensor(x.copy(), requires_grad=True) for x in arrays]
 
 
 def _takes_complex(outputs: Outputs, arrays: list[Array]) -> bool:
-    """Whether f works on complex numbers: not if it asks for gradients or Python floats, or meets 0·∞ on the way."""
+    """Return whether f works on complex numbers: not if it takes gradients or Python floats, or meets 0·∞."""
     try:
         with no_grad(), np.errstate(all="ignore"):
             values = outputs([Tensor(x.astype(complex)) for x in arrays], False)
@@ -194,7 +194,7 @@ def _takes_complex(outputs: Outputs, arrays: list[Array]) -> bool:
 
 
 def _places(arrays: list[Array], random: "np.random.Generator") -> list[Place]:
-    """Return the elements to check: all that are finite, or where they are too many a fair share of each input."""
+    """Return the elements to check: all finite ones or, if they are too many, a fair share of each input."""
     finite = [np.argwhere(np.isfinite(x)).tolist() for x in arrays]
     places: list[Place] = []
     left = MOST_ELEMENTS
@@ -217,7 +217,7 @@ class _Level:
         self.point = point
         self.by_complex_steps = point.analytic and order == 1
         self.looks_for_kinks = not point.analytic
-        self.noise = point.rounding / first_step(1.0, point.eps)  # what rounding makes of a difference
+        self.noise = point.rounding / first_step(1.0, point.eps)  # the effect of rounding on a difference quotient
         self.kinks = 0
         self.largest_error = self.error_bound = 0.0
 
@@ -236,7 +236,7 @@ class _Level:
         return tuple(Tensor(np.zeros(x.shape)) if g is None else g for x, g in zip(tensors, found, strict=True))
 
     def check(self, random: "np.random.Generator") -> None:
-        """Compare the gradients that backward() and that a recorded walk gives with the numerical one."""
+        """Compare the gradients by backward() and by a recorded walk with the numerical one."""
         slopes = [self.slope(place) for place in self.point.places]
         if self.by_complex_steps and self.finds_kink(slopes, random):
             self.by_complex_steps, self.looks_for_kinks = False, True
@@ -247,7 +247,7 @@ class _Level:
         self.kinks = sum(bool(slope.low < slope.high) for slope in slopes)
 
     def values(self, arrays: list[Array]) -> Array:
-        """Return all outputs, end to end; NaN where an observer of f refuses what is not finite."""
+        """Return all outputs, end to end; all NaN if an observer in f refuses a value that is not finite."""
         is_real = arrays[0].dtype.kind == "f"
         try:
             with np.errstate(all="ignore"), enable_grad() if is_real else no_grad():
@@ -275,7 +275,7 @@ class _Level:
         return nudged
 
     def slope(self, place: Place, thorough: bool = False) -> Slope:
-        """Return the numerical derivative with respect to an element; after a thorough look, always by differences."""
+        """Return the numerical derivative with respect to an element; a thorough one is always by differences."""
         k, i = place
         arrays, _, _, eps, _, rtol = self.point
         nudged = self.nudged({place: 1.0})
@@ -284,13 +284,13 @@ class _Level:
         at = float(arrays[k][i])
         if not thorough:
             return real_slope(nudged, self.flat_weights, at, eps, rtol, kinks=self.looks_for_kinks)
-        # Near a pole at 0 only steps in proportion to a small number stay on its side.
+        # Near a pole at 0, only steps in proportion to the number itself stay on its side of the pole.
         units = dict.fromkeys((step_unit(at), abs(at) or 1.0))
         looks = [real_slope(nudged, self.flat_weights, at, eps, rtol, thorough=True, unit=unit) for unit in units]
         return agreed(looks, rtol)
 
     def finds_kink(self, slopes: list[Slope], random: "np.random.Generator") -> bool:
-        """Whether f has a kink along a random direction; if not, refuse complex steps that differences contradict."""
+        """Return whether f has a kink along a random direction; if not, raise if differences refute complex steps."""
         arrays, places, _, eps, *_ = self.point
         directions = {(k, i): random.standard_normal() * (abs(arrays[k][i]) or 1.0) for k, i in places}
         terms = [slope.low * direction for slope, direction in zip(slopes, directions.values(), strict=True)]
@@ -307,7 +307,7 @@ class _Level:
         return False
 
     def compare(self, g: Array, slopes: list[Slope], recorded: bool) -> None:
-        """Raise unless the slopes bear out the gradient g. Where they do not at once, a thorough look replaces them."""
+        """Raise unless the slopes confirm the gradient g. Thorough ones first replace those that do not."""
         inputs = np.array([k for k, _ in self.point.places], int)
         *_, rounding, rtol = self.point
         rounding = rounding if self.by_complex_steps else self.noise
@@ -350,7 +350,7 @@ def _named(place: Place) -> str:
 
 
 def _diagnosis(f: Callable[..., Any], arrays: list[Array], order: int, rtol: float) -> str:
-    """Return the path of operations, and the first of them of which a rule is wrong when it is checked alone."""
+    """Return the path of operations, and the first of them with a rule that is wrong when checked alone."""
     with observe(_Trace()) as trace:
         f(*_leaves(arrays))
     names = [node.op.name for node in trace.nodes]
@@ -390,4 +390,4 @@ def _reason(node: Node, i: int, found: _WrongRule) -> str:
     if found.recorded:
         return ", but only where the walk is recorded: its residual's recipe (saves=), or what it does with Tensors"
     mistakes = mistakes_in(node, i)
-    return f": this is what a rule answers that {', or that '.join(mistakes)}" if mistakes else ""
+    return f": it answers like a rule that {', or that '.join(mistakes)}" if mistakes else ""

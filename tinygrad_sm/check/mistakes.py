@@ -1,12 +1,12 @@
-"""The classic mistakes in gradient rules, each as a formula: so that the checker can name them and tests can make them.
+"""The classic mistakes in gradient rules as formulas, so that the checker can name them and tests can plant them.
 
 >>> x, g = np.array([1.0, 2.0]), np.array([1.0, 1.0])
 >>> square = Call(g, out=x * x, x=x, others=(), static={}, right=lambda g: g * 2 * x, exchanged=None)
 >>> MISTAKES["forgets a factor of 2"](square)
 array([1., 2.])
 
-A row of the table says what a rule answers that makes the mistake, in terms of the right answer. To the checker the
-right answer is a numerical one; a test that plants a mistake takes that of the rule which it spoils.
+A row of the table computes the answer of a rule with that mistake from the right answer. For the checker the right
+answer is a numerical one; a test that plants a mistake takes the answer of the rule that it spoils.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from tinygrad_sm.tensors import Tensor
 from tinygrad_sm.transforms import grad
 
 MOST_ENTRIES = 3 * 10**6
-"""How large a Jacobian may be of which mistakes are looked for."""
+"""The most entries of a Jacobian for which the checker looks for mistakes."""
 
 
 class Call(NamedTuple):
@@ -44,7 +44,7 @@ class Call(NamedTuple):
 
 
 def _only(g: Array, row: int) -> Array:
-    """Return g as if it had come for one example only."""
+    """Return g with 0 for all examples but one."""
     kept = np.zeros_like(g)
     kept[row] = g[row]
     return kept
@@ -113,11 +113,11 @@ MISTAKES: dict[str, Callable[[Call], Array]] = {
     "divides once by b where b² belongs, in −a/b²": lambda c: -c.g * c.others[0] / c.x,
     "multiplies by x where it should divide": lambda c: c.right(c.g) * c.x * c.x,
 }
-"""What a rule does that is wrong, and what it answers then. A row that does not fit a call raises some error."""
+"""What a wrong rule does, and what it then answers. A row that does not fit a call raises an error."""
 
 
 def mistakes_in(node: Node, i: int) -> list[str]:
-    """Return the classic mistakes that the rule for the i-th operand makes, to judge by this call of it.
+    """Return the classic mistakes that this call of the rule for the i-th operand shows.
 
     Only those that make a difference here: where N is 1, nobody can tell whether the division by N was forgotten.
     """

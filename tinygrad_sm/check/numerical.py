@@ -1,19 +1,19 @@
-"""Numerical differentiation that says how far it may be wrong: what the checker holds the gradient rules against.
+"""Numerical differentiation that says how far it may be wrong: the checker compares the gradient rules with it.
 
     >>> slope = real_slope(lambda step: np.exp([1.0 + step]), 1, at=1.0, eps=EPS, rtol=1e-7)
     >>> abs(slope.low - np.e) < slope.uncertainty < 1e-10
     array([ True])
 
-A function of one number, the step by which an element of an input is nudged, gives an array, the outputs. Each output
-is differentiated on its own: one that does not depend on the element drops out exactly, and a small one is not drowned
-by the rounding of a large one. There are two ways:
+The function to differentiate maps one number, the step by which an element of an input is nudged, to an array, the
+outputs. Each output is differentiated on its own: one that does not depend on the element drops out exactly, and the
+rounding of a large one does not drown a small one. There are two ways:
 
 - the complex step, f′(x) = Im f(x + ih) / h with h = 10⁻²⁰ (Squire and Trapp, 1998): nothing is subtracted, so nothing
   cancels. It needs forwards that are right on complex arrays;
 - central differences D(h) = [f(x+h) − f(x−h)] / 2h, for which D(h) = f′ + c₂h² + c₄h⁴ + ... From three steps
-  Richardson's extrapolation cancels the terms of h² and h⁴. The two values before the last cancellation lie apart by
-  more than the error that is left, and noise and near kinks show there too: ten times that and the rounding of f are
-  the uncertainty. Steps are made smaller until it is small enough, or rounding alone exceeds the smallest one found.
+  Richardson's extrapolation cancels the terms of h² and h⁴. The two values before the last cancellation differ by more
+  than the error that is left, and noise and near kinks show there too: ten times that difference and the rounding of f
+  are the uncertainty. Steps shrink until it is small enough, or rounding alone exceeds the smallest one found.
 
 At a kink f has no derivative but one to the left and one to the right. They are differences [f(x±h) − f(x)] / ±h,
 extrapolated likewise; where they lie further apart than they are uncertain, there is a kink.
@@ -30,11 +30,11 @@ from tinygrad_sm.backend import Array
 COMPLEX_STEP = 1e-20
 RATIO = 5**0.5  # of each step to the next: not rational, so that the roundings of f at them have nothing in common
 MOST_STEPS = 24
-SMALLEST_STEP = 1e-7  # relative to the number: a smaller one stands on a single stair of what is computed in float32
-BEST, ANY = 0.0, 1e300  # what is certain enough: nothing, to find the best steps; anything, to take the first ones
+SMALLEST_STEP = 1e-7  # relative to the number: a smaller one may change nothing in float32
+BEST, ANY = 0.0, 1e300  # sufficient uncertainties: 0 finds the best steps, 1e300 takes the first ones
 SMALL = 1e-2  # a derivative smaller than this part of the largest need not be more certain than if it were this large
-SAFETY = 10  # times how far approximations lie apart
-ROUNDING = 1e-3  # the part of rtol by which the rules may be off: they round as well
+SAFETY = 10  # the factor on the difference of approximations
+ROUNDING = 1e-3  # the part of rtol that the rules may use for their own rounding
 EPS = float(np.finfo(np.float64).eps)
 
 Nudged = Callable[[Any], Array]
@@ -63,7 +63,7 @@ class Slope(NamedTuple):
 
 
 def step_unit(at: float) -> float:
-    """Return what steps from a number are in proportion to: its size, if it is larger than 1."""
+    """Return the unit of steps from a number: its size, but at least 1."""
     return max(1.0, abs(at))
 
 
@@ -93,10 +93,10 @@ def real_slope(
 
     weights : positive, one for each output; the number 1 leaves the outputs apart.
     at : the number that is nudged.  eps : the relative rounding error of the outputs.
-    rtol : the first steps that give a tenth of it are good enough, unless the look is thorough: then the best steps
-        are sought, and an output that has not changed at all may still have changed by less than its rounding.
-    kinks : whether to look for them. Of several outputs that have one, any combination of slopes is in the interval.
-    unit : what the steps are in proportion to, by default `step_unit(at)`.
+    rtol : the first steps that reach a tenth of it are good enough, unless the look is thorough. A thorough look seeks
+        the best steps, and allows that an output without any change has changed by less than its rounding.
+    kinks : whether to look for them. If several outputs have one, the interval holds every combination of their slopes.
+    unit : the unit of the steps, by default `step_unit(at)`.
     """
     first = first_step(step_unit(at) if unit is None else unit, eps)
 
@@ -133,7 +133,7 @@ def real_slope(
 
 
 def _smooth(derivative: Array, uncertainty: Array) -> Slope:
-    """Return the slope where there is no kink; of what is not finite nothing is known."""
+    """Return the slope where there is no kink; one that is not finite has an infinite uncertainty."""
     known = np.isfinite(derivative) & np.isfinite(uncertainty)
     derivative = np.where(known, derivative, 0)
     return Slope(derivative, derivative, np.where(known, uncertainty, np.inf))
@@ -149,10 +149,10 @@ def _extrapolated(
 ) -> tuple[Array, Array]:
     """Return the limit of the differences for h → 0, and its uncertainty, each output at the step that suits it best.
 
-    difference : gives the difference quotient at h and the size of the values in it, to which rounding is relative; in
-        sums of outputs rounding is independent, and where it is not, the sums of neighbouring steps show it.
-    powers : of h in the error of the quotient, which are to be cancelled one after the other.
-    enough : the uncertainty, relative to the outputs together, with which to be content.
+    difference : gives the difference quotient at h and the size of the values in it, to which rounding is relative. In
+        sums of outputs the roundings are independent; where they are not, the sums of neighbouring steps show it.
+    powers : the powers of h in the error of the quotient, to cancel one after the other.
+    enough : the sufficient uncertainty, relative to the outputs together.
     first : the largest step.
     """
     best, least = np.array(np.nan), np.array(np.inf)
@@ -175,10 +175,10 @@ def _extrapolated(
         if enough == BEST:  # the best of many steps may be but the luckiest: three in a row must agree
             for earlier in found[-2:]:
                 uncertainty = uncertainty + SAFETY * np.abs(limit - earlier)
-        # An output that does not change any more, and did before, stands on a stair that its own rounding makes.
+        # An output that changed before, and does not any more, is constant only by its own rounding.
         uncertainty = np.where(changed & (quotient == 0), np.inf, uncertainty)
         found.append(limit)
-        better = uncertainty < least  # never where it is NaN: out of the domain of f
+        better = uncertainty < least  # False for NaN, outside the domain of f
         best, least = np.where(better, limit, best), np.where(better, uncertainty, least)
         total = least.sum()
         if total <= enough * np.abs(best).sum() or rounding.sum() >= total or h < SMALLEST_STEP * (abs(at) or 1):
@@ -187,7 +187,7 @@ def _extrapolated(
 
 
 def agreed(looks: list[Slope], rtol: float) -> Slope:
-    """Return what looks at several scales say together: where they contradict each other, a certain one or nothing."""
+    """Return the most certain of several slopes; if others contradict it, it must reach rtol, or counts as unknown."""
     best = min(looks, key=lambda slope: slope.uncertainty / (max(abs(slope.low), abs(slope.high)) or 1e-300))
     contradicted = any(
         max(best.low - other.high, other.low - best.high) > best.uncertainty + other.uncertainty for other in looks
@@ -198,7 +198,7 @@ def agreed(looks: list[Slope], rtol: float) -> Slope:
 
 
 class Verdict(NamedTuple):
-    """Of each derivative: whether it is right, or wrong, beyond doubt; its error, and a bound that is proved for it.
+    """For each derivative: whether it is right, or wrong, beyond doubt; its error, and a proved bound for it.
 
     The bound is relative to the largest derivative of the same input, and absolute where all of these are zero.
     """
@@ -210,10 +210,10 @@ class Verdict(NamedTuple):
 
 
 def judged(g: Array, slopes: list[Slope], inputs: Array, rounding: float, rtol: float) -> Verdict:
-    """Return what the slopes say of the derivatives g.
+    """Judge the derivatives g by the slopes.
 
-    inputs : for each derivative, the number of the input that it belongs to. Small derivatives are measured by the
-        largest one of the same input, and absolutely where all of them are zero.
+    inputs : for each derivative, the number of its input. Small derivatives are measured relative to the largest one of
+        the same input, and absolutely where all of them are zero.
     rounding : what the rounding of f alone can do to a derivative; if all of an input are smaller, they count as zero.
 
     A derivative is wrong if it differs by more than the uncertainty, and right if it does not and the uncertainty is

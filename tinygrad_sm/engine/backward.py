@@ -1,9 +1,9 @@
-"""What `.backward()` does around a walk: the gradient that it begins with, and those that it leaves in `.grad`.
+"""What `.backward()` does before and after a walk: it chooses the first gradient, and adds the results to `.grad`.
 
-    loss.backward()     # w.grad is None before, and ∂loss/∂w afterwards
-    loss.backward()     # it would be added to what is there: optimizers forget it first, by zero_grad()
+    loss.backward()         # w.grad is None before, and ∂loss/∂w afterwards
+    next_loss.backward()    # adds to w.grad; optimizer.zero_grad() would have set it to None first
 
-All that can be wrong is found before any `.grad` changes.
+All checks run before any `.grad` changes.
 """
 
 from typing import Any
@@ -58,8 +58,8 @@ def backward(root: Traced, gradient: Any = None, retain_graph: bool = False) -> 
     gradient : the gradient of the loss with respect to this Tensor, of its shape; a scalar needs none.
     retain_graph : keep the graph for a second backward().
 
-    Raises ValueError where a gradient is missing or of a wrong shape, and GradientError where there is nothing to
-    differentiate or the graph was freed or is stale; then no `.grad` has changed.
+    Raises ValueError if a gradient is missing or has a wrong shape, and GradientError if there is nothing to
+    differentiate, or if the graph was freed or is stale. In each case, every `.grad` stays as it was.
     """
     roots: dict[Traced, Any] = {root: check_gradient(root, gradient)}
     uses = count_uses(roots)
@@ -70,7 +70,7 @@ def backward(root: Traced, gradient: Any = None, retain_graph: bool = False) -> 
 
 
 def _leave(found: dict[Traced, Any]) -> None:
-    """Add each gradient to the `.grad` of its value; what can fail is done before anything is written."""
+    """Add each gradient to the `.grad` of its value; everything that can fail comes before the first write."""
     with LEAVES_LOCK:
         for value in found:
             if value.grad is not None:
@@ -79,23 +79,23 @@ def _leave(found: dict[Traced, Any]) -> None:
         for value in list(found):
             owned[value] = owned_gradient(found, value)
         for value, g in owned.items():
-            if value.grad is None:  # asked here: a signal handler may have left a gradient meanwhile
+            if value.grad is None:  # checked only here: a signal handler may have stored a gradient since
                 value.grad = g
             else:
-                with errstate(all="ignore"):  # an error would leave some gradients with their part, and some without
+                with errstate(all="ignore"):  # after an error, some gradients would be added and some not
                     value.grad += g
 
 
 @replaceable
 def owned_gradient(found: dict[Traced, Any], value: Traced) -> Array:
-    """Remove the gradient of a value from what a walk has found, and return an array that nothing else can see."""
+    """Remove the gradient of a value from `found`, and return it as an array that shares memory with nothing else."""
     return owned_copy(found.pop(value))
 
 
 def check_grad(caller: str, value: Traced, writes: bool = False, same_dtype: bool = False) -> None:
-    """Raise ValueError unless the `.grad` is an array like the data: nothing stops half-way.
+    """Raise ValueError unless `.grad` is an array like the data, so that the caller does not fail half-way.
 
-    writes : whether the caller changes its elements.  same_dtype : whether another real dtype will not do.
+    writes : whether the caller writes into it.  same_dtype : whether only the data's dtype will do, not any real one.
     """
     grad: Any = value.grad
     data = value.data

@@ -12,11 +12,11 @@ from typing import Any
 
 
 class HookHandle:
-    """A registered hook; `remove()` takes it off its value."""
+    """The handle of a registered hook; `remove()` unregisters it."""
 
     def __init__(self, value: Any, hook: Callable[[Any], Any]):
         self.value = value
-        self.registered = lambda g: hook(g)  # an object of its own, as the same hook may be registered twice
+        self.registered = lambda g: hook(g)  # a new object each time, as the same hook may be registered twice
         value.hooks += (self.registered,)
 
     def remove(self) -> None:

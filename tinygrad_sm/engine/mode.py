@@ -3,9 +3,9 @@
     with no_grad():
         accuracy = (model(images).argmax(axis=1) == labels).mean()
 
-Operations ask for the mode each time. It stands in a ContextVar, so a change of it is seen by the code inside the block
-and by nobody else: not by other threads, nor by the asyncio tasks that run while this one waits. How a change ends with
-its block, in whatever way that is left, is the matter of `scopes`.
+Each call of an operation reads the mode. A ContextVar holds it, so only the code inside the block sees a change: other
+threads do not, nor do the asyncio tasks that run while this one waits. `scopes` makes a change end with its block,
+however the program leaves the block.
 """
 
 from collections.abc import Callable
@@ -16,43 +16,43 @@ from tinygrad_sm.engine.scopes import Scope, outermost
 
 
 class Observer:
-    """Sees all that operations, walks and optimizers do; a subclass overrides what it wants to see. See `observe`.
+    """Sees what operations, walks and optimizers do; a subclass overrides the methods that it needs. See `observe`.
 
-    It may wrap forwards and gradient rules, and is told the rest. What it is shown it must not change.
+    An observer may wrap forwards and gradient rules, and is told of the rest. It must not change what it is shown.
     """
 
     def forward(self, op: Any, forward: Callable[..., Any]) -> Callable[..., Any]:
-        """Return what is to be called in place of the forward of an operation, on arrays."""
+        """Return the function to call on arrays in place of an operation's forward."""
         return forward
 
     def recorded(self, node: Any, out: Any, line: Any) -> None:
-        """Take note of a node that a forward has just left on the tape, of its output, and of the user's line.
+        """Receive a node that was just recorded, its output, and the line of the user's program.
 
-        The line has `filename` and `lineno`. A node does not hold its output: who keeps both keeps the graph alive.
+        The line has `filename` and `lineno`. A node does not hold its output; keeping both keeps the graph alive.
         """
 
     def backward(self, node: Any, i: int, rule: Callable[..., Any]) -> Callable[..., Any]:
-        """Return what is to be called in place of the rule for the node's i-th operand."""
+        """Return the function to call in place of the rule for the node's i-th operand."""
         return rule
 
     def answered(self, node: Any, i: int, answer: Any, part: Any) -> None:
-        """Take note of what the rule for the i-th operand answered, and of what was made of it.
+        """Receive the answer of the rule for the i-th operand, and the part that the walk makes of it.
 
         part : the answer in the operand's shape and dtype: summed where the operand was broadcast, cast where promoted.
         """
 
     def complete(self, value: Any, g: Any) -> None:
-        """Take note of the gradient of a value to which all parts have come, and its hooks."""
+        """Receive the complete gradient of a value: the sum of all parts, after its hooks."""
 
     def changing(self, leaves: tuple[Any, ...]) -> None:
-        """Take note of leaves whose data are about to change in place."""
+        """Receive the leaves whose data are about to change in place."""
 
     def changed(self, leaves: tuple[Any, ...]) -> None:
-        """Take note of leaves whose data have changed in place; not if that was broken off by an error."""
+        """Receive the leaves whose data have changed in place; not called if an error broke off the change."""
 
 
 class Mode(NamedTuple):
-    """What operations do beside computing."""
+    """Whether operations record themselves, and who observes them."""
 
     record: bool = True
     observers: tuple[Observer, ...] = ()
@@ -68,7 +68,7 @@ innermost_block = ModeScope.innermost.get
 
 
 def current_mode() -> Mode:
-    """Return the mode of the innermost block; operations, which ask each time, do the same in their own line."""
+    """Return the mode of the innermost block; operations read `innermost_block` themselves, to save a call."""
     mode: Mode = innermost_block().value
     return mode
 

@@ -13,8 +13,8 @@ inside, and leaves a node on the tape if one of them requires a gradient. Rules 
 walk that hands them arrays costs what NumPy costs; one that hands them Traced values is recorded, by the same rules.
 
 A rule is pure: it never writes into g, out, a residual or an operand. It uses operators, the methods that arrays and
-Tensors share, and primitives; the array module `xp` is for forwards. Its result has the operand's shape, or the
-output's where the operand was broadcast to it: the tape sums over what was repeated.
+Tensors share, and primitives; the array module `xp` is for forwards. Its result has the operand's shape or,
+if the operand was broadcast, the output's: the tape then sums over the repeated axes.
 """
 
 import functools
@@ -78,14 +78,14 @@ class Primitive:
         return f"<primitive {self.name}{inspect.signature(self.plain)}>"
 
     def __get__(self, instance: Any, owner: type) -> Any:
-        """Be a method where a class has this primitive as an attribute, as functions do."""
+        """Act as a method if a class has this primitive as an attribute, as functions do."""
         return self if instance is None else MethodType(self, instance)
 
     def vjp(self, *rules: Any) -> None:
-        """Give one rule per operand: a function of (g, out, *operands, **static), or `zero`, or None.
+        """Set one rule per operand: a function of (g, out, *operands, **static), or `zero`, or None.
 
-        None is for an operand that is not differentiated, such as labels: a Tensor that requires a gradient is refused
-        there. Where the forward saves a residual, the rules get it as the keyword `saved`.
+        None marks an operand that has no gradient, such as labels: a Tensor that requires a gradient is refused there.
+        If the forward saves a residual, the rules receive it as the keyword `saved`.
         """
         if len(rules) != self.arity:
             expected = "vjp_each" if self.arity is None else f"{self.arity} rules, for {', '.join(self.operand_names)}"
@@ -94,7 +94,7 @@ class Primitive:
         self.refused = tuple(i for i, rule in enumerate(rules) if rule is None)
 
     def rule_source(self, i: int) -> str:
-        """Return the source text of the rule for the i-th operand, comments included; the plain one if another runs."""
+        """Return the source of the i-th operand's plain rule, comments included, even if a faster rule runs."""
         return source_of(self.plain_rules[i] if self.plain_rules else self.rule_for_each)
 
     def vjp_each(self, rule: Callable[..., Any]) -> None:
@@ -105,12 +105,12 @@ class Primitive:
 
     @replaceable
     def __call__(self, *operands: Any, **static: Any) -> Any:
-        """Compute, and leave a node on the tape if an operand requires a gradient and the mode is to record."""
+        """Compute the forward, and record a node if an operand requires a gradient and the mode is to record."""
         operands, static = self.arranged(operands, static)
         if not all(map(_is_operand, operands)):
             operands = self._as_operands(operands)
         record, observers = innermost_block().value  # the mode
-        number = next_number()  # of what happens here: a change from now on makes it stale
+        number = next_number()  # of the node: a change of an operand from now on makes it stale
         out, saved = self._computed(list(map(plain, operands)), static, observers)
         traced = list(filter(is_traced, operands))
         if not traced:
@@ -128,7 +128,7 @@ class Primitive:
         return result
 
     def _computed(self, arrays: list[Any], static: dict[str, Any], observers: tuple[Any, ...]) -> Any:
-        """Return what the forward makes of the arrays, and its residual; observers may stand around the forward."""
+        """Return the output of the forward on the arrays, and its residual; observers may wrap the forward."""
         forward = self.forward
         for observer in observers:
             forward = observer.forward(self, forward)
@@ -136,13 +136,13 @@ class Primitive:
             out = forward(*arrays, **static)
         except Exception as error:
             if isinstance(error, AttributeError) and type(arrays[0]) in NUMBERS and len(arrays) == 1:
-                return self._computed([asarray(arrays[0])], static, observers)  # it asks a number for its shape
+                return self._computed([asarray(arrays[0])], static, observers)  # a number has no shape
             self.explain(error, arrays)
             raise
         return (out, None) if self.saves is None else out
 
     def explain(self, error: Exception, arrays: Sequence[Any]) -> None:
-        """Say with the error of a forward what that was given; raise DeviceError if arrays are on several devices."""
+        """Add to a forward's error what the forward was given; raise DeviceError if arrays are on several devices."""
         check_same_device(self.name, arrays)
         error.add_note(f"in {self.name}({', '.join(map(described, arrays))})")
 
@@ -156,7 +156,7 @@ class Primitive:
                 raise TypeError(f"{self.name} has no gradient with respect to {name}: pass {name}.detach()")
 
     def arranged(self, given: tuple[Any, ...], static: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Part what is given into operands, where left out their defaults, and static arguments with theirs."""
+        """Split the given arguments into operands and static arguments; fill in the defaults of those left out."""
         if len(given) != self.arity and self.arity is not None:
             extra = given[self.arity :]
             named = dict(zip(self.static_names, extra, strict=False))
@@ -166,7 +166,7 @@ class Primitive:
         return given, {**self.defaults, **static}
 
     def _as_operands(self, given: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return the operands with lists of numbers, and whatever else NumPy can read, made arrays where others are."""
+        """Return the operands; lists of numbers, and whatever else NumPy reads, become arrays on the others' device."""
         device = next((device_of(plain(x)) for x in given if hasattr(x, "shape")), None)
         try:
             return tuple(
@@ -182,7 +182,7 @@ def _is_operand(x: Any) -> bool:
 
 
 def as_result(out: Any, caller: str, operands: Sequence[Any]) -> Array:
-    """Return what a forward made as an array: NumPy makes scalars of 0-d results. Devices are not to be mixed."""
+    """Return a forward's result as an array, where NumPy returns a scalar for 0-d; refuse operands on mixed devices."""
     if isinstance(out, generic):
         return asarray(out)
     if len(operands) > 1 and device_of(out) != "cpu":
@@ -195,9 +195,9 @@ def primitive(
 ) -> Any:
     """Make a Primitive of a forward: a decorator, bare or with options.
 
-    `analytic` says that the forward is right on complex arrays too, so that gradients may be checked by complex steps.
-    With `saves` the forward returns (out, saved): a residual that spares the rules work. `saves` is its recipe in the
-    framework's operations, evaluated on the operands where the walk itself is recorded.
+    `analytic` says that the forward is right on complex arrays too, so that complex steps can check the gradients.
+    With `saves` the forward returns (out, saved), where `saved` is a residual that saves the rules work. `saves` itself
+    computes this residual from the operands in the framework's operations, for a walk that is recorded.
     """
     if forward is None:
         return functools.partial(Primitive, analytic=analytic, saves=saves)
@@ -205,7 +205,7 @@ def primitive(
 
 
 def as_operand(x: Any, beside: Any = None) -> Any:
-    """Return a Traced value or an array as it is, and lists and numbers as an array, on the device of `beside`.
+    """Return a Traced value or an array unchanged, and a list or number as an array on the device of `beside`.
 
     Raises TypeError if it is a masked array.
     """
@@ -216,6 +216,6 @@ def as_operand(x: Any, beside: Any = None) -> Any:
 
 
 def zero(g: Any, out: Any, *operands: Any, **static: Any) -> Array:
-    """Give zeros: the rule of an elementwise operation whose gradient is zero by nature, such as sign."""
+    """Return zeros: the rule of an elementwise operation whose derivative is 0 wherever it exists, such as sign."""
     data = plain(out)
     return array_module(data).zeros_like(data)

@@ -5,14 +5,14 @@
                                             with enable_grad():
                                                 batches.close()         # ends no_grad, not enable_grad
 
-The plain form puts the old value back in `__exit__`. It goes wrong in three ways. A block in a generator may be left
-before one that was entered later. A generator may be closed in another thread or task than the one that entered its
-block. And Ctrl-C may arrive when `__exit__` has been called and has not yet done anything. So here
+The simple form restores the old value in `__exit__`. It fails in three cases. A generator may leave its block before
+one that was entered later. Another thread or task than the one that entered a block may close the generator. And
+Ctrl-C may arrive when Python has called `__exit__`, but before it has done anything. So here
 
-- the blocks that are open form a stack, and leaving one takes out its own change, wherever it stands;
-- leaving it elsewhere changes the block itself, which the thread or task that entered it sees;
-- what Python keeps to call at the end of a block is an object of its own for each block. Python drops it as the block
-  is left, also if the call was broken off, and then the block ends.
+- the open blocks form a stack, and leaving a block removes that block's change, wherever it is in the stack;
+- leaving a block in another thread or task marks the block itself, and the one that entered it sees the mark;
+- each block has an `__exit__` object of its own, which Python keeps until it leaves the block. Python drops the object
+  even if Ctrl-C has broken off the call, and dropping it ends the block.
 """
 
 import functools
@@ -28,8 +28,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 class Block:
     """A block of code with a value of its own: that of the block around it, `outer`, changed by the scope.
 
-    token : with it the ContextVar returns to what it held before, but only in the thread or task where it was set
-    exit : a weak reference to what Python calls at the end of the block
+    token : resets the ContextVar to what it held before, but only in the thread or task that set it
+    exit : a weak reference to the object that Python calls at the end of the block
     """
 
     __slots__ = ("exit", "is_open", "outer", "scope", "token", "value")
@@ -43,7 +43,7 @@ class Block:
         self.exit: weakref.ref[Any] | None = None
 
     def form_value(self) -> None:
-        """Change the value of the block around; a block that was left has that value itself."""
+        """Compute the value from the outer block's; a block that was left has the outer value unchanged."""
         around = self.outer.value
         self.value = self.scope.change(around) if self.is_open else around
 
@@ -64,9 +64,9 @@ def _innermost_open(block: Block) -> Block:
 
 
 def _leave(block: Block, *exception: object) -> None:
-    """End the block; to repeat it after it was broken off does what was not done."""
+    """End the block; if an interrupt breaks this off, a second call completes it."""
     scope = block.scope
-    if block.outer is None:  # `scope.__exit__` was called by hand, so the block was entered under another name
+    if block.outer is None:  # a direct call of `scope.__exit__`: find the block that was entered
         mine = (each for each in _outwards(scope.innermost.get()) if each.scope is scope and each.is_open)
         found = next(mine, None)
         if found is None:
@@ -86,13 +86,13 @@ def _leave(block: Block, *exception: object) -> None:
 def _has_reset(variable: ContextVar[Block], token: Any) -> bool:
     try:
         variable.reset(token)
-    except (RuntimeError, TypeError, ValueError):  # it was used, or never noted; or comes from another thread or task
+    except (RuntimeError, TypeError, ValueError):  # the token was used, never set, or set in another thread or task
         return False
     return True
 
 
 def _leave_dropped(variable: ContextVar[Block], exit: "weakref.ref[Any]") -> None:
-    """End the block whose `__exit__` Python has dropped, though it has not ended: Ctrl-C came in between."""
+    """End a block that is still open although Python has dropped its `__exit__`: Ctrl-C broke off the call."""
     for block in _outwards(variable.get()):
         if block.exit is exit:
             _leave(block)
@@ -103,9 +103,9 @@ _looked_up: ContextVar[Block | None] = ContextVar("tinygrad_sm.looked_up", defau
 
 
 class _Exit:
-    """The `__exit__` of a scope: it is looked up before a block is entered, and each time another object.
+    """The `__exit__` of a scope: Python looks it up before it enters a block, and gets a new object each time.
 
-    Not even a traceback that is kept keeps this object: it stands on the stack of the with statement alone.
+    Only the stack of the with statement refers to that object; not even a traceback does.
     """
 
     def __get__(self, scope: Optional["Scope"], owner: type) -> Callable[..., None]:
@@ -118,15 +118,15 @@ class _Exit:
         return exit
 
     def __call__(self, scope: "Scope", *exception: object) -> None:
-        """End the innermost block of the scope: so does ExitStack, which takes `__exit__` from the class."""
+        """End the innermost block of the scope, for ExitStack, which takes `__exit__` from the class."""
         _leave(Block(scope))
 
 
 class Scope:
     """A change of a value for a block of code, as a context manager or a decorator.
 
-    It holds no state of its own, so one scope can be nested in itself and shared by threads. `value` is what a with
-    statement binds. A subclass has the ContextVar `innermost`, of which the innermost block is the value.
+    A scope holds no state of its own, so it can be nested in itself and shared by threads. A with statement binds
+    `value`. A subclass has the ContextVar `innermost`, which holds the innermost block.
     """
 
     innermost: ClassVar[ContextVar[Block]]
@@ -149,7 +149,7 @@ class Scope:
     __exit__ = _Exit()
 
     def __call__(self, function: Function) -> Function:
-        """Return the function made to run in this scope: of a generator function, all that runs between its yields."""
+        """Return the function wrapped to run in this scope; a generator runs in it between its yields."""
         call: Any
         if inspect.iscoroutinefunction(function):
 

@@ -15,9 +15,9 @@ from typing import Any
 
 
 def source_of(rule: Callable[..., Any] | None) -> str:
-    """Return the text of a rule, its comment included; of None, the rule of what is not differentiated, "None".
+    """Return the text of a rule with its comment; for None, the rule of an operand without a gradient, "None".
 
-    Raises OSError if there is no text, as of what was typed at the prompt.
+    Raises OSError if there is no source file, as for a rule typed at the prompt.
     """
     if rule is None:
         return "None"

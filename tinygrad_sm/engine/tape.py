@@ -1,4 +1,4 @@
-"""The tape: what was computed is recorded, and a walk back over the record gives the gradients.
+"""The tape: operations record themselves, and a backward walk over the record gives the gradients.
 
 Imports from later files: `backend`, `arrays`, `dtypes` (arrays, devices), `errors`, `mode` (who watches), `versions`
 (what has changed), `precision` (broadcasting), `dispatch` (`@replaceable`: a quicker form may stand in `fast/`).
@@ -27,7 +27,7 @@ An operation has a gradient rule per operand. The walk of the textbook (`example
             part = node.op.rules[i](g, value.data, *node.arrays)        # summed where the operand was broadcast
             arrived[operand] = arrived[operand] + part if operand in arrived else part
             waiting[operand] -= 1
-            if waiting[operand] == 0:                                   # all that was made from it has been passed
+            if waiting[operand] == 0:                                   # every use of it has been visited
                 ready.append(operand)
 
 Here
@@ -73,27 +73,27 @@ class Traced:
         "number",
         "retains_grad",
     )
-    result_type: ClassVar[type["Traced"]]  # what an operation makes of its result
+    result_type: ClassVar[type["Traced"]]  # the class in which an operation returns its result
 
     def __init__(self, data: Array, node: "Node | None" = None, requires_grad: bool = False):
         self.data = data
         self.node = node
         if node is None:
-            self.number = next_number()  # of a leaf; any other value has that of its node
+            self.number = next_number()  # a leaf has its own; any other value has that of its node
         self._requires_grad = requires_grad or node is not None
-        self.retains_grad = False  # whether backward() leaves the gradient in `grad`, as it always does in leaves
+        self.retains_grad = False  # whether backward() stores the gradient in `grad`, as it does in leaves
         self.grad: Array | None = None
         self.hooks: tuple[Callable[[Any], Any], ...] = ()
         self.name: str | None = None
         self.memory = NEVER_CHANGED
 
-    requires_grad: Any = property(attrgetter("_requires_grad"), doc="Whether walks come here.")
+    requires_grad: Any = property(attrgetter("_requires_grad"), doc="Whether backward() computes its gradient.")
 
     def __setstate__(self, state: Any) -> None:
         attributes, slots = state
         for name, value in {**(attributes or {}), **slots}.items():
             setattr(self, name, value)
-        self.number = next_number()  # what was pickled in another process has a number of that one
+        self.number = next_number()  # the pickled number may be from another process, which counts by itself
 
 
 Traced.result_type = Traced
@@ -110,9 +110,9 @@ def is_traced(x: Any) -> bool:
 
 
 class Node:
-    """One recorded operation: what was called, on which operands, Traced or not, and what its forward saved.
+    """One recorded operation: its operands, Traced or not, its static arguments, and what its forward saved.
 
-    A node never holds its own output. Freeing it means dropping what it holds.
+    A node never holds its own output. To free a node is to drop its operands and what its forward saved.
     """
 
     __slots__ = ("__weakref__", "number", "op", "operands", "saved", "static")
@@ -126,7 +126,7 @@ class Node:
 
     @property
     def arrays(self) -> list[Any]:
-        """What the forward computed with, and first order rules too."""
+        """The operands as arrays, for the forward and for the rules of a first-order walk."""
         return list(map(plain, self.operands))
 
 
@@ -139,13 +139,13 @@ def gradients(
     retain_graph: bool = False,
     create_graph: bool = False,
 ) -> dict[Traced, Any]:
-    """Walk back from the roots, each given with its g, to the gradient of every leaf and of every value wanted.
+    """Walk back from the roots, each given with its g; return the gradient of every leaf and of every wanted value.
 
-    `uses` is what `count_uses` found: the walk goes where it leads, and counts it down. Unless the graph is retained,
-    the walk frees the nodes that it passes, also if a rule breaks it off. It changes nothing else: no `.grad`.
+    `uses` comes from `count_uses`: the walk visits only the values in it, and counts their uses down. Unless the graph
+    is retained, the walk frees each node that it has passed, even if a later rule raises. It never changes a `.grad`.
     """
-    arrived = dict(roots)  # the sum of the gradients that have come to a value
-    ready = list(filter(lambda root: uses.get(root) == 0, roots))  # another root may be made of it
+    arrived = dict(roots)  # by value, the sum of the gradients that have reached it
+    ready = list(filter(lambda root: uses.get(root) == 0, roots))  # a root that another root uses must wait
     found = {}
     while ready:
         value = ready.pop()
@@ -172,9 +172,9 @@ def gradients(
 def answers(
     node: Node, value: Traced, g: Any, uses: dict[Traced, int], create_graph: bool
 ) -> Iterator[tuple[Traced, Any]]:
-    """Give each operand that the walk goes to, and what its rule makes of g, the gradient of the node's output."""
+    """Yield each operand in `uses` with the gradient that its rule computes from g, the gradient of the output."""
     op, operands, static = node.op, node.operands, node.static
-    if operands is None:  # a hook has walked this graph meanwhile
+    if operands is None:  # a hook has walked this graph, and freed it
         raise freed(op)
     arguments = [g, value, *operands] if create_graph else [g, value.data, *node.arrays]
     if op.saves is not None:
@@ -197,23 +197,23 @@ def answers(
 
 
 def _passed(node: Node, uses: dict[Traced, int], retain: bool) -> None:
-    """Free a node whose rules have answered, once it is sure that they read what the forward had read."""
+    """Free a node whose rules have run, after checking that they read the same data as the forward."""
     if LAST_CHANGE.changed_at > node.number:
-        check_fresh(node)  # a hook, or another thread, may have changed it meanwhile
+        check_fresh(node)  # a hook or another thread may have changed an operand
     if not (retain or uses.keys().isdisjoint(filter(is_traced, node.operands))):
         node.operands = node.saved = None
 
 
 def age(value: Traced) -> int:
-    """Return the number of a value, less than that of all that is made of it."""
+    """Return the number of a value; whatever was computed from it has a larger one."""
     return value.number if value.node is None else value.node.number
 
 
 def count_uses(roots: Iterable[Traced], wanted: Set[Traced] | None = None, oldest: float = 0) -> dict[Traced, int]:
     """Count how often each value that the roots depend on was used as an operand; each use will bring one gradient.
 
-    What leads to none of the wanted values is left out, and what is older than all of them, or than `oldest`, is not
-    looked at, as it cannot be made of them. What can be wrong with the rest is found here, before any rule has run.
+    Values that depend on no wanted value are left out. Nodes older than all wanted values, or than `oldest`, cannot
+    depend on them, so they are neither visited nor checked. All others are checked here, before any rule runs.
     """
     if wanted:
         oldest = min(map(age, wanted))
@@ -247,7 +247,7 @@ def check_node(node: Node) -> None:
 
 
 def freed(op: Any) -> GradientError:
-    """Return the error of a walk that comes to a node which another walk has freed."""
+    """Return the error for a walk that reaches a node which an earlier walk has freed."""
     return GradientError(
         f"this graph was freed: an earlier backward() went through {op.name} already. Compute the loss again, all of "
         "it (what was computed before the loop is freed too), or keep the graph the first time: with retain_graph=True "
@@ -268,10 +268,10 @@ def check_fresh(node: Node) -> None:
 
 
 def _leading_to(wanted: Set[Traced], uses: dict[Traced, int]) -> dict[Traced, int]:
-    """Return the part of the uses that a walk needs which is to come to the wanted values and nowhere else."""
+    """Return the uses of the values that depend on a wanted one: a walk to the wanted values needs no others."""
     users: dict[Traced, list[Traced]] = {value: [] for value in uses}
     for value in uses:
-        for operand in (value.node.operands or ()) if value.node else ():  # the graph of an older one may be freed
+        for operand in (value.node.operands or ()) if value.node else ():  # an older node may be freed
             if isinstance(operand, Traced) and operand in users:
                 users[operand].append(value)
     leading = {value for value in wanted if value in uses}
@@ -285,7 +285,7 @@ def _leading_to(wanted: Set[Traced], uses: dict[Traced, int]) -> dict[Traced, in
 
 
 def operand_name(op: Any, i: int, operand: Traced) -> str:
-    """Return what messages call the i-th operand: the name that its Module gave it, else that of the operation."""
+    """Return the i-th operand's name for messages: the one from its Module, else the one from the operation."""
     return repr(operand.name or (op.operand_names[i] if op.operand_names else f"number {i}"))
 
 
@@ -308,14 +308,14 @@ def _misfit(part: Any, shape: tuple[int, ...], out_shape: tuple[int, ...]) -> Va
 
 
 def added(g: Any, part: Any, dtype: Any, is_last: bool) -> Any:
-    """Return g + part, in half precision with more to come as float32: it stalls where one part is 2,048 times less."""
+    """Return g + part; for float16, in float32 until the last part: float16 loses parts 2,048 times smaller."""
     if dtype != float16:
         return g + part
     return (g.astype(float32) + part).astype(float16 if is_last else float32)
 
 
 def hooked(value: Traced, hook: Callable[[Any], Any], g: Any) -> Any:
-    """Return what the hook makes of the gradient, in the dtype of the value; None leaves it as it is."""
+    """Return the gradient that the hook returns, in the value's dtype; return g unchanged if it returns None."""
     replaced = hook(g if isinstance(g, Traced) else as_array(g))
     if replaced is None:
         return g

@@ -1,13 +1,13 @@
-"""Memory: when the arrays of leaves were last changed in place, by which the tape knows that a record is stale.
+"""Memory: when the arrays of leaves were last changed in place, so that the tape can refuse a stale record.
 
     loss = (weight * x).sum()
     weight.assign(new)
     loss.backward()  # the rule of multiply for x would compute with the new weight: refused
 
-One counter numbers leaves, nodes and changes in the order in which they come. Every value has a memory, which says when
-its array was last changed; a node has the number of its forward's beginning. While an array is being changed, its
-memory says that it will change in the future: what another thread computes meanwhile, from some old elements and some
-new ones, is stale too.
+One counter numbers leaves, nodes and changes as they occur. Every value has a memory, which holds the number of its
+array's last change; a node has the number at which its forward began, and is stale if an operand changed after that.
+While an array is being changed, its memory holds ∞: what another thread computes meanwhile, from some old elements and
+some new ones, is therefore stale too.
 """
 
 import math
@@ -22,7 +22,7 @@ from tinygrad_sm.engine.mode import innermost_block
 
 
 class Memory:
-    """When an array was last changed in place; the values that are views of one array share this."""
+    """When an array was last changed in place; values that are views of one array share one Memory."""
 
     __slots__ = ("changed_at",)
 
@@ -30,7 +30,7 @@ class Memory:
         self.changed_at: float = 0
 
     def __reduce__(self) -> Any:
-        # What is unpickled begins anew, as another process counts by itself; a string stands for the global itself.
+        # An unpickled memory starts at 0, as each process has its own counter; a string makes pickle find the global.
         return "NEVER_CHANGED" if self is NEVER_CHANGED else (Memory, ())
 
 
@@ -55,7 +55,7 @@ _under_way: dict[Memory, None] = {}  # of arrays that are being changed
 
 
 def change(leaves: Collection[Any], write: Callable[..., Any], *arguments: Any) -> None:
-    """Let `write` change the arrays of leaves in place: what was recorded with the old data is stale."""
+    """Let `write` change the arrays of leaves in place, and mark what was recorded with the old data as stale."""
     if not leaves:
         return
     observers = innermost_block().value.observers
@@ -65,7 +65,7 @@ def change(leaves: Collection[Any], write: Callable[..., Any], *arguments: Any) 
         begun = []
         for leaf in leaves:
             memory = _own_memory(leaf) if leaf.memory is NEVER_CHANGED else leaf.memory
-            if memory not in _under_way:  # else a signal handler came in the middle of a change of the same array
+            if memory not in _under_way:  # else this is a signal handler, inside a change of the same array
                 _under_way[memory] = None
                 begun.append(memory)
             memory.changed_at = LAST_CHANGE.changed_at = math.inf
@@ -82,8 +82,8 @@ def change(leaves: Collection[Any], write: Callable[..., Any], *arguments: Any) 
 
 
 def settle() -> None:
-    """Wait until no other thread changes a leaf, and end the changes that Ctrl-C has kept from being ended."""
-    if not LEAVES_LOCK._is_owned():  # type: ignore[attr-defined]  # else this thread itself is in the middle of one
+    """Wait until no other thread is changing a leaf, and close the changes that Ctrl-C left open."""
+    if not LEAVES_LOCK._is_owned():  # type: ignore[attr-defined]  # else this thread is itself in a change
         with LEAVES_LOCK:
             for memory in list(_under_way):
                 memory.changed_at = LAST_CHANGE.changed_at = next_number()
@@ -91,19 +91,19 @@ def settle() -> None:
 
 
 def share_views(result: Any, operands: Iterable[Any]) -> None:
-    """Note of which operands the array of a result is a view."""
+    """Let a result share the memory of each operand of which its array is a view."""
     for operand in operands:
         if is_view(result.data, operand.data):
             share_memory(operand, result)
 
 
 def is_view(view: Array, array: Array) -> bool:
-    """Whether `view` is the array, or a view of it or of what the array is a view of."""
+    """Whether `view` is the array itself, a view of it, or a view of the same base."""
     return view is array or (view.base is not None and (view.base is array or view.base is array.base))
 
 
 def share_memory(value: Any, view: Any) -> None:
-    """Note that two values share their array: what changes the one changes the other."""
+    """Let two values that share their array share one memory: a change of one is a change of both."""
     view.memory = _own_memory(value)
 
 

@@ -1,1 +1,1 @@
-"""What is only fast: nothing here is needed to understand the framework, or for its results."""
+"""Quicker forms of functions: neither understanding the framework nor its results need them."""

@@ -1,4 +1,4 @@
-"""The memory that a step frees, kept for the next step."""
+"""Keep the memory that a step frees for the next step."""
 
 import numpy as np
 
@@ -6,11 +6,11 @@ import numpy as np
 def keep_freed_memory() -> None:
     """Let the C library of Linux, glibc, keep freed memory, up to 32 MiB, for the rest of the process.
 
-    glibc gives freed memory back to the system, and asks for it again in the next step: a page fault every 4 KiB, at
-    worst a third of a step. How much it keeps, it learns: twice the largest block that was freed so far, of those up to
-    32 MiB (mallopt(3): the dynamic threshold). So a block of 16 MiB, never touched, is freed here. With another C
-    library, or with the MALLOC_ variables of the environment set, nothing changes.
+    glibc gives freed memory back to the system, and asks for it again in the next step. That costs a page fault every
+    4 KiB, at worst a third of a step. glibc learns how much to keep: twice the largest block of up to 32 MiB that was
+    freed so far (mallopt(3): the dynamic threshold). So this function frees a block of 16 MiB, never touched. With
+    another C library, or with the MALLOC_ variables of the environment set, nothing changes.
 
-    It is a function to call, because it changes the whole process: a program calls it once, where it begins to train.
+    Importing does not call it, because it changes the whole process: a program calls it once, before it trains.
     """
     np.empty(2**24, np.uint8)

@@ -1,7 +1,7 @@
-"""Blocks: large arrays part by part, so that the calls of a formula find what they work on in the cache.
+"""Blocks: large arrays part by part, so that the calls of a formula find their operands in the cache.
 
-Each call of NumPy goes through its arrays once, and where they are larger than the caches, that is through main memory,
-which is slower than the arithmetic. So all calls are made for one part, and then for the next.
+Each call of NumPy goes through its arrays once. Where they are larger than the caches, it goes through main memory,
+which is slower than the arithmetic. So a formula makes all its calls on one part, and then on the next.
 """
 
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from tinygrad_sm.backend import Array, HostArray
 
 BLOCK = 2**18
-"""So many elements of an array are worked on at a time: few enough for the caches, and enough to make calls cheap."""
+"""The number of elements of a part: few enough for the caches, and enough to make calls cheap."""
 
 
 def blocks(*arrays: Array) -> Iterable[tuple[Array, ...]]:
@@ -18,9 +18,9 @@ def blocks(*arrays: Array) -> Iterable[tuple[Array, ...]]:
         for theta, g in blocks(data, grad):
             theta -= 0.1 * g
 
-    A formula that takes each element by itself gives to the last bit what it gives for whole arrays. The parts are
-    views of shape (BLOCK,), stretches of memory; the last is shorter. Arrays that are small, on a GPU, with gaps or in
-    different layouts (C and Fortran) are one part, as they are.
+    An elementwise formula gives the same bits as on whole arrays. The parts are views of contiguous memory, of shape
+    (BLOCK,); the last is shorter. Arrays that are small, on a GPU, with gaps or in different layouts (C and Fortran)
+    are one part, unchanged.
 
     >>> import numpy as np
     >>> x = np.zeros((10, 30_000))

@@ -15,10 +15,10 @@ from tinygrad_sm.precision import total, wide, wide_dtype
 from tinygrad_sm.targets import check_target
 
 FEW_CLASSES = 150
-"""With fewer classes a copy with a stretch of memory for each class is quicker; with more, slower. Measured."""
+"""With fewer classes a copy that is contiguous for each class is quicker; with more, slower. Measured."""
 
 BLOCK_BYTES = 2**19
-"""So large is a block of rows: with what is computed of it, it fits the cache, and its calls are few. Measured."""
+"""The size of a block of rows: it fits the cache together with its results, and the calls are few. Measured."""
 
 
 def _labels_on_a_gpu(logits: Any, target: Any, ignored: int = IGNORED) -> bool:
@@ -48,7 +48,7 @@ def _usual_labels(logits: Any, target: Any, ignored: int = IGNORED) -> bool:
         and logits.size > 0
         and logits.dtype.kind != "c"
         and (ignored is None or not 0 <= ignored < logits.shape[1])
-        # Read as unsigned, a negative label of b bits is at least 2ᵇ⁻¹: then one pass finds what is no class.
+        # Read as unsigned, a negative label of b bits is at least 2ᵇ⁻¹: so one pass finds labels that are no class.
         and (logits.shape[1] <= 1 << (8 * target.itemsize - 1) or np.minimum.reduce(target) >= 0)
         and np.maximum.reduce(target.view(_unsigned(target.dtype))) < logits.shape[1]
     )
@@ -63,10 +63,10 @@ def _unsigned(dtype: Any) -> Any:
 def cross_entropy_in_one_array(logits: Array, labels: Array, ignored: int = IGNORED) -> tuple[Array, Array]:
     """Return the loss, and (p − y)/N, written over the exponentials of the shifted logits.
 
-    NumPy is slow at reducing over a last axis that is short, as that of few classes is: all examples of a class lie
-    side by side then. Of many classes, all is done to a block of rows while they are in the cache, and then to the
-    next. It takes 0.4 of the plain form's time, from (128, 10) to (4096, 10000), and half of its memory. Logits that
-    are not finite are left to the plain form.
+    NumPy is slow at reducing over a short last axis, so with few classes all examples of a class lie side by side. With
+    many classes, all calls are made on a block of rows while it is in the cache, and then on the next. This takes 0.4
+    of the plain form's time, from (128, 10) to (4096, 10000), and half of its memory. The plain form handles logits
+    that are not finite.
     """
     (N, C), dtype = logits.shape, wide_dtype(logits)
     if C < FEW_CLASSES:
@@ -111,6 +111,6 @@ def _usual(logits: Any, target: Any, ignored: int) -> bool:
 
 @faster(residual_of_cross_entropy, when=_usual, within=1e-6)
 def residual_of_usual_labels(logits: Any, target: Any, ignored: int) -> Any:
-    """Return (p − y)/N where nothing is masked or ignored: 0.8 of a Hessian times a vector."""
+    """Return (p − y)/N where nothing is masked or ignored: a Hessian times a vector takes 0.8 of the time."""
     p = softmax(wide(logits))
     return (p - one_hot(plain(target), p.shape[1], p.dtype)) / len(target)

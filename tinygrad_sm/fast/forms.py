@@ -1,4 +1,4 @@
-"""All quicker forms of the engine and of operations: to import this registers them. Those of nn: `nn/fast.py`."""
+"""Importing this registers all quicker forms of the engine and of operations; those of nn are in `nn/fast.py`."""
 
 from tinygrad_sm.fast import cross_entropy, engine, handover, products, scatter, select
 

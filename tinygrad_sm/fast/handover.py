@@ -1,4 +1,4 @@
-"""Gradients that are handed on as they are: the 1 of each walk, the residual of a loss, and what becomes `.grad`."""
+"""Gradients passed on without a copy: the 1 that a walk begins with, the residual of a loss, and arrays for `.grad`."""
 
 import sys
 from typing import Any
@@ -10,14 +10,14 @@ from tinygrad_sm.engine.tape import Traced
 from tinygrad_sm.ops.softmax import cross_entropy
 
 _ones: dict[Any, Array] = {}
-"""Of no axes, one for all walks, by array type, device and dtype: two modules may both call a device "cuda:0"."""
+"""0-d ones for all walks, by array type, device and dtype: two array modules may both call a device "cuda:0"."""
 
 
 @faster(first_gradient)
 def shared_one(root: Traced) -> Array:
-    """Return the 1 that walks from a number share, unless a hook sees it, which might write into it.
+    """Return the 1 that walks from a number share; with a hook, which might write into it, return a new one.
 
-    By it the rule below knows that there is nothing to multiply by. On a GPU it saves a launch too.
+    The rule below recognises it, and multiplies nothing. On a GPU it saves a launch too.
     """
     data = root.data
     if data.ndim or root.hooks:
@@ -35,11 +35,11 @@ _product = cross_entropy.rules[0]  # the plain form
 
 @faster(cross_entropy, rule=0)
 def residual_itself(g: Any, out: Any, logits: Any, target: Any, ignored: int, saved: Any) -> Any:
-    """Hand on the residual where backward() was called of the loss itself, so that g is 1.
+    """Return the residual itself where backward() was called on the loss itself, so that g is 1.
 
-    Compares identity, because reading a value from the GPU would block. Of 4096 × 10,000 logits this saves a pass, and
+    Compares identity, because reading a value from the GPU would block. For 4096 × 10,000 logits this saves a pass, and
     an array of their size. A walk that retains its graph begins with a 1 of its own, and so gets a product: hooks may
-    write into what they get, and the graph keeps its residual.
+    write into a gradient, and the graph keeps its residual.
     """
     for one in _ones.values():
         if g is one:
@@ -49,11 +49,11 @@ def residual_itself(g: Any, out: Any, logits: Any, target: Any, ignored: int, sa
 
 @faster(owned_gradient)
 def taken(found: dict[Any, Array], key: Any) -> Array:
-    """Remove an array from the dict and return it, to be written to: a copy, if anything else refers to its elements.
+    """Remove an array from the dict and return it for writing, or a copy if anything else refers to its memory.
 
-    Python counts the references to an object: to an array that nothing but the dict held there are then as many as to
-    any new object, and one more to what it is a view of. On a GPU it is always a copy. It saves an array of the size of
-    each parameter: 0.985 of an MLP's step, on the flagship nothing that can be seen.
+    Python counts the references to an object. An array that only the dict held has as many as any new object, and the
+    array of which it is a view has one more. On a GPU it is always a copy. This saves an array of the size of each
+    parameter: an MLP's step takes 0.985 of the time, and the flagship's no less than before.
 
     >>> import numpy as np
     >>> gradients = {"w": np.ones((2, 3)).T, "b": (shared := np.ones(3))}

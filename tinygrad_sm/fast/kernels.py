@@ -1,10 +1,9 @@
-"""Kernels for GPUs: what would take many launches there, one after the other, in one.
+"""Kernels for GPUs: each does in one launch what would take many, one after the other.
 
 On a GPU each NumPy-like call costs about 10 µs to launch, however small its arrays, so a step that makes 60 calls takes
 600 µs where one of 15 takes 150. The kernels below are CUDA C in the form of CuPy's ElementwiseKernel: `operation` runs
 once for each element of the arrays that are not `raw`, in its own thread, and `raw` arrays are indexed by hand. Nothing
-here is needed to understand the framework: each kernel computes what plain array code beside its call computes too,
-and tests hold the one against the other.
+here is needed to understand the framework: the plain form computes the same as each kernel, and tests compare the two.
 """
 
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from tinygrad_sm.backend import array_module
 
 MOST_CLASSES = 64
-"""With so many classes a thread can still go through a row alone; with more, many threads share a row's work."""
+"""Up to this number of classes a thread can go through a row alone; with more, many threads share a row's work."""
 
 
 class Kernel:

@@ -1,4 +1,4 @@
-"""Sums of few products, without a plan of the order in which to form them."""
+"""Small sums of products, without planning the order of the products."""
 
 from tinygrad_sm.backend import Array, HostArray
 from tinygrad_sm.dispatch import faster
@@ -11,5 +11,5 @@ def _few_on_the_host(*xs: Array, formula: str) -> bool:
 
 @faster(einsum, when=_few_on_the_host, within=1e-6)
 def einsum_unplanned(*xs: Array, formula: str) -> Array:
-    """Compute the formula as it stands: to plan costs 50 µs, which small operands do not win back."""
+    """Compute the formula as it stands: planning costs 50 µs, which small operands do not win back."""
     return contracted(xs, formula, optimize=False)

@@ -1,4 +1,4 @@
-"""Adding rows at places that repeat: the gradient of an embedding."""
+"""Add rows at repeated indices, as in the gradient of an embedding."""
 
 from typing import Any
 

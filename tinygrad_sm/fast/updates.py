@@ -1,7 +1,7 @@
-"""The updates of SGD and Adam in place, as functions of arrays and numbers; `nn/optim.py` says the formulas.
+"""The updates of SGD and Adam in place, as functions of arrays and numbers; `nn/optim.py` has the formulas.
 
-Each goes through its arrays part by part, as `blocks` cuts them, and writes into arrays that it is given: `scratch` is
-one to compute in, of the shape of its part.
+Each goes through its arrays part by part, as `blocks` splits them, and computes in arrays that it is given: `scratch`
+has the shape of its part.
 """
 
 import math
@@ -41,9 +41,9 @@ def adam_update(
     weight_decay: float,
     is_decoupled: bool,
 ) -> None:
-    """Change each θ, m and v at step t. parts : (θ, g, m, v, scratch, room); a scratch of None is for a kernel.
+    """Update each θ, m and v at step t. parts : (θ, g, m, v, scratch, room); without scratch a kernel computes.
 
-    room : where g with its decay goes, None where there is no decay in g.
+    room : the array for g plus its weight decay, None where g has none.
     """
     (beta1, beta2), shrink = betas, 1.0
     if is_decoupled:

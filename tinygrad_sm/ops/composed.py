@@ -25,11 +25,11 @@ def square(x):
 
 
 def clip(x, min=None, max=None):
-    """Return min where x is less, max where x is greater, and x elsewhere; None stands for no bound.
+    """Return min where x is less, max where x is greater, and x elsewhere; None means no bound.
 
     Convention: the gradient passes to x inside the closed interval, at the bounds too, as in PyTorch's `clamp`. Where a
-    bound is NaN, so is the result, as in NumPy, and the bound takes the gradient. A bound that integers of the dtype of
-    x cannot hold is none where no x is beyond it, and an OverflowError where each is.
+    bound is NaN, the result is NaN, as in NumPy, and the bound takes the gradient. A bound that the integer dtype of x
+    cannot hold does nothing where no x can be beyond it, and raises OverflowError where every x is beyond it.
     """
     x = as_operand(x)
     if x.dtype.kind in "iu":
@@ -47,23 +47,23 @@ def clip(x, min=None, max=None):
 
 
 def _or_nan(is_beyond, bound):
-    """Return where x is beyond the bound, or the bound is NaN, which no comparison finds."""
+    """Return the mask of x beyond the bound, and also where the bound is NaN, for which comparisons are False."""
     bound = bound if isinstance(bound, int | float) else plain(as_operand(bound))
     if isinstance(bound, int | float) and bound == bound:
-        return is_beyond  # as for most bounds, without another mask
+        return is_beyond  # most bounds need no second mask
     return is_beyond | (bound != bound)
 
 
 def gelu(x):
-    """Return x Φ(x), Φ the normal distribution, in the tanh form ½ x (1 + tanh(√(2/π) (x + 0.044715 x³))).
+    """Return x Φ(x), Φ the normal CDF, in the tanh form ½ x (1 + tanh u) with u = √(2/π) (x + 0.044715 x³).
 
-    "Gaussian Error Linear Units" (Hendrycks and Gimpel, 2016). Computed as x σ(2u), which is the same, and exact also
-    where 1 + tanh(u) rounds to 0. Convention: at −∞ it is 0, its limit.
+    "Gaussian Error Linear Units" (Hendrycks and Gimpel, 2016). Computed as x σ(2u), which is equal, and accurate even
+    where 1 + tanh u rounds to 0. Convention: at −∞ it is 0, its limit.
     """
     x = as_operand(x)
     x = x if x.dtype.kind == "f" else 1.0 * x  # x³ of narrow integers overflows
     x = clip(x, -30)  # from there on σ is 0, and −∞·0 would be NaN
-    bounded = clip(x, None, 30)  # from there on σ is 1 to the last digit, and x³ may overflow
+    bounded = clip(x, None, 30)  # above 30, σ rounds to 1, and x³ may overflow
     return x * sigmoid(math.sqrt(8 / math.pi) * (bounded + 0.044715 * bounded**3))
 
 
@@ -80,7 +80,7 @@ def std(x, axis=None, keepdims=False, ddof=0):
 
 
 def _wide_var(x, axis, keepdims, ddof):
-    """Return the variance of wide(x): in half precision, squares of more than 255 overflow, and those of 1e-4 are 0."""
+    """Return the variance of wide(x): in half precision, the square of 256 overflows, and that of 1e-4 is 0."""
     x = wide(x)
     center = mean(x, axis, keepdims=True)
     n = x.size // center.size if center.size else 0
@@ -91,8 +91,8 @@ def _wide_var(x, axis, keepdims, ddof):
 def norm(x, ord=None, axis=None, keepdims=False):
     """Return the Euclidean length √Σ x² over the axes, the only `ord` here. Convention: at 0 the gradient is 0.
 
-    The elements are scaled by the largest, whose square may overflow where the length does not. The scale is no
-    subnormal number, which could not be multiplied with a gradient and lose no digits.
+    The elements are divided by the largest magnitude, because its square may overflow where the length does not. This
+    scale is never subnormal: the product of a subnormal number and a gradient would lose digits.
     """
     if ord is not None:
         raise ValueError(f"norm: expected ord=None, the Euclidean length, got {ord!r}: tg.abs, sum and max give others")
@@ -127,18 +127,18 @@ def moveaxis(x, source, destination):
 
 
 def _numbered(x):
-    """Return an empty array of shape (0, 1, 2, ...): wherever NumPy moves an axis, its length says which it was."""
+    """Return an empty array of shape (0, 1, 2, ...): when NumPy moves an axis, the axis's length says which it was."""
     return np.empty(range(np.ndim(plain(x))))
 
 
 def squeeze(x, axis=None):
-    """Return x without its axes of length 1, or without those of them that are named."""
+    """Return x without its axes of length 1, or without those of them that `axis` names."""
     x = as_operand(x)
     return reshape(x, plain(x).squeeze(axis).shape)
 
 
 def expand_dims(x, axis):
-    """Return x with new axes of length 1, at these places of the result."""
+    """Return x with new axes of length 1, at the positions `axis` of the result."""
     x = as_operand(x)
     return reshape(x, array_module(plain(x)).expand_dims(plain(x), axis).shape)
 
@@ -159,7 +159,7 @@ def flip(x, axis=None):
 def roll(x, shift, axis=None):
     """Return x with its elements moved by `shift` along the axis; those that leave at the end enter at the beginning.
 
-    Without an axis, the elements are one row. Several shifts and axes are one after the other.
+    Without an axis, all elements form one row. Several shifts and axes are applied one after the other.
     """
     check_unmasked(shift)
     x = as_operand(x)
@@ -174,7 +174,7 @@ def roll(x, shift, axis=None):
 def pad(x, pad_width, mode="constant", constant_values=0):
     """Return x in a border of constants: `pad_width` at each end, or (before, after), or such a pair for each axis.
 
-    The border is added to x, with −0 in the middle: x + (−0) is x, also where x is −0.
+    The border, an array with −0 in the middle, is added to x: x + (−0) is x, even where x is −0.
     """
     if mode != "constant":
         raise ValueError(f"pad: expected mode 'constant', got {mode!r}: tg.concatenate and tg.flip give the others")
@@ -199,19 +199,19 @@ def stack(xs, axis=0):
 
 
 def split(x, indices_or_sections, axis=0):
-    """Return a list of the parts of x: so many of equal length, or those between the given indices."""
+    """Return a list of parts of x: the given number of equal parts, or the parts between the given indices."""
     check_unmasked(indices_or_sections)
     x, at = as_operand(x), plain(indices_or_sections)
     at = at.tolist() if hasattr(at, "shape") else at  # on the host, where slices are made
-    parts = np.split(np.arange(x.shape[axis]), at)  # each of them a range: NumPy knows which
+    parts = np.split(np.arange(x.shape[axis]), at)  # NumPy decides which range each part is
     slices = [slice(int(part[0]), int(part[-1]) + 1) if part.size else slice(0) for part in parts]
     return [x[_along(axis, part, x)] for part in slices]
 
 
 def take(x, indices, axis=None):
-    """Return the elements, or the slices along the axis, that the integers name; an element may be taken repeatedly.
+    """Return the elements, or the slices along the axis, at integer indices; an index may repeat.
 
-    Booleans are the integers 0 and 1, as in NumPy: x[mask] takes what a mask names.
+    Booleans count as the integers 0 and 1, as in NumPy; x[mask] selects by a mask.
     """
     x = reshape(x, (-1,)) if axis is None else as_operand(x)
     indices = as_operand(plain(indices))
@@ -220,7 +220,7 @@ def take(x, indices, axis=None):
 
 
 def take_along_axis(x, indices, axis=-1):
-    """Return x at the indices along the axis, for each place of the other axes: what argsort and argmax name."""
+    """Return the elements of x at the indices along the axis, such as argsort gives: one index for each result."""
     x = reshape(x, (-1,)) if axis is None else as_operand(x)
     indices = as_operand(plain(indices))
     if indices.dtype.kind not in "iu":
@@ -241,10 +241,10 @@ def outer(a, b):
 
 
 def einsum(formula, *xs):
-    """Return the sum of products that the formula names: "ij,jk->ik" is Σ_j a_ij b_jk, the matrix product.
+    """Return the sum of products that the formula gives: "ij,jk->ik" is Σ_j a_ij b_jk, the matrix product.
 
-    Without an arrow the output has the indices that stand once, in alphabetical order. An index that an operand repeats
-    is its diagonal; one that is not in the output is summed over; "..." stands for the axes that are not named.
+    Without an arrow, the output has the indices that occur once, in alphabetical order. An index that is repeated in an
+    operand takes its diagonal; an index that is not in the output is summed over; "..." stands for all other axes.
 
     >>> a = np.array([[1.0, 2.0], [3.0, 4.0]])
     >>> einsum("ii", a), einsum("ij->j", a), einsum("...j->...", a)
@@ -254,7 +254,7 @@ def einsum(formula, *xs):
         raise TypeError(f"einsum: expected a formula such as 'ij,jk->ik' before the operands, got {described(formula)}")
     *terms, output = _named_axes(formula, [np.ndim(plain(x)) for x in xs])
     xs = tuple(as_operand(x) for x in xs)
-    if np.result_type(*(x.dtype for x in xs)) == "float16":  # sums of sums too are rounded once
+    if np.result_type(*(x.dtype for x in xs)) == "float16":  # partial sums are not rounded to float16
         return einsum(formula, *map(wide, xs)).astype("float16")
     operands = [_diagonal(as_operand(x), term) for x, term in zip(xs, terms, strict=True)]
     lengths = dict.fromkeys("".join(terms), 1)

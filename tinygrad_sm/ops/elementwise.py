@@ -67,9 +67,9 @@ negative.vjp(lambda g, out, x: -g)
 def power(a, b, /):
     """Return a**b.
 
-    Conventions where the formulas of the rules give 0·∞: ∂(a**0)/∂a = 0 for every a, also where 1/a overflows, for
-    a**0 is 1; and at a = 0, ∂(a**b)/∂b = 0 for b ≥ 0, which is its limit from a > 0 where b > 0, and −∞ for b < 0, its
-    limit. PyTorch has the same. For a < 0 there is no ∂/∂b, and NumPy's NaN says so.
+    Conventions where the rules' formulas give 0·∞, as in PyTorch: ∂(a**0)/∂a is 0 for every a, because a**0 is 1, even
+    where 1/a overflows. At a = 0, ∂(a**b)/∂b is 0 for b > 0 and −∞ for b < 0, its limits from a > 0; for b = 0 it is 0.
+    For a < 0, ∂(a**b)/∂b does not exist: it is NaN.
     """
     return a**b
 
@@ -102,7 +102,7 @@ exp.vjp(lambda g, out, x: g * out)
 
 @primitive(analytic=True)
 def expm1(x, /):
-    """Return eˣ − 1, right to the last digit also where x is small and eˣ rounds to 1."""
+    """Return eˣ − 1, accurate to the last digit even where x is small and eˣ rounds to 1."""
     return array_module(x).expm1(x)
 
 
@@ -120,7 +120,7 @@ log.vjp(lambda g, out, x: g / x)
 
 @primitive(analytic=True)
 def log1p(x, /):
-    """Return ln(1 + x), right to the last digit also where x is small and 1 + x rounds to 1."""
+    """Return ln(1 + x), accurate to the last digit even where x is small and 1 + x rounds to 1."""
     return array_module(x).log1p(x)
 
 
@@ -174,7 +174,7 @@ abs.vjp(lambda g, out, x: g * sign(x))
 
 @primitive
 def sign(x, /):
-    """Return −1, 0 or 1: the sign of x. Its gradient is zero by nature, and is called zero at the jump too."""
+    """Return −1, 0 or 1: the sign of x. Its gradient is 0; convention: 0 at the jump, x = 0, too."""
     return array_module(x).sign(x)
 
 
@@ -188,7 +188,7 @@ def maximum(a, b, /):
 
 
 def _share(g, out, mine, other):
-    """Return what of g comes to one of two operands: where one is NaN, all. A mask times an infinite g would be NaN."""
+    """Return one operand's part of g: half at a tie, all if either is NaN. A mask times an infinite g would be NaN."""
     return where(mine == other, g / 2, where(other == out, 0, g))
 
 
@@ -224,7 +224,7 @@ def sigmoid(x, /):
     Computed with e^−|x|, which cannot overflow, and exact to rounding in both tails.
     """
     xp = array_module(x)
-    e = xp.exp(-xp.abs(1.0 * x))  # 1.0: the smallest integer of a dtype has no absolute value in it
+    e = xp.exp(-xp.abs(1.0 * x))  # 1.0 makes floats: |x| of the smallest integer of a dtype overflows
     return xp.where(x >= 0, 1, e) / (1 + e)
 
 
@@ -243,10 +243,10 @@ softplus.vjp(lambda g, out, x: g * sigmoid(x))
 
 @primitive
 def logaddexp(a, b, /):
-    """Return ln(eᵃ + eᵇ), a smooth maximum, right also where eᵃ and eᵇ overflow or round to 0.
+    """Return ln(eᵃ + eᵇ), a smooth maximum, accurate even where eᵃ and eᵇ overflow or round to 0.
 
-    Its gradients are eᵃ / (eᵃ + eᵇ) and eᵇ / (eᵃ + eᵇ), the softmax of a and b. Convention: where both are −∞, the
-    logarithm of 0 + 0, the gradients are 0, as those of `logsumexp` are.
+    Its gradients are eᵃ / (eᵃ + eᵇ) and eᵇ / (eᵃ + eᵇ), the softmax of a and b. Convention: where both are −∞,
+    and so the result is ln(0 + 0), the gradients are 0, as in `logsumexp`.
 
     >>> import numpy as np
     >>> np.exp(logaddexp(np.log(2.0), np.log(3.0))).round(6)
@@ -277,8 +277,8 @@ tanh.vjp(lambda g, out, x: g * (1 - out * out))
 def where(condition, a, b, /):
     """Return a where the condition holds and b elsewhere.
 
-    Only the gradient of what was chosen passes. An operand that is not finite where it is not chosen can still give
-    0·∞ = NaN further back: choose safe values first, where(c, log(where(c, x, 1)), 0).
+    The gradient passes only to the operand that was chosen. An operand that is not finite where it was not chosen can
+    still give 0·∞ = NaN in an earlier rule: choose safe values first, as in where(c, log(where(c, x, 1)), 0).
     """
     return array_module(condition, a, b).where(condition, a, b)
 
@@ -292,7 +292,7 @@ where.vjp(
 
 @primitive
 def astype(x, /, dtype):
-    """Return x as another floating dtype; the gradient comes back in x's own."""
+    """Return x in another floating dtype; the gradient has the dtype of x again."""
     return x.astype(dtype)
 
 

@@ -1,4 +1,4 @@
-"""Indexing and its opposite. What `getitem` takes out of an array, the gradient of `getitem` puts back in its place.
+"""Indexing and its opposite: `getitem` takes elements out of an array, and its rule puts their gradients back in place.
 
 >>> import numpy as np
 >>> x = np.array([5.0, 6.0, 7.0])
@@ -34,9 +34,9 @@ put.vjp(lambda g, out, values, shape, index: g[in_intp(index)])
 
 
 def item(array, index):
-    """Return array[index]; an index that is out of range is an IndexError on a GPU too, where CuPy wraps it around.
+    """Return array[index]; an index out of range raises IndexError on a GPU too, where CuPy would wrap it around.
 
-    There, to look at indices that are on the GPU themselves makes the host wait for them.
+    If the indices themselves are on the GPU, this check makes the host wait for them.
 
     >>> item(np.array([5.0, 6.0, 7.0]), np.array([2, 0, 2]))
     array([7., 5., 7.])
@@ -49,14 +49,14 @@ def item(array, index):
     try:
         return array[index]
     except TypeError:
-        check_same_device("indexing", [array, *parts])  # of these only indices on a GPU, of an array on the host, fail
+        check_same_device("indexing", [array, *parts])  # raises for a host array with indices on a GPU
         raise
 
 
 def in_intp(index):
-    """Return the index with its integer arrays in intp, which can hold any place: a row of 500 times 784 is no int16.
+    """Return the index with its integer arrays in intp, which can hold any place; int16 cannot hold 500 · 784.
 
-    CuPy too computes places in the dtype of the index, and what is negative it wraps around there.
+    CuPy too computes places in the dtype of the index, and wraps negative indices around in it.
     """
     if isinstance(index, tuple):
         return tuple(map(in_intp, index))
@@ -64,9 +64,9 @@ def in_intp(index):
 
 
 def scatter_add(values, shape, index):
-    """Return zeros of the shape to which `values` are added at `index`, as often as each place is named there.
+    """Return zeros of the shape with `values` added at `index`; a place that repeats receives all of its values.
 
-    On a GPU the order in which several values are added to one place is not determined, so their sum's last bits.
+    On a GPU, the order of several additions to one place is undetermined, and so are the last bits of their sum.
 
     >>> scatter_add(np.array([1.0, 2.0, 4.0]), (3,), np.array([0, 2, 0]))
     array([5., 0., 2.])
@@ -75,12 +75,12 @@ def scatter_add(values, shape, index):
     parts = index if isinstance(index, tuple) else (index,)
     is_array = hasattr(index, "dtype")
     is_simple = all(isinstance(part, int | np.integer | slice | type(None) | type(...)) for part in parts)
-    if is_simple or (is_array and index.dtype.kind == "b"):  # these name no place twice
+    if is_simple or (is_array and index.dtype.kind == "b"):  # no place repeats
         out = xp.zeros(shape, values.dtype)
         out[index] = values
         return out
     dtype = sum_dtype(values, in_turn=index.size if is_array else values.size) or values.dtype
     out, added = xp.zeros(shape, dtype), values.astype(dtype, copy=False)
-    if values.size:  # CuPy must not be asked to add nothing: its kernel divides by the size
+    if values.size:  # CuPy cannot add an empty array: its kernel divides by the size
         xp.add.at(out, index, added)  # places may repeat
     return out.astype(values.dtype, copy=False)

@@ -52,7 +52,7 @@ def linear(x, weight, bias=None, /):
 
 
 def _rows(x):
-    return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])  # no −1, for x may have no elements
+    return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])  # not −1: x may be empty
 
 
 linear.vjp(
@@ -64,10 +64,10 @@ linear.vjp(
 
 @primitive(analytic=True)
 def einsum(*xs, formula):
-    """Return the sum of products that the formula names: "ij,jk->ik" is Σ_j a_ij b_jk.
+    """Return the sum of products that the formula gives: "ij,jk->ik" is Σ_j a_ij b_jk.
 
-    This is the form that needs no care: the output is given, no operand repeats an index, and each index of an operand
-    stands in the output or in another operand. `composed.einsum` brings any formula into it.
+    This is the simplest form: the formula gives the output, no operand repeats an index, and each index of an operand
+    occurs in the output or in another operand. `composed.einsum` reduces any formula to it.
     """
     return contracted(xs, formula, optimize=True)
 
@@ -83,9 +83,9 @@ def contracted(xs, formula, optimize):
 
 
 def _products_in_turn(xs, formula):
-    """Return how many products einsum adds one after the other, as NumPy 2.0 does where an index is in all terms.
+    """Return how many products einsum adds one after the other, as NumPy 2.0 does if all terms share an output index.
 
-    The other formulas are products of matrices, which BLAS adds in blocks; younger NumPys, and GPUs, make them of all.
+    Other formulas become matrix products, which BLAS adds in blocks; newer NumPys, and GPUs, do so with every formula.
     """
     operands, output = formula.split("->")
     terms = operands.split(",")
@@ -96,7 +96,7 @@ def _products_in_turn(xs, formula):
 
 
 def _einsum_rule(i, g, out, *xs, formula):
-    """Put g in the place of the operand, in which the sum is linear; the operand's indices become the output's."""
+    """Contract g with the other operands: g replaces the i-th operand, whose indices become those of the output."""
     operands, output = formula.split("->")
     indices = operands.split(",")
     others = [j for j in range(len(xs)) if j != i]

@@ -1,4 +1,4 @@
-"""Operations that reduce axes: `axis` is an int, a tuple or None for all; with `keepdims` they stay, of length 1."""
+"""Operations that reduce axes: `axis` is an int, a tuple, or None for all; `keepdims` keeps them, with length 1."""
 
 from numpy.lib.array_utils import normalize_axis_tuple
 
@@ -53,7 +53,7 @@ def max(x, /, axis=None, keepdims=False):
 
 
 def _extremum_rule(g, out, x, axis, keepdims):
-    is_extreme = (x == with_reduced_axes(out, x, axis, keepdims)) | (x != x)  # a NaN is what its row gives
+    is_extreme = (x == with_reduced_axes(out, x, axis, keepdims)) | (x != x)  # NaN is the extremum of its row
     ties = sum(is_extreme, axis, keepdims=True)
     return where(is_extreme, with_reduced_axes(g, x, axis, keepdims) / ties, 0)
 
@@ -88,9 +88,9 @@ def _prod_rule(g, out, x, axis, keepdims):
 
 
 def _products_of_others(x):
-    """Return, along the last axis, for each element the product of all the others, without a division.
+    """Return for each element the product of all others along the last axis, without a division.
 
-    In pairs: the others of an element are its neighbour and the other pairs, of which there are half as many.
+    This works in pairs: the others of an element are its neighbour and all other pairs, which are half as many.
     """
     n = x.shape[-1]
     if n < 2:
@@ -108,7 +108,7 @@ prod.vjp(_prod_rule)
 
 @primitive(analytic=True)
 def cumsum(x, /, axis=None):
-    """Return the sums of the first 1, 2, 3, ... elements along the axis; None is for the elements in one row."""
+    """Return the sums of the first 1, 2, 3, ... elements along the axis; axis=None takes x as one row."""
     dtype = sum_dtype(x, in_turn=x.size) if type(x) in ARRAY_TYPES else None
     out = array_module(x).cumsum(x, axis=axis_of(x, axis), dtype=dtype)
     return out if dtype is None else out.astype(x.dtype.type)

@@ -1,4 +1,4 @@
-"""Operations that give the same values another shape, or place; they compute nothing, and may return a view."""
+"""Operations that change the shape or the place of values; they compute nothing, and may return a view."""
 
 from itertools import accumulate, pairwise
 
@@ -9,7 +9,7 @@ from tinygrad_sm.engine.tape import plain
 
 @primitive(analytic=True)
 def reshape(x, /, shape):
-    """Return the values of x, in C order, in the shape; one −1 in it stands for what is left.
+    """Return the values of x in the given shape, in C order; one length may be −1, and follows from the others.
 
     >>> import numpy as np
     >>> reshape(np.zeros((128, 1, 28, 28)), (128, -1)).shape
@@ -31,7 +31,7 @@ transpose.vjp(lambda g, out, x, axes: transpose(g, None if axes is None else inv
 
 
 def inverse_order(axes):
-    """Return the order of axes that undoes the order `axes`: (1, 2, 0) for (2, 0, 1); for one axis, an int may do."""
+    """Return the order of axes that undoes the order `axes`: (1, 2, 0) for (2, 0, 1); one axis may be an int."""
     axes = axes if hasattr(axes, "__len__") else (axes,)
     return tuple(sorted(range(len(axes)), key=lambda i: axes[i] % len(axes)))
 
@@ -47,7 +47,7 @@ broadcast_to.vjp(lambda g, out, x, shape: g)
 
 @primitive
 def move(x, /, device):
-    """Return x on another device; the gradient comes back to x's own."""
+    """Return x on another device; the gradient returns to the device of x."""
     return to_device(x, device)
 
 
@@ -60,7 +60,7 @@ def _places(*xs, axis):
 
 @primitive(analytic=True, saves=_places)
 def concatenate(*xs, axis):
-    """Return the arrays joined along an axis. This is the form with operands; NumPy's takes a sequence."""
+    """Return the arrays joined along an axis. They are operands here, where NumPy's function takes a sequence."""
     return array_module(*xs).concatenate(xs, axis), _places(*xs, axis=axis)
 
 

@@ -3,8 +3,8 @@
 Imports from later files: `reductions` (sums), `targets` (checks of labels), `precision` (half precision is computed in
 float32, here and in the rules, and rounded once, because 70,000 exponentials have no sum in it).
 
-With p = softmax(z), the Jacobian ∂p_i/∂z_j = p_i (δ_ij − p_j) is the matrix diag(p) − p pᵀ; what softmax's rule
-computes is that matrix times g, without ever building it:
+With p = softmax(z), the Jacobian ∂p_i/∂z_j = p_i (δ_ij − p_j) is the matrix diag(p) − p pᵀ. Softmax's rule
+multiplies it by g without building it:
 
     (diag(p) − p pᵀ) g = p ⊙ (g − ⟨p, g⟩)
 
@@ -27,13 +27,13 @@ from tinygrad_sm.precision import as_precise_as, total, wide, wide_dtype
 from tinygrad_sm.targets import check_labels, check_target
 
 IGNORED = -100
-"""The label of examples that count for nothing, as in PyTorch."""
+"""The label of examples that the loss leaves out, as in PyTorch."""
 
 
 def shifted(x, axis):
-    """Return the array x less its maxima along the axis, in a dtype to compute in, and the maxima; that axis is kept.
+    """Return x minus its maxima along the axis, in a dtype to compute in, and the maxima, with the axis kept.
 
-    An infinite maximum counts as the largest number there is: ∞ − ∞ would be NaN.
+    An infinite maximum counts as the finite number that is nearest to it: ∞ − ∞ would be NaN.
     """
     x = wide(x)
     maxima = x.max(axis=axis, keepdims=True) if x.size else x.sum(axis=axis, keepdims=True) - inf
@@ -42,7 +42,7 @@ def shifted(x, axis):
 
 
 def normalizer(exponentials, axis):
-    """Return their sums along the axis, which is kept; 1 for a fully masked row, so that its softmax is 0."""
+    """Return the sums of the exponentials along the axis, which is kept; 1 for a fully masked row: its softmax is 0."""
     sums = total(exponentials, axis, keepdims=True)
     return sums + (sums == 0)
 
@@ -66,7 +66,7 @@ logsumexp.vjp(lambda g, out, x, axis, keepdims: with_reduced_axes(g, x, axis, ke
 
 @primitive(analytic=True)
 def softmax(x, /, axis=-1):
-    """Return p_i = exp(x_i) / Σ_k exp(x_k) along the axis: positive, of sum 1, in the order of the logits x.
+    """Return p_i = exp(x_i) / Σ_k exp(x_k) along the axis: positive, with sum 1, and ordered like the logits x.
 
     Vector form: softmax(x) = 1/Σ exp(x_k) · [exp x_1, ..., exp x_K]ᵀ, "exponential normalisation".
 
@@ -89,7 +89,7 @@ softmax.vjp(_softmax_rule)
 
 @primitive(analytic=True)
 def log_softmax(x, /, axis=-1):
-    """Return ln softmax(x) = x − logsumexp(x) along the axis, right also where the softmax rounds to 0."""
+    """Return ln softmax(x) = x − logsumexp(x) along the axis, accurate even where the softmax rounds to 0."""
     xp, axis = array_module(x), axis_of(x, axis)
     z, _ = shifted(x, axis)
     return as_precise_as(x, z - xp.log(normalizer(xp.exp(z), axis)))
@@ -136,14 +136,14 @@ def residual_of_cross_entropy(logits, target, ignored):
 
 
 def signed(labels):
-    """Return integer labels in a dtype that holds −100, if it can: a GPU computes in the dtype that it is given."""
+    """Return labels in int64, which holds −100, but uint64 unchanged: a GPU compares in the dtype of the labels."""
     return labels if labels.dtype == "uint64" else labels.astype("int64", copy=False)
 
 
 def class_indices(labels, logits, ignored):
-    """Return the labels, 0 where they are no class; which are one, as all are but the ignored; and how many are kept.
+    """Return the labels, with 0 for those that are no class; a mask of those that are; and the number of kept labels.
 
-    A GPU is not waited for, so nobody has looked at labels there: an unknown one may be among those that are kept.
+    Kept are all but the ignored. Labels on a GPU are not checked, because that would block: a kept one may be no class.
     """
     xp, labels = array_module(labels), signed(labels)
     is_kept = labels != ignored
@@ -161,8 +161,8 @@ def cross_entropy(logits, target, /, ignored=IGNORED):
         or the probabilities y, shape (N, C), of a floating dtype.
     ignored : examples with this label count for nothing, and not in N.
 
-    ∂L/∂z = (a − y)/N where the rows of y sum to 1. In the probabilities, 0·(−∞) is 0. A label that is neither a class
-    nor ignored is an IndexError; on a GPU, which nobody waits for, it gives the loss NaN and its row the gradient 0.
+    ∂L/∂z = (a − y)/N if the rows of y sum to 1. With probabilities, 0·(−∞) counts as 0. A label that is neither a class
+    nor ignored raises IndexError; on a GPU, where a check would block, the loss is NaN and the row's gradient 0.
 
     >>> import numpy as np
     >>> cross_entropy(np.log([[0.03, 0.97], [0.05, 0.95]]), np.array([0, 1])).round(4)  # (3.5066 + 0.0513) / 2
