@@ -92,7 +92,7 @@ def load(path: str | os.PathLike[str], model: Module, optimizer: Stateful | None
     """
     _check_arguments("load", path, model, optimizer)
     where = os.fspath(path)
-    contents = _read(path)
+    contents = _read(where)
     if refused := _set_all_or_nothing(model, optimizer, contents):
         raise CheckpointError("\n".join([f"{where}:", *refused]))
     then, now = contents.blas_threads, blas_threads()
@@ -143,10 +143,10 @@ def _safetensors() -> Any:
     return package("safetensors.numpy", "for files of models")
 
 
-def _read(path: str | os.PathLike[str]) -> _Contents:
+def _read(where: str) -> _Contents:
     """Return the contents of a file, once everything that needs no model is checked."""
     safetensors = _safetensors()
-    content = Path(path).read_bytes()
+    content = Path(where).read_bytes()
     try:
         try:
             # safetensors compares all sizes with the file's before it makes any array.
@@ -155,26 +155,22 @@ def _read(path: str | os.PathLike[str]) -> _Contents:
             raise ValueError(_without_counterpart(content, error.args[0])) from None
         metadata = _header(content).get("__metadata__", {})
     except (safetensors.SafetensorError, OverflowError, ValueError) as error:
-        raise CheckpointError(f"{os.fspath(path)}: expected a safetensors file, but {error}") from error
+        raise CheckpointError(f"{where}: expected a safetensors file, but {error}") from error
     if not {"tinygrad_sm", "sha256"} & metadata.keys():
         return _Contents(tensors, {})
 
     text = metadata.get("tinygrad_sm", "")
     if metadata.get("sha256") != _checksum(tensors, text):
-        raise CheckpointError(f"{os.fspath(path)}: the file is damaged: its contents do not have its checksum")
+        raise CheckpointError(f"{where}: the file is damaged: its contents do not have its checksum")
     try:
         described_contents = json.loads(text)
         version = described_contents.pop("version")
-        if version != VERSION:
-            raise CheckpointError(
-                f"{os.fspath(path)}: expected version {VERSION} of the format, got {version}: update tinygrad_sm"
-            )
-        others = {name: _unpacked(packed, tensors) for name, packed in described_contents.items()}
-        return _Contents(tensors, **others)  # `_unpacked` has removed all but the model's
-    except CheckpointError:
-        raise
+        if version == VERSION:
+            others = {name: _unpacked(packed, tensors) for name, packed in described_contents.items()}
+            return _Contents(tensors, **others)  # `_unpacked` has removed all but the model's
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{os.fspath(path)}: its metadata cannot be understood: {error!r}") from error
+        raise CheckpointError(f"{where}: its metadata cannot be understood: {error!r}") from error
+    raise CheckpointError(f"{where}: expected version {VERSION} of the format, got {version}: update tinygrad_sm")
 
 
 def _header(content: bytes) -> dict[str, Any]:
@@ -186,14 +182,12 @@ def _header(content: bytes) -> dict[str, Any]:
         return dict(pairs)
 
     length = int.from_bytes(content[:8], "little")
-    header: dict[str, Any] = json.loads(content[8 : 8 + length], object_pairs_hook=unique)
-    return header
+    return json.loads(content[8 : 8 + length], object_pairs_hook=unique)
 
 
 def _without_counterpart(content: bytes, dtype: str) -> str:
     """Return the message for a file with tensors of a dtype that NumPy lacks, such as PyTorch's bfloat16."""
-    tensors = [(name, entry) for name, entry in _header(content).items() if name != "__metadata__"]
-    names = [name for name, entry in tensors if entry["dtype"] == dtype]
+    names = [name for name, entry in _header(content).items() if name != "__metadata__" and entry["dtype"] == dtype]
     others = f" (and {len(names) - 1} others)" if len(names) > 1 else ""
     return (
         f"the tensor {names[0]!r}{others} has dtype {dtype}, which NumPy lacks: convert before you save, "

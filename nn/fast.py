@@ -24,8 +24,7 @@ def prepared_in_place(optimizer: Optimizer, slot: Slot) -> Callable[[], None]:
 
     Works for SGD, Adam, AdamW and subclasses with the same formula; others get the plain form.
     """
-    prepared = _IN_PLACE.get(type(optimizer)._update)
-    return _prepared(optimizer, slot) if prepared is None else prepared(optimizer, slot)
+    return _IN_PLACE.get(type(optimizer)._update, _prepared)(optimizer, slot)
 
 
 def _sgd_in_place(optimizer: Any, slot: Slot) -> Callable[[], None]:
@@ -76,10 +75,9 @@ def _adam_in_place(optimizer: Any, slot: Slot) -> Callable[[], None]:
 def _scratch(slot: Slot, name: str, block: Array) -> Array:
     """Return a scratch array like the block: the same one in every step, and for all blocks of its shape."""
     key = name, block.shape, block.dtype
-    room = slot.scratch.get(key)
-    if room is None:
-        room = slot.scratch[key] = array_module(block).empty_like(block)
-    return room
+    if key not in slot.scratch:
+        slot.scratch[key] = array_module(block).empty_like(block)
+    return slot.scratch[key]
 
 
 _IN_PLACE: dict[Any, Callable[[Any, Slot], Callable[[], None]]] = {

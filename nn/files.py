@@ -38,9 +38,8 @@ def replace_file(path: Path, content: bytes) -> None:
     """
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "expected a file to write to, and this is none", str(path))
-    folder = (
-        os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY) if hasattr(os, "O_DIRECTORY") else None
-    )  # Windows opens none
+    # Windows opens no folders.
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY) if hasattr(os, "O_DIRECTORY") else None
     is_inside, _turn.is_taken = _turn.is_taken, True
     is_locked = False
     try:  # not a context manager: Ctrl-C as its __exit__ is called would leave the folder locked

@@ -108,9 +108,8 @@ class Groups:
         places, groups = iter(range(len(self._slots))), []
         for group in self.param_groups:
             names = [parameter.name for parameter in group["params"]]
-            groups.append({**self._checked(group), "params": [next(places) for _ in names], "param_names": names})
-            if not any(names):
-                del groups[-1]["param_names"]
+            state = {**self._checked(group), "params": [next(places) for _ in names]}
+            groups.append({**state, "param_names": names} if any(names) else state)
         return groups
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -126,9 +125,8 @@ class Groups:
         for group in groups:
             names = group.get("param_names", [None for _ in group["params"]])
             group["param_names"] = Optional([Optional(name) for name in names])
-        remembered = [
-            Optional(self._new_state(slot.parameter.data)) for slot in self._slots
-        ]  # {} before its first step
+        # A parameter has no state before its first step.
+        remembered = [Optional(self._new_state(slot.parameter.data)) for slot in self._slots]
         faults = differences({"optimizer": owner, "param_groups": groups, "state": remembered}, state)
         if any(fault.endswith("scheduled_lr: unexpected") for fault in faults):
             faults.append("tinygrad_sm 0.1 saved it, with a schedule: end the training there, or load the model alone")

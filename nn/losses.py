@@ -23,17 +23,14 @@ from tinygrad_sm.ops.reductions import sum
 from tinygrad_sm.ops.softmax import one_hot, signed
 from tinygrad_sm.precision import as_precise_as, broadcasts, wide
 from tinygrad_sm.targets import check_reduction, check_same_shape, check_targets
-from tinygrad_sm.tensors import Tensor
 
 
 class _Loss(Module):
     """The base of the losses as Modules: it keeps the reduction."""
 
-    def __init__(self, reduction: str, **weights: Any):
+    def __init__(self, reduction: str = "mean"):
         check_reduction(type(self).__name__, reduction)
         self.reduction = reduction
-        for name, weight in weights.items():
-            setattr(self, name, None if weight is None else Buffer(weight))
 
 
 def cross_entropy(
@@ -83,12 +80,11 @@ class CrossEntropyLoss(_Loss):
     np.float32(0.3729)
     """
 
-    weight: Tensor | None
-
     def __init__(
         self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
     ):
-        super().__init__(reduction, weight=weight)
+        super().__init__(reduction)
+        self.weight = None if weight is None else Buffer(weight)
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
 
@@ -111,10 +107,9 @@ def nll_loss(
 class NLLLoss(_Loss):
     """The negative log-likelihood of labels (N, ...) under log-probabilities (N, C, ...), as of LogSoftmax(dim=1)."""
 
-    weight: Tensor | None
-
     def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean"):
-        super().__init__(reduction, weight=weight)
+        super().__init__(reduction)
+        self.weight = None if weight is None else Buffer(weight)
         self.ignore_index = ignore_index
 
     def forward(self, log_probabilities: Any, labels: Any) -> Any:
@@ -192,9 +187,6 @@ def mse_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
 class MSELoss(_Loss):
     """The squared error (x − target)² of each element."""
 
-    def __init__(self, reduction: str = "mean"):
-        super().__init__(reduction)
-
     def forward(self, x: Any, target: Any) -> Any:
         return mse_loss(x, target, self.reduction)
 
@@ -222,11 +214,10 @@ def binary_cross_entropy_with_logits(
 class BCEWithLogitsLoss(_Loss):
     """The binary cross-entropy between the sigmoid of logits and targets of the same shape, element by element."""
 
-    weight: Tensor | None
-    pos_weight: Tensor | None
-
     def __init__(self, weight: Any = None, reduction: str = "mean", pos_weight: Any = None):
-        super().__init__(reduction, weight=weight, pos_weight=pos_weight)
+        super().__init__(reduction)
+        self.weight = None if weight is None else Buffer(weight)
+        self.pos_weight = None if pos_weight is None else Buffer(pos_weight)
 
     def forward(self, logits: Any, target: Any) -> Any:
         return binary_cross_entropy_with_logits(logits, target, self.weight, self.reduction, self.pos_weight)

@@ -97,12 +97,9 @@ class Module:
     def __setattr__(self, name: str, value: Any) -> None:
         self._check_attribute(name, value)
         object.__setattr__(self, name, value)
-        if isinstance(value, Module):
-            named = dict(value._named_tensors(f"{name}."))
-        else:
-            named = {name: value} if isinstance(value, State) else {}
-        for path, tensor in named.items():
-            if self._at(tensor.name) is not tensor:  # else it is shared, and has the name of its first path
+        named = value._named_tensors(f"{name}.") if isinstance(value, Module) else [(name, value)]
+        for path, tensor in named:  # a shared one keeps the name of its first path
+            if isinstance(tensor, State) and self._at(tensor.name) is not tensor:
                 tensor.name = path  # error messages name the parameter
 
     def _check_attribute(self, name: str, value: Any) -> None:

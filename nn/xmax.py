@@ -202,7 +202,6 @@ def _support(z: Any, dim: int, threshold: Callable[[Array, Array, Array], Array]
 
 def _temperature(name: str, option: str, given: Any) -> Any:
     """Return a number greater than 0 as a float, and an array or Tensor of one element in the shape ()."""
-    temperature = given
     if not (isinstance(given, Traced) or type(given) in ARRAY_TYPES):
         temperature = number(name, option, given, smallest=0, finite=False)
     elif given.size != 1 or given.dtype.kind not in "fiu":
