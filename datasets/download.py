@@ -36,7 +36,7 @@ FOLDER_VARIABLE = "TINYGRAD_SM_DATA"
 PARTIAL = ".partial-"
 """How the name of an unfinished download begins."""
 
-SILENCE = 30.0
+TIMEOUT_SECONDS = 30.0
 """The seconds without a byte after which the next mirror is tried."""
 
 _SECURE: tuple[str, ...] = ("https://",)  # how an address may begin; the tests add a server of their own
@@ -110,13 +110,13 @@ def fetch_idx(file: IdxFile, dimensions: int, folder: Path, mirrors: Sequence[st
     """
     path = folder / file.name
     try:
-        return _at_hand(path, file, dimensions)
+        return _read_stored(path, file, dimensions)
     except Fault as fault:
         tried = [f"{path}: {fault}"]
     try:
-        with _alone_in(folder):
+        with _exclusive_access(folder):
             with suppress(Fault):
-                return _at_hand(path, file, dimensions)  # another process may have downloaded it meanwhile
+                return _read_stored(path, file, dimensions)  # another process may have downloaded it meanwhile
             for mirror in mirrors:
                 address = f"{mirror.rstrip('/')}/{file.name}"
                 try:
@@ -140,7 +140,7 @@ def _reason(error: BaseException) -> str:
     return str(error) if isinstance(error, Fault) else f"{type(error).__name__}: {error}"[:200]
 
 
-def _at_hand(path: Path, file: IdxFile, dimensions: int) -> Array:
+def _read_stored(path: Path, file: IdxFile, dimensions: int) -> Array:
     """Return the data of the file at the path; Fault if it is missing or has other contents."""
     try:
         with path.open("rb") as opened:
@@ -183,7 +183,7 @@ def _receive(address: str, opened: IO[bytes], size: int) -> None:
     download = _pooch().HTTPDownloader(
         progressbar=True,
         chunk_size=2**16,
-        timeout=SILENCE,
+        timeout=TIMEOUT_SECONDS,
         hooks={"response": check},
         headers={"Accept-Encoding": "identity"},  # the bytes as stored: servers may take .gz for an encoding
     )
@@ -221,7 +221,7 @@ class _Bounded:
 
 
 @contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
+def _exclusive_access(folder: Path) -> Iterator[None]:
     """Make the folder, wait until no other process downloads to it, and remove what killed downloads left there."""
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):

@@ -30,10 +30,10 @@ UNSIGNED_BYTE = 0x08
 DEFLATE_RATIO = 1032
 """The most bytes to which one byte of a deflate stream can unpack: two bits can stand for a match of 258 bytes."""
 
-LARGEST = 48 * 2**20
+MAX_DATA_BYTES = 48 * 2**20
 """The most bytes of data that are read by default: MNIST has 45 MiB, and the header of a gzip bomb may be true."""
 
-PIECE = 2**20
+CHUNK_BYTES = 2**20
 """The number of bytes that are unpacked at a time."""
 
 
@@ -56,7 +56,7 @@ class GzipMember:
         data = bytearray()
         while len(data) < count and not self.inflater.eof:
             packed = self.inflater.unconsumed_tail or self.file.read(2**18)
-            data += self.inflater.decompress(packed, min(count - len(data), PIECE))
+            data += self.inflater.decompress(packed, min(count - len(data), CHUNK_BYTES))
             if not packed and not self.inflater.eof:
                 raise zlib.error("the compressed data ends too early")
         if self.inflater.eof and (self.inflater.unused_data or self.file.read(1)):
@@ -77,7 +77,7 @@ def read_idx(
     dimensions : the number of dimensions that the file must have, 1 for labels and 3 for images
     sha256 : the SHA-256 in hexadecimal that the unpacked file, header included, must have
     packed_sha256 : the SHA-256 that the file must have as it is stored
-    largest : the most bytes of data to take, None for LARGEST
+    largest : the most bytes of data to take, None for MAX_DATA_BYTES
     Returns an array of uint8. Raises DatasetError if the file is unreadable or not exactly what it should be.
 
     >>> read_idx(Path(__file__).parent / "t10k-labels-idx1-ubyte.gz", dimensions=1)[:5]
@@ -87,7 +87,7 @@ def read_idx(
         with path.open("rb") as file:
             return read_open_idx(file, dimensions, sha256, packed_sha256, largest)
     except (OSError, zlib.error, Fault) as error:
-        raise _named(path, as_fault(error)) from error
+        raise _dataset_error(path, as_fault(error)) from error
 
 
 def read_open_idx(
@@ -120,7 +120,7 @@ def read_open_idx(
 
     shape = struct.unpack_from(f">{dimensions}I", header, len(magic))
     promised = math.prod(shape)  # Python's integers cannot overflow, as NumPy's can
-    largest = LARGEST if largest is None else largest
+    largest = MAX_DATA_BYTES if largest is None else largest
     most = min(largest, size * DEFLATE_RATIO if packed else size - header_size)
     if not 0 < promised <= most:
         raise Fault(f"some data, but at most {most} bytes in a file of {size}", f"the shape {shape}")
@@ -152,7 +152,7 @@ def read_labelled_images(
     try:
         check_labelled(images, labels, classes)
     except Fault as fault:
-        raise _named(labels_path, fault) from fault
+        raise _dataset_error(labels_path, fault) from fault
     return images, labels
 
 
@@ -177,7 +177,7 @@ def _check_sha256(what: str, got: str, expected: str) -> None:
         raise Fault(f"{what}SHA-256 {expected}", got)
 
 
-def _named(path: Path, fault: Fault) -> DatasetError:
+def _dataset_error(path: Path, fault: Fault) -> DatasetError:
     """Return the error that says what is wrong with which file and what to do."""
     return DatasetError(
         f"{path}: {fault}: put the right file there, or install tinygrad_sm again if the file came with it"

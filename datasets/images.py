@@ -17,7 +17,7 @@ class LabelledImages(NamedTuple):
     classes: tuple[str, ...]
 
 
-def scaled(pixels: Array, scale: str | None, mean: float, std: float) -> Array:
+def rescale(pixels: Array, scale: str | None, mean: float, std: float) -> Array:
     """Return uint8 pixels 0 to 255 on a scale, as float32, or a copy for None; `mnist` defines the scales."""
     if scale is None:
         return pixels.copy()
@@ -37,4 +37,4 @@ def labelled_images(
 
     mean and std are those of the training set, for the scale "standard".
     """
-    return LabelledImages(scaled(pixels[:, np.newaxis], scale, mean, std), labels.astype(np.int64), tuple(classes))
+    return LabelledImages(rescale(pixels[:, np.newaxis], scale, mean, std), labels.astype(np.int64), tuple(classes))

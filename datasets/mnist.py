@@ -12,7 +12,7 @@ from pathlib import Path
 from tinygrad_sm.arguments import choice
 from tinygrad_sm.backend import Array
 from tinygrad_sm.datasets.idx import read_labelled_images
-from tinygrad_sm.datasets.images import SCALES, LabelledImages, labelled_images, scaled
+from tinygrad_sm.datasets.images import SCALES, LabelledImages, labelled_images, rescale
 
 FILES = {
     "train": (
@@ -74,4 +74,4 @@ def scaled_mnist(pixels: Array, scale: str | None = "unit") -> Array:
         DataLoader(mnist("train", scale=None), 128, device="cuda", transform=scaled_mnist)
     """
     choice("scaled_mnist", "scale", scale, SCALES)
-    return scaled(pixels, scale, TRAIN_MEAN, TRAIN_STD)
+    return rescale(pixels, scale, TRAIN_MEAN, TRAIN_STD)

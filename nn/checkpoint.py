@@ -26,14 +26,14 @@ from tinygrad_sm.backend import ARRAY_TYPES, Array, is_writable, owned_copy, to_
 from tinygrad_sm.errors import CheckpointError, package, warn_user
 from tinygrad_sm.nn.files import replace_file
 from tinygrad_sm.nn.module import Module
-from tinygrad_sm.nn.states import fault_of
+from tinygrad_sm.nn.states import faults_of
 from tinygrad_sm.random import random_generator
 from tinygrad_sm.tensors import Tensor
 
 VERSION = 1
 """The version of the format; it rises when `save` writes what older versions of `load` cannot read."""
 
-_DEEPEST = 100
+_MAX_DEPTH = 100
 """The deepest nesting of lists and dicts to save: a deeper value contains itself, or is a mistake."""
 
 _DTYPES = {
@@ -66,10 +66,10 @@ def save(path: str | os.PathLike[str], model: Module, optimizer: Stateful | None
     """
     _check_arguments("save", path, model, optimizer)
     arrays: dict[str, Array] = {}
-    contents = {"version": VERSION, "extra": _packed(extra, "extra", arrays)}
+    contents = {"version": VERSION, "extra": _to_json(extra, "extra", arrays)}
     if optimizer is not None:
-        contents["optimizer"] = _packed(optimizer.state_dict(), "optimizer", arrays)
-        contents["random"] = _packed(random_generator().bit_generator.state, "random", arrays)
+        contents["optimizer"] = _to_json(optimizer.state_dict(), "optimizer", arrays)
+        contents["random"] = _to_json(random_generator().bit_generator.state, "random", arrays)
         contents["blas_threads"] = blas_threads()
     state = model.state_dict()
     if both := (arrays.keys() | {"__metadata__"}) & state.keys():
@@ -152,7 +152,7 @@ def _read(where: str) -> _Contents:
             # safetensors compares all sizes with the file's before it makes any array.
             tensors = safetensors.numpy.load(content)
         except KeyError as error:
-            raise ValueError(_without_counterpart(content, error.args[0])) from None
+            raise ValueError(_unsupported_dtype(content, error.args[0])) from None
         metadata = _header(content).get("__metadata__", {})
     except (safetensors.SafetensorError, OverflowError, ValueError) as error:
         raise CheckpointError(f"{where}: expected a safetensors file, but {error}") from error
@@ -166,8 +166,8 @@ def _read(where: str) -> _Contents:
         described_contents = json.loads(text)
         version = described_contents.pop("version")
         if version == VERSION:
-            others = {name: _unpacked(packed, tensors) for name, packed in described_contents.items()}
-            return _Contents(tensors, **others)  # `_unpacked` has removed all but the model's
+            others = {name: _from_json(packed, tensors) for name, packed in described_contents.items()}
+            return _Contents(tensors, **others)  # `_from_json` has removed all but the model's
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise CheckpointError(f"{where}: its metadata cannot be understood: {error!r}") from error
     raise CheckpointError(f"{where}: expected version {VERSION} of the format, got {version}: update tinygrad_sm")
@@ -185,7 +185,7 @@ def _header(content: bytes) -> dict[str, Any]:
     return json.loads(content[8 : 8 + length], object_pairs_hook=unique)
 
 
-def _without_counterpart(content: bytes, dtype: str) -> str:
+def _unsupported_dtype(content: bytes, dtype: str) -> str:
     """Return the message for a file with tensors of a dtype that NumPy lacks, such as PyTorch's bfloat16."""
     names = [name for name, entry in _header(content).items() if name != "__metadata__" and entry["dtype"] == dtype]
     others = f" (and {len(names) - 1} others)" if len(names) > 1 else ""
@@ -199,17 +199,17 @@ def _set_all_or_nothing(model: Module, optimizer: Stateful | None, contents: _Co
     """Set the model, the optimizer and the random generator, or none of them; return the faults that prevented it."""
     refused = []
     if type(model).load_state_dict is Module.load_state_dict:  # a user's own is tried below, once all else fits
-        refused += fault_of(model.check_state_dict, contents.model)
+        refused += faults_of(model.check_state_dict, contents.model)
     with contextlib.ExitStack() as undo:  # undoes all, also after an exception, unless pop_all() is reached
         if optimizer is not None and contents.optimizer is None:
             refused += ["expected a checkpoint, but it was saved without optimizer"]
         elif optimizer is not None:
-            refused += fault_of(_try_random, contents.random)
+            refused += faults_of(_check_random_state, contents.random)
             undo.callback(optimizer.load_state_dict, optimizer.state_dict())
-            refused += fault_of(optimizer.load_state_dict, contents.optimizer)
+            refused += faults_of(optimizer.load_state_dict, contents.optimizer)
         if not refused:
             undo.callback(_restorer(model))
-            refused += fault_of(model.load_state_dict, contents.model)
+            refused += faults_of(model.load_state_dict, contents.model)
         if not refused:
             undo.pop_all()
             if optimizer is not None:
@@ -217,7 +217,7 @@ def _set_all_or_nothing(model: Module, optimizer: Stateful | None, contents: _Co
     return refused
 
 
-def _try_random(state: Any) -> None:
+def _check_random_state(state: Any) -> None:
     """Raise ValueError unless the random generator accepts this state; do not set it yet."""
     try:
         type(random_generator().bit_generator)().state = state
@@ -241,17 +241,17 @@ def _restorer(model: Module) -> Callable[[], None]:
     return restore
 
 
-def _packed(value: Any, name: str, arrays: dict[str, Array], depth: int = 0) -> Any:
-    """Return a value as JSON that `_unpacked` understands; the arrays in it go to `arrays`, under their paths.
+def _to_json(value: Any, name: str, arrays: dict[str, Array], depth: int = 0) -> Any:
+    """Return a value as JSON that `_from_json` understands; the arrays in it go to `arrays`, under their paths.
 
     >>> arrays = {}
-    >>> _packed({"epoch": 3, "losses": (0.5, np.ones(2))}, "extra", arrays)
+    >>> _to_json({"epoch": 3, "losses": (0.5, np.ones(2))}, "extra", arrays)
     {'dict': [['epoch', 3], ['losses', {'tuple': [0.5, {'array': "extra['losses'][1]"}]}]]}
     >>> arrays
     {"extra['losses'][1]": array([1., 1.])}
     """
-    if depth > _DEEPEST:
-        raise ValueError(f"save: {name[:40]}... is more than {_DEEPEST} levels deep: does it contain itself?")
+    if depth > _MAX_DEPTH:
+        raise ValueError(f"save: {name[:40]}... is more than {_MAX_DEPTH} levels deep: does it contain itself?")
     kind = type(value)
     if value is None or kind in (bool, int, float, str):
         return value
@@ -259,27 +259,27 @@ def _packed(value: Any, name: str, arrays: dict[str, Array], depth: int = 0) -> 
         arrays[name] = value
         return {"array" if kind in ARRAY_TYPES else "scalar": name}
     if kind in (list, tuple):
-        items = [_packed(item, f"{name}[{i}]", arrays, depth + 1) for i, item in enumerate(value)]
+        items = [_to_json(item, f"{name}[{i}]", arrays, depth + 1) for i, item in enumerate(value)]
         return items if kind is list else {"tuple": items}
     if kind is dict and all(type(key) in (str, int) for key in value):
-        return {"dict": [[key, _packed(item, f"{name}[{key!r}]", arrays, depth + 1)] for key, item in value.items()]}
+        return {"dict": [[key, _to_json(item, f"{name}[{key!r}]", arrays, depth + 1)] for key, item in value.items()]}
     raise TypeError(
         f"save: expected None, bools, numbers, strings, arrays, or lists, tuples and dicts (by strings or ints) of "
         f"them, got as {name} {described(value)}"
     )
 
 
-def _unpacked(packed: Any, arrays: dict[str, Array]) -> Any:
+def _from_json(packed: Any, arrays: dict[str, Array]) -> Any:
     """Return the value that was packed, and take its arrays out of `arrays`."""
     if isinstance(packed, list):
-        return [_unpacked(item, arrays) for item in packed]
+        return [_from_json(item, arrays) for item in packed]
     if not isinstance(packed, dict):
         return packed
     [(kind, inside)] = packed.items()
     if kind == "dict":
-        return {key: _unpacked(item, arrays) for key, item in inside}
+        return {key: _from_json(item, arrays) for key, item in inside}
     if kind == "tuple":
-        return tuple(_unpacked(item, arrays) for item in inside)
+        return tuple(_from_json(item, arrays) for item in inside)
     if kind not in ("array", "scalar"):
         raise ValueError(f"expected dict, tuple, array or scalar, got {kind!r}")
     array = owned_copy(arrays.pop(inside))

@@ -15,16 +15,16 @@ from tinygrad_sm.fast.updates import adam_update, sgd_update
 from tinygrad_sm.nn.groups import Slot
 from tinygrad_sm.nn.optim import SGD, Adam, Optimizer
 
-_prepared = Optimizer._prepared  # the plain form
+_prepare_update = Optimizer._prepare_update  # the plain form
 
 
-@faster(Optimizer._prepared, within=1e-5)
+@faster(Optimizer._prepare_update, within=1e-5)
 def prepared_in_place(optimizer: Optimizer, slot: Slot) -> Callable[[], None]:
     """Return a function that changes a parameter and its state in place.
 
     Works for SGD, Adam, AdamW and subclasses with the same formula; others get the plain form.
     """
-    return _IN_PLACE.get(type(optimizer)._update, _prepared)(optimizer, slot)
+    return _IN_PLACE.get(type(optimizer)._update, _prepare_update)(optimizer, slot)
 
 
 def _sgd_in_place(optimizer: Any, slot: Slot) -> Callable[[], None]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from tinygrad_sm.backend import Array, array_module, check_same_device, to_numpy
 from tinygrad_sm.engine.primitive import as_operand
-from tinygrad_sm.engine.tape import plain
+from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.nn.losses import (
     binary_cross_entropy_with_logits,
     cross_entropy,
@@ -73,7 +73,7 @@ def confusion_matrix(logits: Any, labels: Any) -> Array:
 
 def _predictions(name: str, logits: Any, labels: Any) -> tuple[Array, Array]:
     """Return the classes of the largest logits and the labels, each in one row."""
-    logits, labels = operands(name, plain(logits), plain(labels))
+    logits, labels = operands(name, data_of(logits), data_of(labels))
     check_same_device(name, [logits, labels])
     check_targets(name, logits, to_numpy(labels), probabilities_fit=False)  # on the host, where their range is checked
     return logits.argmax(axis=1).reshape(-1), labels.reshape(-1)

@@ -13,10 +13,10 @@ from typing import Any
 from tinygrad_sm.arguments import number
 from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import ARRAY_TYPES, Array, device_of, is_writable, owned_copy, to_device
-from tinygrad_sm.engine.tape import plain
+from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.engine.versions import LEAVES_LOCK
 from tinygrad_sm.nn.module import Parameter
-from tinygrad_sm.nn.states import Optional, differences, fault_of, refuse_state
+from tinygrad_sm.nn.states import Optional, differences, faults_of, refuse_state
 from tinygrad_sm.tensors import Tensor
 
 
@@ -42,13 +42,13 @@ class Groups:
 
     def __init__(self, params: Iterable[Any], **options: Any):
         options = self._checked(options)
-        self.param_groups = [self._complete(group, options) for group in _as_groups(params)]
+        self.param_groups = [self._with_defaults(group, options) for group in _as_groups(params)]
         parameters = [parameter for group in self.param_groups for parameter in group["params"]]
         _check_parameters(type(self).__name__, parameters)
         self._slots = [Slot(parameter, group) for group in self.param_groups for parameter in group["params"]]
         self._checked_groups: list[Any] = []  # their contents when a step last checked them
 
-    def _complete(self, group: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    def _with_defaults(self, group: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
         unknown = [name for name in group if name != "params" and name not in options]
         if unknown:
             raise TypeError(
@@ -132,23 +132,23 @@ class Groups:
             faults.append("tinygrad_sm 0.1 saved it, with a schedule: end the training there, or load the model alone")
         refuse_state(owner, faults)
         for i, group in enumerate(state["param_groups"]):
-            faults += [f"param_groups[{i}]: {fault}" for fault in fault_of(self._checked, group)]
+            faults += [f"param_groups[{i}]: {fault}" for fault in faults_of(self._checked, group)]
         for i, loaded in enumerate(state["state"]):
             if loaded and loaded.get("step", 0) < 0:
                 faults.append(f"state[{i}].step: expected at least 0, got {loaded['step']}")
         refuse_state(owner, faults)
-        states = [_taken_over(slot, loaded) for slot, loaded in zip(self._slots, state["state"], strict=True)]
+        states = [_copied_to_device(slot, loaded) for slot, loaded in zip(self._slots, state["state"], strict=True)]
         for own, group in zip(self.param_groups, state["param_groups"], strict=True):
             own |= self._checked(group)
         for slot, loaded in zip(self._slots, states, strict=True):
             slot.state = loaded
 
 
-def _taken_over(slot: Slot, loaded: Mapping[str, Any]) -> dict[str, Any]:
+def _copied_to_device(slot: Slot, loaded: Mapping[str, Any]) -> dict[str, Any]:
     """Return a loaded state with new arrays on the parameter's device: the given ones may be in use."""
     device = device_of(slot.parameter.data)
     return {
-        name: owned_copy(as_array(plain(value), device=device)) if hasattr(value, "shape") else value
+        name: owned_copy(as_array(data_of(value), device=device)) if hasattr(value, "shape") else value
         for name, value in (loaded or {}).items()
     }
 

@@ -13,7 +13,7 @@ import numpy as np
 from tinygrad_sm.arguments import integer, number
 from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import device_of
-from tinygrad_sm.engine.tape import plain
+from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.nn import init
 from tinygrad_sm.nn.module import Module, ModuleList, Parameter
 from tinygrad_sm.ops import composed, elementwise
@@ -140,7 +140,7 @@ class Dropout(Module):
     def forward(self, x: Any) -> Any:
         if not self.training or self.p == 0:
             return x
-        data = as_array(plain(x))
+        data = as_array(data_of(x))
         if data.dtype.kind != "f":
             raise TypeError(f"Dropout: expected floats, got {described(data)}")
         kept = random_generator().random(data.shape) >= self.p

@@ -12,16 +12,16 @@ from tinygrad_sm.arguments import number
 from tinygrad_sm.arrays import described
 from tinygrad_sm.backend import Array, array_module, check_same_device
 from tinygrad_sm.engine.primitive import as_operand
-from tinygrad_sm.engine.tape import Traced, plain
+from tinygrad_sm.engine.tape import Traced, data_of
 from tinygrad_sm.errors import warn_user
 from tinygrad_sm.nn.module import Buffer, Module
-from tinygrad_sm.nn.xmax import entmax15_conjugate, shifted, sparsemax_conjugate, times
+from tinygrad_sm.nn.xmax import entmax15_conjugate, shifted, sparsemax_conjugate, weigh
 from tinygrad_sm.ops import softmax as softmax_ops
 from tinygrad_sm.ops.composed import moveaxis
 from tinygrad_sm.ops.elementwise import softplus, where
 from tinygrad_sm.ops.reductions import sum
-from tinygrad_sm.ops.softmax import one_hot, signed
-from tinygrad_sm.precision import as_precise_as, broadcasts, wide
+from tinygrad_sm.ops.softmax import labels_as_int64, one_hot
+from tinygrad_sm.precision import as_precise_as, broadcasts_to, wide
 from tinygrad_sm.targets import check_reduction, check_same_shape, check_targets
 
 
@@ -100,7 +100,7 @@ def nll_loss(
     log_probabilities : shape (N, C) or (N, C, d1, ...), what log_softmax gives along the axis 1. The rest is as in
     cross_entropy: nll_loss(log_softmax(logits, 1), labels) is cross_entropy(logits, labels), with these options too.
     """
-    log_probabilities, labels = operands("nll_loss", log_probabilities, plain(labels))
+    log_probabilities, labels = operands("nll_loss", log_probabilities, data_of(labels))
     return _log_loss("nll_loss", log_probabilities, labels, weight, ignore_index, reduction)
 
 
@@ -125,11 +125,11 @@ def _log_loss(
     z, y, is_kept = _as_rows(loss, x, target, ignore_index, probabilities_fit=of_logits)
     log_p = softmax_ops.log_softmax(z) if of_logits else z
     C = z.shape[1]
-    w = 1.0 if weight is None else _constant(loss, "weight", weight, z, (C,))
+    w = 1.0 if weight is None else _checked_weights(loss, "weight", weight, z, (C,))
     divisor = len(z) if target.ndim == x.ndim else sum(w * y)
     if label_smoothing:
         y = ((1 - label_smoothing) * y + label_smoothing / C) * is_kept[:, None]
-    losses = sum(times(w * y, -log_p), axis=1)
+    losses = sum(weigh(w * y, -log_p), axis=1)
     return _reduced(losses.reshape(_without_classes(x)), reduction, divisor, x)
 
 
@@ -173,13 +173,13 @@ def _fenchel_young_loss(
     logits, target = operands(loss, logits, target)
     z, y, is_kept = _as_rows(loss, logits, target, ignore_index)
     z = shifted(z, 1)  # changes nothing, as p and y have sum 1, but saves the digits of large logits
-    losses = (conjugate(z, 1) - sum(times(y, z), axis=1) - entropy(y)) * is_kept
+    losses = (conjugate(z, 1) - sum(weigh(y, z), axis=1) - entropy(y)) * is_kept
     return _reduced(losses.reshape(_without_classes(logits)), reduction, is_kept.sum(dtype=z.dtype), logits)
 
 
 def mse_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
     """Return (x − target)², by default the mean over all elements; the target has the shape of x."""
-    z, y = _alike("mse_loss", x, target, reduction)
+    z, y = _operands_of_one_shape("mse_loss", x, target, reduction)
     difference = z - y
     return _reduced(difference * difference, reduction, z.size, x)
 
@@ -203,11 +203,11 @@ def binary_cross_entropy_with_logits(
     Computed as w (q y softplus(−z) + (1 − y) softplus(z)), which is right for all logits; 0·∞ is 0.
     """
     loss = "binary_cross_entropy_with_logits"
-    z, y = _alike(loss, logits, target, reduction)
-    q = 1.0 if pos_weight is None else _constant(loss, "pos_weight", pos_weight, z, z.shape, may_broadcast=True)
-    losses = times(q * y, softplus(-z)) + times(1 - y, softplus(z))
+    z, y = _operands_of_one_shape(loss, logits, target, reduction)
+    q = 1.0 if pos_weight is None else _checked_weights(loss, "pos_weight", pos_weight, z, z.shape, may_broadcast=True)
+    losses = weigh(q * y, softplus(-z)) + weigh(1 - y, softplus(z))
     if weight is not None:
-        losses = times(_constant(loss, "weight", weight, z, z.shape, may_broadcast=True), losses)
+        losses = weigh(_checked_weights(loss, "weight", weight, z, z.shape, may_broadcast=True), losses)
     return _reduced(losses, reduction, z.size, logits)
 
 
@@ -231,11 +231,11 @@ def _as_rows(
     The row of an ignored label is constant in x, so that no gradient passes, and 0 in the probabilities.
     """
     if probabilities_fit and target.ndim == x.ndim:
-        check_targets(loss, x, plain(target))
+        check_targets(loss, x, data_of(target))
         z = _matrix(wide(x))
-        return z, _matrix(wide(target)), array_module(plain(z)).ones(len(z), bool)
-    check_targets(loss, x, plain(target), ignore_index, probabilities_fit)
-    z, labels = _matrix(wide(x)), signed(plain(target)).reshape(-1)
+        return z, _matrix(wide(target)), array_module(data_of(z)).ones(len(z), bool)
+    check_targets(loss, x, data_of(target), ignore_index, probabilities_fit)
+    z, labels = _matrix(wide(x)), labels_as_int64(data_of(target)).reshape(-1)
     is_kept = labels != ignore_index
     y = one_hot(labels * is_kept, z.shape[1], z.dtype)
     z = where(is_kept[:, None], z, 0)
@@ -247,14 +247,14 @@ def operands(name: str, x: Any, target: Any) -> tuple[Any, Any]:
     """Return x and the target as operands; DeviceError unless both are on the host or both on GPUs."""
     x = as_operand(x)
     target = as_operand(target, beside=x)
-    check_beside(name, x, target)
+    check_both_on_host_or_gpu(name, x, target)
     return x, target
 
 
-def check_beside(name: str, x: Any, other: Any) -> None:
+def check_both_on_host_or_gpu(name: str, x: Any, other: Any) -> None:
     """Raise DeviceError unless both are on the host or both on GPUs; the operations check which GPU."""
-    if type(plain(x)) is not type(plain(other)):
-        check_same_device(name, [plain(x), plain(other)])
+    if type(data_of(x)) is not type(data_of(other)):
+        check_same_device(name, [data_of(x), data_of(other)])
 
 
 def _matrix(x: Any) -> Any:
@@ -266,7 +266,7 @@ def _without_classes(x: Any) -> tuple[int, ...]:
     return (x.shape[0], *x.shape[2:])
 
 
-def _alike(loss: str, x: Any, target: Any, reduction: str) -> tuple[Any, Any]:
+def _operands_of_one_shape(loss: str, x: Any, target: Any, reduction: str) -> tuple[Any, Any]:
     """Return x and the target as floats; a target of integers or bools takes the dtype of x, and does not widen it."""
     check_reduction(loss, reduction)
     x, target = operands(loss, x, target)
@@ -275,15 +275,15 @@ def _alike(loss: str, x: Any, target: Any, reduction: str) -> tuple[Any, Any]:
     return x, wide(target) if target.dtype.kind == "f" else target.astype(x.dtype)
 
 
-def _constant(
+def _checked_weights(
     loss: str, name: str, value: Any, beside: Any, shape: tuple[int, ...], may_broadcast: bool = False
 ) -> Array:
     """Return weights as an array of the dtype of `beside`; raise unless they have the shape, or may broadcast to it."""
     if isinstance(value, Traced) and value.requires_grad:
         raise TypeError(f"{loss} has no gradient with respect to {name}: pass {name}.detach()")
-    value = as_operand(plain(value), beside=beside)
-    check_beside(loss, beside, value)
-    if not (value.shape == shape or (may_broadcast and broadcasts(value.shape, shape))):
+    value = as_operand(data_of(value), beside=beside)
+    check_both_on_host_or_gpu(loss, beside, value)
+    if not (value.shape == shape or (may_broadcast and broadcasts_to(value.shape, shape))):
         expected = f"{shape}, or one that broadcasts to it" if may_broadcast else f"{shape}, a number for each class"
         raise ValueError(f"{loss}: expected {name} of shape {expected}; got {described(value)}")
     return value.astype(beside.dtype)

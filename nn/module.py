@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import Array, device_name, is_writable, owned_copy, to_device
-from tinygrad_sm.engine.tape import Traced, plain
+from tinygrad_sm.engine.tape import Traced, data_of
 from tinygrad_sm.engine.versions import LEAVES_LOCK, change
 from tinygrad_sm.nn.states import refuse_state
 from tinygrad_sm.tensors import Tensor
@@ -35,7 +35,7 @@ class State(Tensor):
     is_state = True
 
     def __init__(self, data: Any):
-        super().__init__(owned_copy(as_array(plain(data), is_new=not isinstance(data, Traced))))
+        super().__init__(owned_copy(as_array(data_of(data), is_new=not isinstance(data, Traced))))
 
 
 class Parameter(State):
@@ -99,7 +99,7 @@ class Module:
         object.__setattr__(self, name, value)
         named = value._named_tensors(f"{name}.") if isinstance(value, Module) else [(name, value)]
         for path, tensor in named:  # a shared one keeps the name of its first path
-            if isinstance(tensor, State) and self._at(tensor.name) is not tensor:
+            if isinstance(tensor, State) and self._attribute_at(tensor.name) is not tensor:
                 tensor.name = path  # error messages name the parameter
 
     def _check_attribute(self, name: str, value: Any) -> None:
@@ -183,7 +183,7 @@ class Module:
         tensors = [tensor for _, tensor in self._named_tensors() if tensor.device != device]
         arrays = [to_device(tensor.data, device) for tensor in tensors]  # all copies first: memory may run out
         gradients = [None if tensor.grad is None else to_device(tensor.grad, device) for tensor in tensors]
-        change(tensors, _place, tensors, arrays, gradients)
+        change(tensors, _set_arrays, tensors, arrays, gradients)
         return self
 
     def state_dict(self) -> dict[str, Any]:
@@ -222,7 +222,7 @@ class Module:
         arrays: dict[str, Array] = {}
         wrong, unexpected, given = [], [], set()
         for name, value in state.items():
-            path = name if name in own else paths.get(id(self._at(name)))
+            path = name if name in own else paths.get(id(self._attribute_at(name)))
             if path is None:
                 unexpected.append(name)
                 continue
@@ -240,7 +240,7 @@ class Module:
             wrong += [f"{path}: unexpected" for path in keys.unexpected]
         return arrays, keys, wrong
 
-    def _at(self, path: Any) -> Any:
+    def _attribute_at(self, path: Any) -> Any:
         """Return the attribute at a path, which need not be the first of a shared Tensor, or None."""
         value: Any = self
         for name in str(path).split("."):
@@ -327,12 +327,12 @@ class ModuleList(Module):
 
 def _array_or_none(value: Any) -> Any:
     try:
-        return as_array(plain(value))
+        return as_array(data_of(value))
     except (TypeError, ValueError):  # text, objects, ragged lists
         return None
 
 
-def _place(tensors: list[Tensor], arrays: list[Array], gradients: list[Array | None]) -> None:
+def _set_arrays(tensors: list[Tensor], arrays: list[Array], gradients: list[Array | None]) -> None:
     for tensor, data, grad in zip(tensors, arrays, gradients, strict=True):
         tensor.data, tensor.grad = data, grad
 

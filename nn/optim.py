@@ -60,11 +60,11 @@ class Optimizer(Groups):
                         raise ValueError(f"step: the array of {slot.parameter.name or 'a parameter'} is read-only")
                     if device_of(data) != slot.device:
                         slot.move_state()
-                    writes[slot.parameter] = self._prepared(slot)
+                    writes[slot.parameter] = self._prepare_update(slot)
             change(writes, _all, writes.values())
 
     @replaceable
-    def _prepared(self, slot: Slot) -> Callable[[], None]:
+    def _prepare_update(self, slot: Slot) -> Callable[[], None]:
         """Return a function that changes a parameter and its state, and cannot fail."""
         data = slot.parameter.data
         return partial(_write, slot, data, *self._update(data, slot.parameter.grad, slot.state, slot.group))
@@ -184,13 +184,13 @@ class Adam(Optimizer):
         return {**self._at_least_0(options, "lr", "eps", "weight_decay"), "betas": betas}
 
     def _new_state(self, data: Array) -> dict[str, Any]:
-        zeros_like, dtype = array_module(data).zeros_like, _precise(data)
+        zeros_like, dtype = array_module(data).zeros_like, _state_dtype(data)
         return {"step": 0, "mean": zeros_like(data, dtype=dtype), "mean_square": zeros_like(data, dtype=dtype)}
 
     def _update(self, theta: Array, g: Array, state: Any, options: Mapping[str, Any]) -> tuple[Array, Any]:
         lr, (beta1, beta2), eps, weight_decay = (options[name] for name in ("lr", "betas", "eps", "weight_decay"))
         state = state or self._new_state(theta)
-        t, theta, g = state["step"] + 1, theta.astype(_precise(theta)), g.astype(_precise(theta))
+        t, theta, g = state["step"] + 1, theta.astype(_state_dtype(theta)), g.astype(_state_dtype(theta))
         if weight_decay and not self._is_decoupled:
             g = g + weight_decay * theta
         m = beta1 * state["mean"] + (1 - beta1) * g
@@ -231,6 +231,6 @@ class AdamW(Adam):
         super().__init__(params, lr, betas, eps, weight_decay)
 
 
-def _precise(data: Array) -> Any:
+def _state_dtype(data: Array) -> Any:
     """Return the dtype in which Adam computes: float32 for half precision, else that of the parameter."""
     return array_module(data).promote_types(data.dtype, "float32")

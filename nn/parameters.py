@@ -18,7 +18,7 @@ from tinygrad_sm.arguments import number
 from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import array_module, owned_copy, to_numpy
 from tinygrad_sm.engine.backward import check_grad
-from tinygrad_sm.engine.tape import plain
+from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.nn.groups import as_list, check_leaves, check_tensors
 from tinygrad_sm.ops import composed
 from tinygrad_sm.precision import wide, wide_dtype
@@ -80,7 +80,7 @@ def vector_to_parameters(vector: Any, parameters: Iterable[Tensor]) -> None:
     """
     parameters = as_list(parameters)
     check_leaves("vector_to_parameters", parameters)
-    values = owned_copy(as_array(plain(vector)))  # it may be a view of the parameters' own arrays
+    values = owned_copy(as_array(data_of(vector)))  # it may be a view of the parameters' own arrays
     size = sum(parameter.size for parameter in parameters)
     if values.shape != (size,):
         raise ValueError(f"vector_to_parameters: expected a vector of shape ({size},), got {described(values)}")

@@ -25,7 +25,7 @@ from typing import Any
 
 from tinygrad_sm.arguments import integer, number
 from tinygrad_sm.nn.optim import Optimizer
-from tinygrad_sm.nn.states import check_state, fault_of, refuse_state
+from tinygrad_sm.nn.states import check_state, faults_of, refuse_state
 
 MAX_COUNT = 2**53
 """The largest count: up to it, floats hold every integer."""
@@ -105,10 +105,10 @@ class Schedule:
         """
         owner = type(self).__name__
         check_state(owner, self.state_dict(), state)
-        faults = fault_of(integer, "state", "last_epoch", state["last_epoch"], 0, MAX_COUNT)
+        faults = faults_of(integer, "state", "last_epoch", state["last_epoch"], 0, MAX_COUNT)
         for name in ("base_lrs", "lrs"):
             for i, lr in enumerate(state[name]):
-                faults += fault_of(number, "state", f"{name}[{i}]", lr, 0)
+                faults += faults_of(number, "state", f"{name}[{i}]", lr, 0)
         refuse_state(owner, faults)
         self.last_epoch, self.base_lrs = state["last_epoch"], [*map(float, state["base_lrs"])]
         self._set_lrs(state["lrs"])

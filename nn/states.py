@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from tinygrad_sm.arrays import described
 from tinygrad_sm.backend import ARRAY_TYPES
 from tinygrad_sm.dtypes import is_masked
-from tinygrad_sm.engine.tape import plain
+from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.errors import CheckpointError
 
 
@@ -41,7 +41,7 @@ def refuse_state(owner: str, faults: Sequence[str]) -> None:
         raise CheckpointError(f"the state does not fit {owner}:\n  " + "\n  ".join(faults))
 
 
-def fault_of(check: Callable[..., Any], *arguments: Any) -> list[str]:
+def faults_of(check: Callable[..., Any], *arguments: Any) -> list[str]:
     """Return a list with the message of the TypeError or ValueError that a check raises, or an empty one."""
     try:
         check(*arguments)
@@ -58,7 +58,7 @@ def differences(expected: Any, state: Any, path: str = "") -> list[str]:
         return [] if is_absent or expected.value is None else differences(expected.value, state, path)
     if isinstance(expected, dict):
         if not isinstance(state, Mapping):
-            return [f"{at}expected a dict, got {_named(state)}"]
+            return [f"{at}expected a dict, got {_described_briefly(state)}"]
         inside = f"{path}." if path else ""
         found = []
         for name, value in expected.items():
@@ -69,22 +69,22 @@ def differences(expected: Any, state: Any, path: str = "") -> list[str]:
         return found + [f"{inside}{name}: unexpected" for name in state if name not in expected]
     if isinstance(expected, list):
         if not isinstance(state, list | tuple):
-            return [f"{at}expected a list, got {_named(state)}"]
+            return [f"{at}expected a list, got {_described_briefly(state)}"]
         if len(state) != len(expected):
             return [f"{at}expected {len(expected)} of them, got {len(state)}"]
         pairs = enumerate(zip(expected, state, strict=True))
         return [line for i, (one, other) in pairs for line in differences(one, other, f"{path}[{i}]")]
     if type(expected) in ARRAY_TYPES:
-        array = plain(state)
+        array = data_of(state)
         fits = (getattr(array, "shape", None), getattr(array, "dtype", None)) == (expected.shape, expected.dtype)
         fits = fits and not is_masked(array)
-        return [] if fits else [f"{at}expected {described(expected)}, got {_named(array)}"]
+        return [] if fits else [f"{at}expected {described(expected)}, got {_described_briefly(array)}"]
     if isinstance(expected, str):
         return [] if state == expected else [f"{at}expected {expected!r}, got {state!r}"]
     fits = type(state) is type(expected) or (type(expected) is float and type(state) is int)
-    return [] if fits else [f"{at}expected {type(expected).__name__}, got {_named(state)}"]
+    return [] if fits else [f"{at}expected {type(expected).__name__}, got {_described_briefly(state)}"]
 
 
-def _named(x: Any) -> str:
+def _described_briefly(x: Any) -> str:
     """Return the description of a value for messages: of dicts and lists, which may be long, only the type."""
     return type(x).__name__ if isinstance(x, Mapping | list | tuple) else described(x)

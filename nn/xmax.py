@@ -27,7 +27,7 @@ from tinygrad_sm.arguments import integer, number
 from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import ARRAY_TYPES, Array, array_module, device_of
 from tinygrad_sm.engine.primitive import as_operand
-from tinygrad_sm.engine.tape import Traced, plain
+from tinygrad_sm.engine.tape import Traced, data_of
 from tinygrad_sm.ops import softmax as _softmax_ops
 from tinygrad_sm.ops.elementwise import relu, sqrt, where
 from tinygrad_sm.ops.reductions import sum
@@ -43,7 +43,7 @@ def softmax(x: Any, dim: int = -1, temperature: Any = 1.0) -> Any:
     >>> softmax([1.0, 1.5, 2.0], temperature=0.25).round(4)
     array([0.0159, 0.1173, 0.8668], dtype=float32)
     """
-    x = _with_axis("softmax", x, dim)
+    x = _checked_operand("softmax", x, dim)
     return _softmax(x, dim, _temperature("softmax", "temperature", temperature))
 
 
@@ -55,7 +55,7 @@ def sparsemax(x: Any, dim: int = -1) -> Any:
     >>> sparsemax([1.0, 1.5, 0.5])
     array([0.25, 0.75, 0.  ], dtype=float32)
     """
-    return _of_shifted(_sparsemax_of_shifted, _with_axis("sparsemax", x, dim), dim)
+    return _of_shifted(_sparsemax_of_shifted, _checked_operand("sparsemax", x, dim), dim)
 
 
 def entmax15(x: Any, dim: int = -1) -> Any:
@@ -64,7 +64,7 @@ def entmax15(x: Any, dim: int = -1) -> Any:
     >>> entmax15([1.0, 1.5, 0.5, -2.0]).round(4)
     array([0.2917, 0.6242, 0.0841, 0.    ], dtype=float32)
     """
-    return _of_shifted(_entmax15_of_shifted, _with_axis("entmax15", x, dim), dim)
+    return _of_shifted(_entmax15_of_shifted, _checked_operand("entmax15", x, dim), dim)
 
 
 def gumbel_softmax(logits: Any, tau: Any = 1.0, hard: bool = False, dim: int = -1) -> Any:
@@ -74,28 +74,28 @@ def gumbel_softmax(logits: Any, tau: Any = 1.0, hard: bool = False, dim: int = -
     but has the gradient of the soft one, as if nothing had been rounded (straight through). "Categorical
     Reparameterization with Gumbel-Softmax" (Jang, Gu and Poole, 2017).
     """
-    logits, tau = _with_axis("gumbel_softmax", logits, dim), _temperature("gumbel_softmax", "tau", tau)
-    data = plain(logits)
+    logits, tau = _checked_operand("gumbel_softmax", logits, dim), _temperature("gumbel_softmax", "tau", tau)
+    data = data_of(logits)
     noise = as_array(random_generator().gumbel(size=data.shape), device=device_of(data))
     noise = noise.astype(data.dtype if data.dtype.kind == "f" else noise.dtype)
     soft = _softmax(logits + noise, dim, tau)
     if not hard or soft.ndim == 0 or soft.size == 0:  # a single number is 1 in any case
         return soft
-    p = plain(soft)
-    is_drawn = (numbered(p, dim) == p.argmax(axis=dim, keepdims=True)) & (p > 0)  # none where all are masked
+    p = data_of(soft)
+    is_drawn = (positions_along(p, dim) == p.argmax(axis=dim, keepdims=True)) & (p > 0)  # none where all are masked
     return is_drawn.astype(p.dtype) + (soft - p)  # soft − p is 0, with the gradient of soft
 
 
 def shifted(x: Any, dim: int) -> Any:
     """Return wide(x) minus its maximum along the axis, which gets no gradient; rows that are all −∞ stay so."""
     x = wide(as_operand(x))
-    data = plain(x)
+    data = data_of(x)
     xp = array_module(data)
     largest = data.max(axis=dim, keepdims=True)
     return x - xp.where(xp.isneginf(largest), 0, largest)
 
 
-def numbered(x: Array, dim: int) -> Array:
+def positions_along(x: Array, dim: int) -> Array:
     """Return 0, 1, 2, ... along the axis, of length 1 along the others."""
     shape = [1] * x.ndim
     shape[dim] = x.shape[dim]
@@ -105,23 +105,23 @@ def numbered(x: Array, dim: int) -> Array:
 def sparsemax_conjugate(z: Any, dim: int) -> Any:
     """Return max ⟨p, z⟩ + H(p) of the shifted z with H = (1 − Σ p²)/2; its gradient is sparsemax."""
     p = _sparsemax_of_shifted(z, dim)
-    return sum(times(p, z) - p * p / 2, axis=dim) + 1 / 2
+    return sum(weigh(p, z) - p * p / 2, axis=dim) + 1 / 2
 
 
 def entmax15_conjugate(z: Any, dim: int) -> Any:
     """Return max ⟨p, z⟩ + H(p) of the shifted z with H = 4/3 (1 − Σ p^1.5); its gradient is entmax15."""
     root = _entmax15_root(z, dim)
     p = root * root
-    return sum(times(p, z) - 4 / 3 * p * root, axis=dim) + 4 / 3
+    return sum(weigh(p, z) - 4 / 3 * p * root, axis=dim) + 4 / 3
 
 
-def times(weights: Any, x: Any) -> Any:
+def weigh(weights: Any, x: Any) -> Any:
     """Return weights ⊙ x where 0·∞ is 0: an element of weight 0 adds nothing to a sum."""
-    unweighted = (plain(weights) == 0) & array_module(plain(x)).isinf(plain(x))
+    unweighted = (data_of(weights) == 0) & array_module(data_of(x)).isinf(data_of(x))
     return weights * where(unweighted, 0, x)
 
 
-def _with_axis(name: str, x: Any, dim: Any) -> Any:
+def _checked_operand(name: str, x: Any, dim: Any) -> Any:
     """Return x as an operand; AxisError unless it has the axis `dim`. A number has one axis, as in tg.softmax."""
     x = as_operand(x)
     ndim = max(x.ndim, 1)
@@ -141,15 +141,15 @@ def _softmax(x: Any, dim: int, temperature: Any) -> Any:
     """Return softmax(x/T) along the axis, where the temperature T has been checked."""
     if isinstance(temperature, float) and temperature == 1:
         return _softmax_ops.softmax(x, dim)
-    return _of_shifted(lambda z, dim: _softmax_ops.softmax(_quotient(z, temperature), dim), x, dim)
+    return _of_shifted(lambda z, dim: _softmax_ops.softmax(_divide_by_temperature(z, temperature), dim), x, dim)
 
 
-def _quotient(z: Any, temperature: Any) -> Any:
+def _divide_by_temperature(z: Any, temperature: Any) -> Any:
     """Return z/T of the shifted z; masked numbers stay −∞: −∞/∞ and the gradient of −∞/T by T would be NaN."""
     if isinstance(temperature, float) and temperature < math.inf:
         limits = finfo(z.dtype)  # a T out of this range gives the limit for T → 0 or ∞
         temperature = min(max(temperature, float(limits.tiny)), float(limits.max))
-    is_masked = array_module(plain(z)).isneginf(plain(z))
+    is_masked = array_module(data_of(z)).isneginf(data_of(z))
     return where(is_masked, -math.inf, where(is_masked, 0, z) / temperature)
 
 
@@ -190,10 +190,10 @@ def _support(z: Any, dim: int, threshold: Callable[[Array, Array, Array], Array]
     If the support were the k largest, τ would be `threshold` of their sum, the sum of their squares, and k. The right k
     is the last one whose smallest number is greater than that. No τ is less than −1, as no p is more than 1.
     """
-    data = plain(z)
+    data = data_of(z)
     xp = array_module(data)
     descending = -xp.sort(-xp.maximum(data, -1).astype(xp.float64), axis=dim)
-    k = numbered(data, dim) + 1
+    k = positions_along(data, dim) + 1
     thresholds = threshold(xp.cumsum(descending, axis=dim), xp.cumsum(descending**2, axis=dim), k)
     size = (descending > thresholds).sum(axis=dim, keepdims=True)
     support = data > xp.where(k == size, thresholds, 0).sum(axis=dim, keepdims=True)

@@ -12,7 +12,7 @@ from tinygrad_sm.arrays import as_array, unpacked
 from tinygrad_sm.backend import borrowed_array, device_of, to_numpy
 from tinygrad_sm.dtypes import check_unmasked
 from tinygrad_sm.engine.primitive import as_operand
-from tinygrad_sm.engine.tape import Traced, plain
+from tinygrad_sm.engine.tape import Traced, data_of
 from tinygrad_sm.engine.versions import share_memory
 from tinygrad_sm.protocols import check_constant
 from tinygrad_sm.random import random_generator
@@ -41,19 +41,19 @@ def full(
     Raises TypeError if the value is a Tensor that requires a gradient: use `broadcast_to`, which passes it.
     """
     check_constant("full", value)
-    return Tensor(np.full(shape, to_numpy(plain(value)), dtype), requires_grad, device=device)
+    return Tensor(np.full(shape, to_numpy(data_of(value)), dtype), requires_grad, device=device)
 
 
 def zeros_like(x: Any, requires_grad: bool = False, device: str | None = None) -> Tensor:
     """Return zeros of the shape and dtype of x, a Tensor, an array or a number, by default on its device."""
     x = as_operand(x)
-    return Tensor(np.zeros(x.shape, x.dtype), requires_grad, device=device_of(plain(x)) if device is None else device)
+    return Tensor(np.zeros(x.shape, x.dtype), requires_grad, device=device_of(data_of(x)) if device is None else device)
 
 
 def ones_like(x: Any, requires_grad: bool = False, device: str | None = None) -> Tensor:
     """Return ones of the shape and dtype of x, a Tensor, an array or a number, by default on its device."""
     x = as_operand(x)
-    return Tensor(np.ones(x.shape, x.dtype), requires_grad, device=device_of(plain(x)) if device is None else device)
+    return Tensor(np.ones(x.shape, x.dtype), requires_grad, device=device_of(data_of(x)) if device is None else device)
 
 
 def arange(*bounds: Any, dtype: Any = None, requires_grad: bool = False, device: str | None = None) -> Tensor:

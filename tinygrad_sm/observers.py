@@ -24,11 +24,11 @@ import numpy as np
 from tinygrad_sm.arrays import described
 from tinygrad_sm.backend import ARRAY_TYPES, PLAIN_OPERANDS, array_module, device_of, to_numpy
 from tinygrad_sm.engine.mode import Mode, ModeScope, Observer, observe
-from tinygrad_sm.engine.tape import Node, operand_name, plain
+from tinygrad_sm.engine.tape import Node, data_of, operand_name
 from tinygrad_sm.errors import user_line
 
 
-def _in_place_of(observer: Observer, *others: Observer) -> ModeScope:
+def _replace_observer(observer: Observer, *others: Observer) -> ModeScope:
     """Replace the observer by the others, or by nobody, inside a block."""
     return ModeScope(lambda mode: mode._replace(observers=(*(o for o in mode.observers if o is not observer), *others)))
 
@@ -65,11 +65,11 @@ class AnomalyDetector(Observer):
         """Return the forward with a check of its result."""
 
         def checked(*operands: Any, **static: Any) -> Any:
-            with _in_place_of(self), np.errstate(all="ignore"):  # our error says more than NumPy's warnings
+            with _replace_observer(self), np.errstate(all="ignore"):  # our error says more than NumPy's warnings
                 result = forward(*operands, **static)
             out = result if op.saves is None else result[0]
-            made = _made(out, (*operands, *static.values()))
-            if device_of(out) != "cpu" and (made or op.refused):
+            made = _new_non_finite(out, (*operands, *static.values()))
+            if device_of(out) != "cpu" and (made or op.nondifferentiable):
                 with np.errstate(all="ignore"):
                     forward(*map(_on_host, operands), **static)  # on the host, this checks the labels
             if made:
@@ -87,12 +87,12 @@ class AnomalyDetector(Observer):
         op = node.op
         line = self.lines.get(node, "a line outside of this detect_anomaly()")
         # In a walk that is differentiated again, the rule records nodes: they get the same line of the program.
-        recorded = _Recorded(self.lines, f"{line}, in the gradient rule of {op.name}")
+        recorded = _LineAssigner(self.lines, f"{line}, in the gradient rule of {op.name}")
 
         def checked(g: Any, out: Any, *operands: Any, **static: Any) -> Any:
-            with _in_place_of(self, recorded), np.errstate(all="ignore"):
+            with _replace_observer(self, recorded), np.errstate(all="ignore"):
                 part = rule(g, out, *operands, **static)
-            if made := _made(part, (g, out, *operands, *static.values())):
+            if made := _new_non_finite(part, (g, out, *operands, *static.values())):
                 operand = operand_name(op, i, node.operands[i])
                 where = f"in the gradient rule of {op.name} for its operand {operand}, recorded at {line}"
                 raise _anomaly(op, where, made, {"g": g, "out": out} | _named(op, operands, static))
@@ -101,7 +101,7 @@ class AnomalyDetector(Observer):
         return checked
 
 
-class _Recorded(Observer):
+class _LineAssigner(Observer):
     """Assigns the one line to each node that is recorded."""
 
     def __init__(self, lines: MutableMapping[Node, str], line: str):
@@ -118,7 +118,7 @@ def _on_host(x: Any) -> Any:
 
 def _non_finite(x: Any) -> tuple[int, int]:
     """Return how many NaN and how many Inf there are in an array, a Traced value or a number."""
-    x = plain(x)
+    x = data_of(x)
     if type(x) not in PLAIN_OPERANDS:
         return 0, 0
     xp = array_module(x)
@@ -128,7 +128,7 @@ def _non_finite(x: Any) -> tuple[int, int]:
     return int(xp.isnan(array).sum()), int(xp.isinf(array).sum())
 
 
-def _made(result: Any, inputs: Iterable[Any]) -> str:
+def _new_non_finite(result: Any, inputs: Iterable[Any]) -> str:
     """Return what the operation itself made, such as "2 NaN"; empty if nothing, or if the inputs explain it."""
     nans, infs = _non_finite(result)
     if nans or infs:
@@ -147,7 +147,7 @@ def _named(op: Any, operands: tuple[Any, ...], static: dict[str, Any]) -> dict[s
 
 
 def _anomaly(op: Any, where: str, made: str, inputs: Mapping[str, Any]) -> FloatingPointError:
-    lines = [f"{where}: {made} made of", *(f"    {name}: {_ranged(x)}" for name, x in inputs.items())]
+    lines = [f"{where}: {made} made of", *(f"    {name}: {_described_with_range(x)}" for name, x in inputs.items())]
     return FloatingPointError(
         "\n".join(lines) + f"\nKeep these values where {op.name} and its gradient are finite: choose safe ones before "
         "it, as in tg.where(x > 0, tg.sqrt(tg.where(x > 0, x, 1)), 0); if they have grown from step to step, lower the "
@@ -155,9 +155,9 @@ def _anomaly(op: Any, where: str, made: str, inputs: Mapping[str, Any]) -> Float
     )
 
 
-def _ranged(x: Any) -> str:
+def _described_with_range(x: Any) -> str:
     """Return an input's description for messages: of an array, also its finite range and how many are not finite."""
-    x = plain(x)
+    x = data_of(x)
     if type(x) not in PLAIN_OPERANDS or not hasattr(x, "shape"):
         return described(x)
     xp = array_module(x)
@@ -181,11 +181,11 @@ class Profile(ModeScope, Observer):
     """Counts and times what runs inside of it; see `profile`."""
 
     def __init__(self) -> None:
-        super().__init__(self._joined, self)
+        super().__init__(self._add_to_mode, self)
         self._rows: dict[str, Row] = {}
         self._lock = threading.Lock()  # threads may share a function that this decorates
 
-    def _joined(self, mode: Mode) -> Mode:
+    def _add_to_mode(self, mode: Mode) -> Mode:
         # If it is entered again, as by a decorated function that calls itself, it must not count everything twice.
         return mode if self in mode.observers else mode._replace(observers=(*mode.observers, self))
 
@@ -194,7 +194,7 @@ class Profile(ModeScope, Observer):
 
         def timed(*operands: Any, **static: Any) -> Any:
             size = 0
-            with _in_place_of(self):
+            with _replace_observer(self):
                 start = time.perf_counter()
                 try:
                     result = forward(*operands, **static)
@@ -209,7 +209,7 @@ class Profile(ModeScope, Observer):
         """Return the rule, timed."""
 
         def timed(*arguments: Any, **static: Any) -> Any:
-            with _in_place_of(self):
+            with _replace_observer(self):
                 start = time.perf_counter()
                 try:
                     return rule(*arguments, **static)

@@ -48,7 +48,7 @@ def total(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return x.sum(axis=axis, dtype=dtype, keepdims=keepdims).astype(x.dtype.type)
 
 
-def broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+def broadcasts_to(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
     return len(shape) <= len(to) and all(n in (1, m) for n, m in zip(reversed(shape), reversed(to), strict=False))
 
 

@@ -19,7 +19,7 @@ from tinygrad_sm.backend import Array, axis_of, check_same_device
 from tinygrad_sm.dtypes import check_unmasked
 from tinygrad_sm.engine.mode import current_mode
 from tinygrad_sm.engine.primitive import as_operand
-from tinygrad_sm.engine.tape import Traced, plain
+from tinygrad_sm.engine.tape import Traced, data_of
 from tinygrad_sm.engine.versions import LEAVES_LOCK
 from tinygrad_sm.errors import GradientError
 from tinygrad_sm.ops import composed, elementwise, linalg, reductions, shaping
@@ -42,7 +42,7 @@ TWINS |= {
 _OUR_NAMES = {"a_min": "min", "a_max": "max", "newshape": "shape", "correction": "ddof"}
 """NumPy's names of parameters, and the twins' names for them, where they differ."""
 
-QUESTIONS = {
+NON_DIFFERENTIABLE = {
     *(np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal),
     *(np.isfinite, np.isinf, np.isnan, np.signbit, np.isclose, np.allclose, np.array_equal),
     *(np.any, np.all, np.logical_and, np.logical_or, np.logical_xor, np.logical_not),
@@ -78,9 +78,9 @@ def comparison(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Array
     def method(self: Any, other: Any) -> Array:
         check_unmasked(other)
         try:
-            return compare(self.data, plain(other))
+            return compare(self.data, data_of(other))
         except TypeError:
-            check_same_device("a comparison", [self.data, plain(other)])
+            check_same_device("a comparison", [self.data, data_of(other)])
             raise
 
     return method
@@ -101,7 +101,7 @@ def in_place(name: str, compute: Callable[[Any, Any], Any]) -> Callable[[Any, An
                 f"t {name} u would change a leaf in place while operations are recorded: put it into a block of "
                 f"with tg.no_grad(), or let an optimizer of nn.optim do it; t = t {name[:-1]} u makes a new Tensor"
             )
-        other = plain(as_operand(other, beside=self))
+        other = data_of(as_operand(other, beside=self))
         check_same_device(name, [self.data, other])
         with LEAVES_LOCK:  # nobody else may change it between reading and writing
             return self._set(compute(self.data, other), name)
@@ -120,17 +120,17 @@ def array_ufunc(tensor: Any, ufunc: Any, method: str, *inputs: Any, **kwargs: An
             f"np.{ufunc.__name__} on Tensors takes no {', '.join(kwargs)}: they are not written into arrays, so write "
             "a = a + t for a += t, and convert with .astype"
         )
-    return _answer(ufunc, inputs, {})
+    return _dispatch(ufunc, inputs, {})
 
 
 def array_function(tensor: Any, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
     """Compute for NumPy a function, such as np.sum, that has a Tensor among its arguments."""
     if function in TWINS:
-        args, kwargs = _as_taken(TWINS[function], function, args, kwargs)
-    return _answer(function, args, kwargs)
+        args, kwargs = _translate_arguments(TWINS[function], function, args, kwargs)
+    return _dispatch(function, args, kwargs)
 
 
-def _answer(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+def _dispatch(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     if function in TWINS:
         twin = TWINS[function]
         try:
@@ -138,10 +138,10 @@ def _answer(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         except TypeError as error:
             error.add_note(f"np.{function.__name__} on Tensors is {twin!r}: dtype=, out= and the like are not for them")
             raise
-    if function in QUESTIONS:
+    if function in NON_DIFFERENTIABLE:
         if function is np.full_like:
             _check_fill_value(*args, **kwargs)
-        arrays, options = [plain(x) for x in args], {name: plain(x) for name, x in kwargs.items()}
+        arrays, options = [data_of(x) for x in args], {name: data_of(x) for name, x in kwargs.items()}
         if arrays and "axis" in options:
             options["axis"] = axis_of(arrays[0], options["axis"])
         return function(*arrays, **options)
@@ -162,7 +162,7 @@ def _signature(function: Any) -> inspect.Signature | None:
         return None
 
 
-def _as_taken(twin: Any, function: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _translate_arguments(twin: Any, function: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Return the arguments of NumPy's function as its twin takes them: operands by position, all else by our names.
 
     Positions are NumPy's: the third argument of np.sum is dtype, that of tg.sum is keepdims. The twin refuses arguments

@@ -22,7 +22,7 @@ from tinygrad_sm.backend import Array, axis_of, device_name, device_of, is_writa
 from tinygrad_sm.dtypes import check_unmasked, refuse_masked
 from tinygrad_sm.engine.backward import backward
 from tinygrad_sm.engine.hooks import HookHandle
-from tinygrad_sm.engine.tape import Traced, plain
+from tinygrad_sm.engine.tape import Traced, data_of
 from tinygrad_sm.engine.versions import LEAVES_LOCK, change, share_memory
 from tinygrad_sm.errors import GradientError
 from tinygrad_sm.ops import composed, elementwise, indexing, linalg, reductions, shaping
@@ -56,7 +56,7 @@ class Tensor(Traced):
     __hash__ = Traced.__hash__
 
     def __init__(self, data: Any, requires_grad: bool = False, dtype: Any = None, device: str | None = None):
-        super().__init__(as_array(plain(data), dtype, device, is_new=not isinstance(data, Traced)))
+        super().__init__(as_array(data_of(data), dtype, device, is_new=not isinstance(data, Traced)))
         if isinstance(data, Traced) and self.data is data.data:
             share_memory(data, self)
         if requires_grad:
@@ -123,7 +123,7 @@ class Tensor(Traced):
         return self._set(array, "assign")
 
     def _set(self, array: Any, caller: str) -> "Tensor":
-        new = as_array(plain(array), device=self.device)
+        new = as_array(data_of(array), device=self.device)
         if self.node is not None:
             raise GradientError(f"{caller}: the result of {self.node.op.name} is not a leaf: change what it is made of")
         if new.shape != self.shape:
@@ -231,7 +231,7 @@ class Tensor(Traced):
     def __getitem__(self, index: Any) -> "Tensor":
         for part in index if isinstance(index, tuple) else (index,):
             check_unmasked(part)
-        return indexing.getitem(self, tuple(map(plain, index)) if isinstance(index, tuple) else plain(index))
+        return indexing.getitem(self, tuple(map(data_of, index)) if isinstance(index, tuple) else data_of(index))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise TypeError(

@@ -32,9 +32,9 @@ import numpy as np
 from tinygrad_sm.arrays import described
 from tinygrad_sm.backend import Array, array_module, owned_copy
 from tinygrad_sm.creation import ones_like, zeros, zeros_like
-from tinygrad_sm.engine.backward import check_gradient
+from tinygrad_sm.engine.backward import seed_gradient
 from tinygrad_sm.engine.mode import current_mode, enable_grad
-from tinygrad_sm.engine.tape import Traced, age, count_uses, gradients, plain
+from tinygrad_sm.engine.tape import Traced, count_uses, data_of, gradients, sequence_number
 from tinygrad_sm.errors import GradientError
 from tinygrad_sm.ops.composed import stack
 from tinygrad_sm.tensors import Tensor
@@ -67,7 +67,7 @@ def grad(
         )
     gs = []
     for output, g in zip(outputs, grad_outputs, strict=True):
-        array = check_gradient(output, g, "grad()")
+        array = seed_gradient(output, g, "grad()")
         gs.append(g.astype(output.dtype) if create_graph and isinstance(g, Tensor) else array)
     uses = count_uses(outputs, frozenset(inputs))
     for i, x in enumerate(inputs):
@@ -88,7 +88,7 @@ def vjp(f: Function, inputs: Any, v: Any = None, create_graph: bool | None = Non
     call = _Call(f, inputs, create_graph, v)
     vectors = _vectors("vjp", v, "output", call.outputs)
     result = _walk(call.outputs, vectors, call.inputs, create_graph=call.create_graph)
-    return call.values(), _like(inputs, result)
+    return call.values(), _repack(inputs, result)
 
 
 def jvp(f: Function, inputs: Any, v: Any = None, create_graph: bool | None = None) -> tuple[Any, Any]:
@@ -104,7 +104,7 @@ def jvp(f: Function, inputs: Any, v: Any = None, create_graph: bool | None = Non
     u = [zeros_like(output, requires_grad=output.requires_grad) for output in call.outputs]
     pulled = _walk(call.outputs, u, call.inputs, create_graph=True)
     result = _walk(pulled, vectors, u, create_graph=call.create_graph)
-    return call.values(), _like(call.returned, result)
+    return call.values(), _repack(call.returned, result)
 
 
 def hvp(f: Function, inputs: Any, v: Any = None, create_graph: bool | None = None) -> tuple[Any, Any]:
@@ -118,7 +118,7 @@ def hvp(f: Function, inputs: Any, v: Any = None, create_graph: bool | None = Non
     call = _Call(f, inputs, create_graph, v)
     vectors = _vectors("hvp", v, "input", call.inputs)
     result = _walk(call.gradient("hvp"), vectors, call.inputs, create_graph=call.create_graph)
-    return call.values(), _like(inputs, result)
+    return call.values(), _repack(inputs, result)
 
 
 def jacobian(f: Function, inputs: Any, create_graph: bool | None = None, batched: bool = False) -> Any:
@@ -132,8 +132,8 @@ def jacobian(f: Function, inputs: Any, create_graph: bool | None = None, batched
     (5, 3)
     """
     call = _Call(f, inputs, create_graph)
-    rows = [_like(inputs, _jacobians(output, call.inputs, call.create_graph, batched)) for output in call.outputs]
-    return _like(call.returned, rows)
+    rows = [_repack(inputs, _jacobians(output, call.inputs, call.create_graph, batched)) for output in call.outputs]
+    return _repack(call.returned, rows)
 
 
 def hessian(f: Function, inputs: Any, create_graph: bool | None = None) -> Any:
@@ -146,7 +146,7 @@ def hessian(f: Function, inputs: Any, create_graph: bool | None = None) -> Any:
     """
 
     def gradient(*xs: Tensor) -> Any:
-        return _like(inputs, _Call(f, xs, create_graph=True).gradient("hessian"))
+        return _repack(inputs, _Call(f, xs, create_graph=True).gradient("hessian"))
 
     return jacobian(gradient, inputs, create_graph)
 
@@ -171,15 +171,15 @@ class _Call:
         fresh = frozenset(self.inputs)
         if any(x.node is not None for x in fresh):  # connected to the caller's Tensors
             return True
-        oldest = min((age(x) for x in fresh), default=math.inf)
+        oldest = min((sequence_number(x) for x in fresh), default=math.inf)
         roots = [x for x in (*self.outputs, *_parts(v)) if isinstance(x, Tensor) and x.requires_grad]
         origins = count_uses(roots, oldest=oldest)  # an older value was made outside of f
-        return any(x not in fresh and (x.node is None or age(x) < oldest) for x in origins)
+        return any(x not in fresh and (x.node is None or sequence_number(x) < oldest) for x in origins)
 
     def values(self) -> Any:
         """Return the outputs of f as Tensors, with their history if the result keeps its own."""
         outputs = self.outputs if self.create_graph else [output.detach() for output in self.outputs]
-        return _like(self.returned, outputs)
+        return _repack(self.returned, outputs)
 
     def gradient(self, caller: str) -> list[Tensor]:
         """Return the gradient of the one element that f returned, from a recorded walk."""
@@ -195,7 +195,7 @@ def _parts(given: Any) -> tuple[Any, ...]:
     return given if isinstance(given, tuple) else (given,)
 
 
-def _like(given: Any, values: Sequence[Any]) -> Any:
+def _repack(given: Any, values: Sequence[Any]) -> Any:
     """Return the values as a tuple if `given` is one, else the one value."""
     return tuple(values) if isinstance(given, tuple) else values[0]
 
@@ -218,7 +218,7 @@ def _vectors(caller: str, v: Any, role: str, values: Sequence[Tensor]) -> list[T
     for i, (part, value) in enumerate(zip(parts, values, strict=True)):
         if part is None and value.size == 1:
             part = ones_like(value)
-        if part is None or np.shape(plain(part)) != value.shape:
+        if part is None or np.shape(data_of(part)) != value.shape:
             raise ValueError(f"{caller}: expected v of shape {value.shape}, as {role} {i} has, got {described(part)}")
         vectors.append((part if isinstance(part, Tensor) else Tensor(part)).astype(value.dtype))
     return vectors
@@ -238,7 +238,7 @@ def _walk(
     with enable_grad() if create_graph else nullcontext():
         for output, g in zip(outputs, gs, strict=True):
             if output.requires_grad:
-                g = _as_tensor(g) if create_graph else plain(g)
+                g = _as_tensor(g) if create_graph else data_of(g)
                 roots[output] = roots[output] + g if output in roots else g
         uses = count_uses(roots, wanted) if uses is None else dict(uses)
         found = gradients(roots, uses, wanted, retain_graph=retain_graph, create_graph=create_graph)

@@ -178,7 +178,7 @@ def server(running: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("TINYGRAD_SM_DATA", str(tmp_path))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(download, "_SECURE", ("https://", running.address("")))
-    monkeypatch.setattr(download, "SILENCE", 0.2)
+    monkeypatch.setattr(download, "TIMEOUT_SECONDS", 0.2)
     running.asked.clear()
     running.plain.asked.clear()
     return running

@@ -154,7 +154,7 @@ def test_a_file_that_is_far_too_long_is_not_read(tmp_path: Path, start: bytes, m
 
 
 def test_an_honest_promise_can_be_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tinygrad_sm.datasets.idx.LARGEST", 4)
+    monkeypatch.setattr("tinygrad_sm.datasets.idx.MAX_DATA_BYTES", 4)
     path = tmp_path / "large"
     path.write_bytes(idx(LABELS))
     refused_within(path, "at most 4 bytes", mebibytes=2)

@@ -11,7 +11,7 @@ import pytest
 import tinygrad_sm as tg
 from tests.helpers import leaf
 from tinygrad_sm import GradientError, Tensor
-from tinygrad_sm.engine.tape import Node, age
+from tinygrad_sm.engine.tape import Node, sequence_number
 
 ONE = Tensor(1.0, dtype="float64")
 
@@ -110,9 +110,9 @@ def test_copies_are_as_old_as_what_they_are_copied_from_and_pickles_are_new():
     x = leaf()
     y = x * 2.0
     same, deep, unpickled = copy.copy(y), copy.deepcopy(x), pickle.loads(pickle.dumps(x))
-    assert age(same) == age(y)
-    assert age(copy.copy(x)) == age(x)
-    assert age(x) < age(y) < age(deep) < age(unpickled)
+    assert sequence_number(same) == sequence_number(y)
+    assert sequence_number(copy.copy(x)) == sequence_number(x)
+    assert sequence_number(x) < sequence_number(y) < sequence_number(deep) < sequence_number(unpickled)
     assert tg.grad(same.sum(), x)[0].tolist() == [2, 2, 2]
     for new in (deep, unpickled):
         assert tg.grad((new * 3.0).sum(), new)[0].tolist() == [3, 3, 3]
@@ -127,4 +127,4 @@ def test_a_pickle_of_a_process_that_has_made_more_is_no_newer(tmp_path):
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     x = pickle.loads(done.stdout)
     assert tg.grad((x * 2.0).sum(), x)[0].tolist() == [2]
-    assert age(x) < 10_000_000
+    assert sequence_number(x) < 10_000_000

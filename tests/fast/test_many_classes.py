@@ -9,7 +9,7 @@ import tinygrad_sm as tg
 from tests.helpers import leaf
 from tinygrad_sm import Tensor, backend
 from tinygrad_sm.dispatch import HAS_WING
-from tinygrad_sm.engine.backward import check_gradient
+from tinygrad_sm.engine.backward import seed_gradient
 from tinygrad_sm.engine.tape import count_uses, gradients
 from tinygrad_sm.ops.softmax import cross_entropy
 
@@ -240,7 +240,7 @@ def test_arrays_of_the_size_of_the_logits_are_few(dtype, target, most):
 
 def walked(loss):
     """Return what a walk finds, before any of it is left in a `.grad`."""
-    return gradients({loss: check_gradient(loss, None)}, count_uses([loss]))
+    return gradients({loss: seed_gradient(loss, None)}, count_uses([loss]))
 
 
 def test_a_loss_that_is_multiplied_gives_a_product():

@@ -11,7 +11,7 @@ import tinygrad_sm as tg
 from tests.helpers import of_the_wing
 from tinygrad_sm import Tensor, nn
 from tinygrad_sm.dispatch import HAS_WING, PAIRS
-from tinygrad_sm.engine.backward import check_gradient, first_gradient
+from tinygrad_sm.engine.backward import first_gradient, seed_gradient
 from tinygrad_sm.engine.tape import count_uses
 from tinygrad_sm.engine.versions import NEVER_CHANGED
 from tinygrad_sm.ops.softmax import cross_entropy
@@ -68,7 +68,7 @@ def losses_on_a_gpu(form, device):
     return found
 
 
-@row("residual_of_usual_labels")
+@row("residual_without_masks")
 def recipes(form, device):
     found = []
     for N, C, dtype in ((1, 1, "f8"), (12, 5, "f4"), (3, 4, "f2")):
@@ -83,7 +83,7 @@ def recipes(form, device):
 def products_by_g(form, device):
     z, y = logits_and_labels(6, 4, float)
     loss = cross_entropy(Tensor(z, requires_grad=True), y)
-    gs = [check_gradient(loss, None), np.array(2.0)]
+    gs = [seed_gradient(loss, None), np.array(2.0)]
     return [form(g, loss.data, z, y, ignored=-100, saved=loss.node.saved) for g in gs]
 
 
@@ -101,7 +101,7 @@ def rows_put(form, device):
     return [*whole, form(LARGE[1:6], (9, 80), INDEX.astype(np.int8))]
 
 
-@row("taken")
+@row("pop_or_copy")
 def left_in_leaves(form, device):
     found = {"own": np.ones((2, 3)), "view": np.arange(6.0).reshape(2, 3).T, "read-only": np.broadcast_to(2.0, (2,))}
     return [form(found, name) for name in list(found)]
@@ -126,7 +126,7 @@ def results(form, device):
     return [*(y.data for y in out), np.array(facts), form(tg.relu, [1.0, -1.0])]
 
 
-@row("gradients_unwatched")
+@row("gradients_without_observers")
 def gradients_of_a_graph(form, device):
     x, w, h = (Tensor(RANDOM.normal(size=shape), requires_grad=True) for shape in ((4, 3), (3, 2), (2,)))
     y = tg.tanh(x @ w + h)

@@ -133,7 +133,7 @@ OF_ARRAYS = {"array_calls", "elements", "arrays_made", "bytes_made"}
 LEFT = (backward, "owned_gradient")
 PLANTS = {
     "the loss is computed twice": (cross_entropy, "forward", twice, {"calls", *OF_ARRAYS}),
-    "the first gradient is made eight times": (backward, "check_gradient", lambda f: twice(twice(twice(f))), {"calls"}),
+    "the first gradient is made eight times": (backward, "seed_gradient", lambda f: twice(twice(twice(f))), {"calls"}),
     "gradients are copied": (*LEFT, lambda f: lambda *which: owned_copy(f(*which)), {"calls", *OF_ARRAYS}),
     "gradients are negated": (*LEFT, lambda f: lambda *which: -f(*which), OF_ARRAYS),
     "gradients are kept": (*LEFT, lambda f: lambda *which: KEPT.append(f(*which)) or KEPT[-1], {"peak_bytes"}),

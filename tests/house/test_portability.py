@@ -33,7 +33,7 @@ TRAINING = """
             use()
         except ImportError as error:
             print(error.name, error)
-    with datasets.download._alone_in(datasets.download.Path(sys.argv[1] + ".folder")):
+    with datasets.download._exclusive_access(datasets.download.Path(sys.argv[1] + ".folder")):
         print("alone")
 """
 

@@ -143,10 +143,10 @@ def test_a_shift_of_any_dtype_rolls_as_a_number_does(dtype):
 
 
 def test_places_of_integers_are_counted_in_intp():
-    index = indexing.in_intp((np.array([1, 2], np.uint8), slice(3), None, True, np.array([True]), [1, 2]))
+    index = indexing.as_intp((np.array([1, 2], np.uint8), slice(3), None, True, np.array([True]), [1, 2]))
     assert [getattr(part, "dtype", None) for part in index] == [np.intp, None, None, None, np.bool_, None]
     kept = np.array([1, 2], np.intp)
-    assert indexing.in_intp(kept) is kept
+    assert indexing.as_intp(kept) is kept
 
 
 def test_what_is_put_must_fit_and_have_its_place():

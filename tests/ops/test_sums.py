@@ -13,7 +13,7 @@ import pytest
 import tinygrad_sm as tg
 from tests.helpers import leaf
 from tinygrad_sm import Tensor, nn, precision
-from tinygrad_sm.engine.tape import plain
+from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.nn import functional
 from tinygrad_sm.ops import indexing
 from tinygrad_sm.precision import sum_dtype, total
@@ -297,8 +297,8 @@ def test_distributions_over_many_floats(name, behind):
     z[::2] = -behind  # all have a share still
     for given in (z, Tensor(z)):
         p = getattr(functional, name)(given, 0)
-        assert (plain(p) > 0).all()
-        np.testing.assert_allclose(plain(p).sum(axis=0, dtype=np.float64), 1, rtol=1e-5)
+        assert (data_of(p) > 0).all()
+        np.testing.assert_allclose(data_of(p).sum(axis=0, dtype=np.float64), 1, rtol=1e-5)
 
 
 def test_cross_entropy_of_many_classes_that_lie_class_by_class():

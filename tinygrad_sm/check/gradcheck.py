@@ -28,15 +28,15 @@ from tinygrad_sm.check.numerical import (
     EPS,
     Nudged,
     Slope,
-    agreed,
     complex_slope,
     first_step,
-    judged,
+    most_certain,
     real_slope,
     step_unit,
+    verdict_on,
 )
 from tinygrad_sm.engine.mode import Observer, enable_grad, no_grad, observe
-from tinygrad_sm.engine.tape import Node, Traced, operand_name, plain
+from tinygrad_sm.engine.tape import Node, Traced, data_of, operand_name
 from tinygrad_sm.errors import GradcheckError, GradientError
 from tinygrad_sm.tensors import Tensor
 from tinygrad_sm.transforms import grad
@@ -92,7 +92,7 @@ def gradcheck(f: Callable[..., Any], inputs: Any, order: int = 2, rtol: float = 
     differentiation cannot tell.
     """
     given = inputs if isinstance(inputs, list | tuple) else [inputs]
-    arrays = [np.array(to_numpy(as_array(plain(x))), np.float64) for x in given]
+    arrays = [np.array(to_numpy(as_array(data_of(x))), np.float64) for x in given]
     if not arrays or order < 1:
         raise ValueError(f"gradcheck: expected inputs and an order of at least 1, got {len(arrays)} and order {order}")
     with enable_grad():
@@ -154,9 +154,9 @@ def _check(f: Callable[..., Any], arrays: list[Array], order: int, rtol: float) 
         return tuple(out) if isinstance(out, tuple | list) else (out,)
 
     with observe(_Trace()) as trace:
-        values = [np.asarray(plain(out)) for out in outputs(_leaves(arrays), True)]
+        values = [np.asarray(data_of(out)) for out in outputs(_leaves(arrays), True)]
     again = outputs(_leaves(arrays), True)
-    if not all(np.array_equal(a, plain(b), equal_nan=True) for a, b in zip(values, again, strict=True)):
+    if not all(np.array_equal(a, data_of(b), equal_nan=True) for a, b in zip(values, again, strict=True)):
         raise GradcheckError("inconclusive: f gave different values for the same inputs: fix what it draws at random")
     random = np.random.default_rng(0)
     analytic = trace.analytic and _takes_complex(outputs, arrays)
@@ -190,7 +190,7 @@ def _takes_complex(outputs: Outputs, arrays: list[Array]) -> bool:
             values = outputs([Tensor(x.astype(complex)) for x in arrays], False)
     except (TypeError, ValueError, GradientError):
         return False
-    return not any(np.isnan(plain(out)).any() for out in values)
+    return not any(np.isnan(data_of(out)).any() for out in values)
 
 
 def _places(arrays: list[Array], random: "np.random.Generator") -> list[Place]:
@@ -242,7 +242,7 @@ class _Level:
             self.by_complex_steps, self.looks_for_kinks = False, True
             slopes = [self.slope(place) for place in self.point.places]
         for recorded in (False, True):
-            gradient = [plain(g) for g in self.gradient(_leaves(self.point.arrays), recorded)]
+            gradient = [data_of(g) for g in self.gradient(_leaves(self.point.arrays), recorded)]
             self.compare(np.array([gradient[k][i] for k, i in self.point.places]), slopes, recorded)
         self.kinks = sum(bool(slope.low < slope.high) for slope in slopes)
 
@@ -254,7 +254,7 @@ class _Level:
                 outputs = self.outputs([Tensor(x, requires_grad=is_real) for x in arrays], False)
         except FloatingPointError:
             return np.full(self.flat_weights.shape, np.nan)
-        return np.where(self.flat_weights == 0, 0, np.concatenate([np.ravel(plain(out)) for out in outputs]))
+        return np.where(self.flat_weights == 0, 0, np.concatenate([np.ravel(data_of(out)) for out in outputs]))
 
     @cached_property
     def values_here(self) -> Array:
@@ -287,7 +287,7 @@ class _Level:
         # Near a pole at 0, only steps in proportion to the number itself stay on its side of the pole.
         units = dict.fromkeys((step_unit(at), abs(at) or 1.0))
         looks = [real_slope(nudged, self.flat_weights, at, eps, rtol, thorough=True, unit=unit) for unit in units]
-        return agreed(looks, rtol)
+        return most_certain(looks, rtol)
 
     def finds_kink(self, slopes: list[Slope], random: "np.random.Generator") -> bool:
         """Return whether f has a kink along a random direction; if not, raise if differences refute complex steps."""
@@ -311,22 +311,22 @@ class _Level:
         inputs = np.array([k for k, _ in self.point.places], int)
         *_, rounding, rtol = self.point
         rounding = rounding if self.by_complex_steps else self.noise
-        for e in np.flatnonzero(~judged(g, slopes, inputs, rounding, rtol).right):
+        for e in np.flatnonzero(~verdict_on(g, slopes, inputs, rounding, rtol).right):
             place, before = self.point.places[e], slopes[e]
             slopes[e] = self.slope(place, thorough=True)
             if self.by_complex_steps and before.uncertainty < np.inf:
                 tolerance = rtol * abs(before.low) + self.noise
-                _refuse_contradiction(before.low, slopes[e], tolerance, f"for {_named(place)}")
+                _refuse_contradiction(before.low, slopes[e], tolerance, f"for {_element(place)}")
                 if slopes[e].low == slopes[e].high and before.uncertainty < slopes[e].uncertainty:
                     slopes[e] = before
-        verdict = judged(g, slopes, inputs, rounding, rtol)
+        verdict = verdict_on(g, slopes, inputs, rounding, rtol)
         if not verdict.right.all():
             is_wrong = bool(verdict.wrong.any())
             failed = verdict.wrong if is_wrong else ~verdict.right
             first = int(failed.argmax())
             message = (
                 f"order {self.order}, {self.method}{', with create_graph' if recorded else ''}: the rules give "
-                f"{g[first]:.12g} for the derivative with respect to {_named(self.point.places[first])}, numerical "
+                f"{g[first]:.12g} for the derivative with respect to {_element(self.point.places[first])}, numerical "
                 f"differentiation gives {slopes[first]}; {failed.sum()} of {failed.size} elements "
             )
             if is_wrong:
@@ -345,7 +345,7 @@ def _refuse_contradiction(complex_step: float, differences: Slope, tolerance: fl
         )
 
 
-def _named(place: Place) -> str:
+def _element(place: Place) -> str:
     return f"element {place[1]} of input {place[0]}"
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from tinygrad_sm.backend import Array
 from tinygrad_sm.check.numerical import EPS, real_slope
-from tinygrad_sm.engine.tape import Node, plain
+from tinygrad_sm.engine.tape import Node, data_of
 from tinygrad_sm.ops.softmax import softmax
 from tinygrad_sm.precision import sum_to_shape
 from tinygrad_sm.tensors import Tensor
@@ -127,7 +127,7 @@ def mistakes_in(node: Node, i: int) -> list[str]:
     if out.size * max(np.size(y) for y in arrays) > MOST_ENTRIES:
         return []
     g = np.random.default_rng(0).uniform(0.5, 1.5, out.shape)
-    answer = plain(grad(out, x, g)[0])
+    answer = data_of(grad(out, x, g)[0])
     call = Call(
         g,
         out.data,
@@ -138,7 +138,7 @@ def mistakes_in(node: Node, i: int) -> list[str]:
         exchanged=_numerical_rule(node, arrays, 1 - i) if len(arrays) == 2 else None,
     )
     truth = call.right(g)
-    return [sentence for sentence, wrong in MISTAKES.items() if _fits(wrong, call, answer, truth)]
+    return [sentence for sentence, wrong in MISTAKES.items() if _explains(wrong, call, answer, truth)]
 
 
 def _numerical_rule(node: Node, arrays: list[Any], i: int) -> Callable[[Array], Array]:
@@ -161,7 +161,7 @@ def _numerical_rule(node: Node, arrays: list[Any], i: int) -> Callable[[Array], 
     return lambda g: (g.ravel() @ jacobian()).reshape(arrays[i].shape)
 
 
-def _fits(wrong: Callable[[Call], Array], call: Call, answer: Array, truth: Array) -> bool:
+def _explains(wrong: Callable[[Call], Array], call: Call, answer: Array, truth: Array) -> bool:
     """Whether the wrong rule gives the answer, and the answer is not the truth."""
     try:
         with np.errstate(all="ignore"):

@@ -186,7 +186,7 @@ def _extrapolated(
     return best, least
 
 
-def agreed(looks: list[Slope], rtol: float) -> Slope:
+def most_certain(looks: list[Slope], rtol: float) -> Slope:
     """Return the most certain of several slopes; if others contradict it, it must reach rtol, or counts as unknown."""
     best = min(looks, key=lambda slope: slope.uncertainty / (max(abs(slope.low), abs(slope.high)) or 1e-300))
     contradicted = any(
@@ -209,7 +209,7 @@ class Verdict(NamedTuple):
     error_bound: Array
 
 
-def judged(g: Array, slopes: list[Slope], inputs: Array, rounding: float, rtol: float) -> Verdict:
+def verdict_on(g: Array, slopes: list[Slope], inputs: Array, rounding: float, rtol: float) -> Verdict:
     """Judge the derivatives g by the slopes.
 
     inputs : for each derivative, the number of its input. Small derivatives are measured relative to the largest one of

@@ -13,12 +13,12 @@ from numpy import errstate
 from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import Array, array_module, check_same_device, device_of, is_writable, owned_copy
 from tinygrad_sm.dispatch import replaceable
-from tinygrad_sm.engine.tape import Traced, count_uses, gradients, plain
+from tinygrad_sm.engine.tape import Traced, count_uses, data_of, gradients
 from tinygrad_sm.engine.versions import LEAVES_LOCK
 from tinygrad_sm.errors import GradientError
 
 
-def check_gradient(root: Traced, g: Any, caller: str = "backward()") -> Array:
+def seed_gradient(root: Traced, g: Any, caller: str = "backward()") -> Array:
     """Return g, the gradient that a walk from the root starts with, as an array of the root's shape and dtype."""
     data = root.data
     if not root.requires_grad:
@@ -45,7 +45,7 @@ def _given_gradient(data: Array, g: Any, caller: str) -> Array:
             f"{caller} needs a scalar, got shape {data.shape}: reduce it with .sum() or .mean(), or pass the gradient "
             "of the loss with respect to it, of that shape"
         )
-    g = as_array(plain(g), data.dtype)
+    g = as_array(data_of(g), data.dtype)
     if g.shape != data.shape:
         raise ValueError(f"{caller} needs a gradient of the Tensor's own shape {data.shape}, got shape {g.shape}")
     check_same_device(caller, [data, g])
@@ -61,15 +61,15 @@ def backward(root: Traced, gradient: Any = None, retain_graph: bool = False) -> 
     Raises ValueError if a gradient is missing or has a wrong shape, and GradientError if there is nothing to
     differentiate, or if the graph was freed or is stale. In each case, every `.grad` stays as it was.
     """
-    roots: dict[Traced, Any] = {root: check_gradient(root, gradient)}
+    roots: dict[Traced, Any] = {root: seed_gradient(root, gradient)}
     uses = count_uses(roots)
     for value in uses:
         if value.grad is not None:
             check_grad("backward()", value, writes=True, same_dtype=True)
-    _leave(gradients(roots, uses, retain_graph=retain_graph))
+    _accumulate_into_grad(gradients(roots, uses, retain_graph=retain_graph))
 
 
-def _leave(found: dict[Traced, Any]) -> None:
+def _accumulate_into_grad(found: dict[Traced, Any]) -> None:
     """Add each gradient to the `.grad` of its value; everything that can fail comes before the first write."""
     with LEAVES_LOCK:
         for value in found:

@@ -41,7 +41,7 @@ from tinygrad_sm.dispatch import replaceable
 from tinygrad_sm.dtypes import check_unmasked
 from tinygrad_sm.engine.mode import innermost_block
 from tinygrad_sm.engine.sources import source_of
-from tinygrad_sm.engine.tape import Node, Traced, is_traced, plain
+from tinygrad_sm.engine.tape import Node, Traced, data_of, is_traced
 from tinygrad_sm.engine.versions import next_number, share_views
 from tinygrad_sm.errors import user_line
 
@@ -61,7 +61,7 @@ class Primitive:
         self.rules: tuple[Any, ...] | None = None
         self.plain_rules: tuple[Any, ...] | None = None
         self.rule_for_each: Callable[..., Any] | None = None
-        self.refused: tuple[int, ...] = ()
+        self.nondifferentiable: tuple[int, ...] = ()
         parameters = inspect.signature(forward).parameters.values()
         operands = [p for p in parameters if p.kind is p.POSITIONAL_ONLY]
         static = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
@@ -91,7 +91,7 @@ class Primitive:
             expected = "vjp_each" if self.arity is None else f"{self.arity} rules, for {', '.join(self.operand_names)}"
             raise TypeError(f"the gradient of {self.name} needs {expected}; got {len(rules)} rules")
         self.rules = self.plain_rules = rules
-        self.refused = tuple(i for i, rule in enumerate(rules) if rule is None)
+        self.nondifferentiable = tuple(i for i, rule in enumerate(rules) if rule is None)
 
     def rule_source(self, i: int) -> str:
         """Return the source of the i-th operand's plain rule, comments included, even if a faster rule runs."""
@@ -106,12 +106,12 @@ class Primitive:
     @replaceable
     def __call__(self, *operands: Any, **static: Any) -> Any:
         """Compute the forward, and record a node if an operand requires a gradient and the mode is to record."""
-        operands, static = self.arranged(operands, static)
+        operands, static = self.bind_arguments(operands, static)
         if not all(map(_is_operand, operands)):
             operands = self._as_operands(operands)
         record, observers = innermost_block().value  # the mode
         number = next_number()  # of the node: a change of an operand from now on makes it stale
-        out, saved = self._computed(list(map(plain, operands)), static, observers)
+        out, saved = self._run_forward(list(map(data_of, operands)), static, observers)
         traced = list(filter(is_traced, operands))
         if not traced:
             return out
@@ -127,7 +127,7 @@ class Primitive:
             observer.recorded(node, result, user_line())
         return result
 
-    def _computed(self, arrays: list[Any], static: dict[str, Any], observers: tuple[Any, ...]) -> Any:
+    def _run_forward(self, arrays: list[Any], static: dict[str, Any], observers: tuple[Any, ...]) -> Any:
         """Return the output of the forward on the arrays, and its residual; observers may wrap the forward."""
         forward = self.forward
         for observer in observers:
@@ -136,12 +136,12 @@ class Primitive:
             out = forward(*arrays, **static)
         except Exception as error:
             if isinstance(error, AttributeError) and type(arrays[0]) in NUMBERS and len(arrays) == 1:
-                return self._computed([asarray(arrays[0])], static, observers)  # a number has no shape
-            self.explain(error, arrays)
+                return self._run_forward([asarray(arrays[0])], static, observers)  # a number has no shape
+            self.annotate_error(error, arrays)
             raise
         return (out, None) if self.saves is None else out
 
-    def explain(self, error: Exception, arrays: Sequence[Any]) -> None:
+    def annotate_error(self, error: Exception, arrays: Sequence[Any]) -> None:
         """Add to a forward's error what the forward was given; raise DeviceError if arrays are on several devices."""
         check_same_device(self.name, arrays)
         error.add_note(f"in {self.name}({', '.join(map(described, arrays))})")
@@ -150,12 +150,12 @@ class Primitive:
         """Raise TypeError if the output cannot carry a gradient, or an operand that has no rule requires one."""
         if out.dtype.kind != "f":
             raise TypeError(f"{self.name} gives {out.dtype}, and only floats carry gradients: pass .detach()")
-        for i in self.refused:
+        for i in self.nondifferentiable:
             if isinstance(operands[i], Traced) and operands[i].requires_grad:
                 name = self.operand_names[i]
                 raise TypeError(f"{self.name} has no gradient with respect to {name}: pass {name}.detach()")
 
-    def arranged(self, given: tuple[Any, ...], static: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def bind_arguments(self, given: tuple[Any, ...], static: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Split the given arguments into operands and static arguments; fill in the defaults of those left out."""
         if len(given) != self.arity and self.arity is not None:
             extra = given[self.arity :]
@@ -167,7 +167,7 @@ class Primitive:
 
     def _as_operands(self, given: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the operands; lists of numbers, and whatever else NumPy reads, become arrays on the others' device."""
-        device = next((device_of(plain(x)) for x in given if hasattr(x, "shape")), None)
+        device = next((device_of(data_of(x)) for x in given if hasattr(x, "shape")), None)
         try:
             return tuple(
                 x if _is_operand(x) else as_array(x, device=None if hasattr(x, "shape") else device) for x in given
@@ -186,7 +186,7 @@ def as_result(out: Any, caller: str, operands: Sequence[Any]) -> Array:
     if isinstance(out, generic):
         return asarray(out)
     if len(operands) > 1 and device_of(out) != "cpu":
-        check_same_device(caller, list(map(plain, operands)))
+        check_same_device(caller, list(map(data_of, operands)))
     return out if is_array(out) else as_array(out)
 
 
@@ -212,10 +212,10 @@ def as_operand(x: Any, beside: Any = None) -> Any:
     if isinstance(x, Traced) or type(x) in ARRAY_TYPES:
         return x
     check_unmasked(x)
-    return x if hasattr(x, "shape") else as_array(x, device=device_of(plain(beside)))
+    return x if hasattr(x, "shape") else as_array(x, device=device_of(data_of(beside)))
 
 
 def zero(g: Any, out: Any, *operands: Any, **static: Any) -> Array:
     """Return zeros: the rule of an elementwise operation whose derivative is 0 wherever it exists, such as sign."""
-    data = plain(out)
+    data = data_of(out)
     return array_module(data).zeros_like(data)

@@ -32,10 +32,10 @@ An operation has a gradient rule per operand. The walk of the textbook (`example
 
 Here
 
-- `count_uses` counts, and first finds all that is wrong (`check_node`); `_leading_to` leaves out what is not wanted;
-- `gradients` walks, from several roots, to leaves or to wanted values. `answers` asks the rules, of arrays or, where
-  derivatives of derivatives are asked for, of Traced values; `fitted` undoes broadcasting and promotion, and refuses
-  an answer in any other shape; `hooked` lets a hook see and replace a gradient; `_passed` frees the node.
+- `count_uses` counts, and first finds all that is wrong (`check_node`); `_needed_for` leaves out what is not wanted;
+- `gradients` walks from several roots to leaves or to wanted values. `apply_rules` calls the rules, on arrays or, for
+  derivatives of derivatives, on Traced values; `unbroadcast` undoes broadcasting and promotion, and refuses an answer
+  in any other shape; `apply_hook` lets a hook see and replace a gradient; `_release_node` frees the node.
 
 What `.backward()` does before and after a walk stands in `backward.py`; how a call makes a node, in `primitive.py`.
 """
@@ -53,9 +53,9 @@ from tinygrad_sm.backend import Array, check_same_device
 from tinygrad_sm.dispatch import replaceable
 from tinygrad_sm.dtypes import check_unmasked
 from tinygrad_sm.engine.mode import innermost_block
-from tinygrad_sm.engine.versions import LAST_CHANGE, NEVER_CHANGED, next_number, settle
+from tinygrad_sm.engine.versions import LAST_CHANGE, NEVER_CHANGED, next_number, wait_for_changes
 from tinygrad_sm.errors import GradientError
-from tinygrad_sm.precision import broadcasts, sum_to_shape
+from tinygrad_sm.precision import broadcasts_to, sum_to_shape
 
 
 class Traced:
@@ -99,7 +99,7 @@ class Traced:
 Traced.result_type = Traced
 
 
-def plain(x: Any) -> Any:
+def data_of(x: Any) -> Any:
     """Return the array of a Traced value, and anything else as it is."""
     return x.data if isinstance(x, Traced) else x
 
@@ -127,7 +127,7 @@ class Node:
     @property
     def arrays(self) -> list[Any]:
         """The operands as arrays, for the forward and for the rules of a first-order walk."""
-        return list(map(plain, self.operands))
+        return list(map(data_of, self.operands))
 
 
 @replaceable
@@ -151,31 +151,31 @@ def gradients(
         value = ready.pop()
         g, node = arrived.pop(value), value.node
         for hook in value.hooks:
-            g = hooked(value, hook, g)
+            g = apply_hook(value, hook, g)
         for observer in innermost_block().value.observers:
             observer.complete(value, g)
         if node is None or value.retains_grad or value in wanted:
             found[value] = g
         if node is None:
             continue
-        for operand, part in answers(node, value, g, uses, create_graph):
+        for operand, part in apply_rules(node, value, g, uses, create_graph):
             uses[operand] -= 1
             if operand in arrived:
                 part = added(arrived.pop(operand), part, operand.data.dtype, is_last=uses[operand] == 0)
             arrived[operand] = part
             if uses[operand] == 0:
                 ready.append(operand)
-        _passed(node, uses, retain_graph or create_graph)
+        _release_node(node, uses, retain_graph or create_graph)
     return found
 
 
-def answers(
+def apply_rules(
     node: Node, value: Traced, g: Any, uses: dict[Traced, int], create_graph: bool
 ) -> Iterator[tuple[Traced, Any]]:
     """Yield each operand in `uses` with the gradient that its rule computes from g, the gradient of the output."""
     op, operands, static = node.op, node.operands, node.static
     if operands is None:  # a hook has walked this graph, and freed it
-        raise freed(op)
+        raise freed_error(op)
     arguments = [g, value, *operands] if create_graph else [g, value.data, *node.arrays]
     if op.saves is not None:
         static = {**static, "saved": op.saves(*operands, **static) if create_graph else node.saved}
@@ -187,7 +187,7 @@ def answers(
                 rule = observer.backward(node, i, rule)
             try:
                 answer = rule(*arguments, **static)
-                part = fitted(answer, operand.data, value.data.shape)
+                part = unbroadcast(answer, operand.data, value.data.shape)
             except Exception as error:
                 error.add_note(f"in the gradient rule of {op.name} for its operand {operand_name(op, i, operand)}")
                 raise
@@ -196,7 +196,7 @@ def answers(
             yield operand, part
 
 
-def _passed(node: Node, uses: dict[Traced, int], retain: bool) -> None:
+def _release_node(node: Node, uses: dict[Traced, int], retain: bool) -> None:
     """Free a node whose rules have run, after checking that they read the same data as the forward."""
     if LAST_CHANGE.changed_at > node.number:
         check_fresh(node)  # a hook or another thread may have changed an operand
@@ -204,7 +204,7 @@ def _passed(node: Node, uses: dict[Traced, int], retain: bool) -> None:
         node.operands = node.saved = None
 
 
-def age(value: Traced) -> int:
+def sequence_number(value: Traced) -> int:
     """Return the number of a value; whatever was computed from it has a larger one."""
     return value.number if value.node is None else value.node.number
 
@@ -216,7 +216,7 @@ def count_uses(roots: Iterable[Traced], wanted: Set[Traced] | None = None, oldes
     depend on them, so they are neither visited nor checked. All others are checked here, before any rule runs.
     """
     if wanted:
-        oldest = min(map(age, wanted))
+        oldest = min(map(sequence_number, wanted))
     uses = dict.fromkeys(roots, 0)
     to_visit = list(uses)
     while to_visit:
@@ -229,24 +229,24 @@ def count_uses(roots: Iterable[Traced], wanted: Set[Traced] | None = None, oldes
                 if operand not in uses:
                     to_visit.append(operand)
                 uses[operand] = uses.get(operand, 0) + 1
-    return uses if wanted is None else _leading_to(wanted, uses)
+    return uses if wanted is None else _needed_for(wanted, uses)
 
 
 def check_node(node: Node) -> None:
     """Raise GradientError if no walk can pass the node: it was freed, is stale, or a rule that it needs is missing."""
     op = node.op
     if node.operands is None:
-        raise freed(op)
+        raise freed_error(op)
     if op.rules is None and op.rule_for_each is None:
         raise GradientError(f"{op.name} has no gradient rules: give them with {op.name}.vjp(...)")
-    for i in op.refused:
+    for i in op.nondifferentiable:
         if isinstance(node.operands[i], Traced) and node.operands[i].requires_grad:
             raise GradientError(f"{op.name} has no gradient with respect to {operand_name(op, i, node.operands[i])}")
     if LAST_CHANGE.changed_at > node.number:
         check_fresh(node)
 
 
-def freed(op: Any) -> GradientError:
+def freed_error(op: Any) -> GradientError:
     """Return the error for a walk that reaches a node which an earlier walk has freed."""
     return GradientError(
         f"this graph was freed: an earlier backward() went through {op.name} already. Compute the loss again, all of "
@@ -258,7 +258,7 @@ def freed(op: Any) -> GradientError:
 def check_fresh(node: Node) -> None:
     """Raise GradientError if an operand was changed after the node's forward began: the rules would read new data."""
     if LAST_CHANGE.changed_at == inf:
-        settle()
+        wait_for_changes()
     for i, operand in enumerate(node.operands):
         if isinstance(operand, Traced) and operand.memory.changed_at > node.number:
             raise GradientError(
@@ -267,7 +267,7 @@ def check_fresh(node: Node) -> None:
             )
 
 
-def _leading_to(wanted: Set[Traced], uses: dict[Traced, int]) -> dict[Traced, int]:
+def _needed_for(wanted: Set[Traced], uses: dict[Traced, int]) -> dict[Traced, int]:
     """Return the uses of the values that depend on a wanted one: a walk to the wanted values needs no others."""
     users: dict[Traced, list[Traced]] = {value: [] for value in uses}
     for value in uses:
@@ -289,17 +289,17 @@ def operand_name(op: Any, i: int, operand: Traced) -> str:
     return repr(operand.name or (op.operand_names[i] if op.operand_names else f"number {i}"))
 
 
-def fitted(part: Any, data: Array, out_shape: tuple[int, ...]) -> Any:
+def unbroadcast(part: Any, data: Array, out_shape: tuple[int, ...]) -> Any:
     """Return a rule's result in the operand's shape and dtype: summed where it was broadcast, cast where promoted."""
     shape = getattr(part, "shape", None)
     if shape != data.shape:
-        if shape is None or shape != out_shape or not broadcasts(data.shape, out_shape):
-            raise _misfit(part, data.shape, out_shape)
+        if shape is None or shape != out_shape or not broadcasts_to(data.shape, out_shape):
+            raise _shape_error(part, data.shape, out_shape)
         part = sum_to_shape(part, data.shape)
     return part if part.dtype == data.dtype else part.astype(data.dtype)
 
 
-def _misfit(part: Any, shape: tuple[int, ...], out_shape: tuple[int, ...]) -> ValueError:
+def _shape_error(part: Any, shape: tuple[int, ...], out_shape: tuple[int, ...]) -> ValueError:
     came = f"shape {part.shape}" if hasattr(part, "shape") else type(part).__name__
     return ValueError(
         f"expected a gradient of the operand's shape {shape}, or of the output's shape {out_shape} where the operand "
@@ -314,14 +314,14 @@ def added(g: Any, part: Any, dtype: Any, is_last: bool) -> Any:
     return (g.astype(float32) + part).astype(float16 if is_last else float32)
 
 
-def hooked(value: Traced, hook: Callable[[Any], Any], g: Any) -> Any:
+def apply_hook(value: Traced, hook: Callable[[Any], Any], g: Any) -> Any:
     """Return the gradient that the hook returns, in the value's dtype; return g unchanged if it returns None."""
     replaced = hook(g if isinstance(g, Traced) else as_array(g))
     if replaced is None:
         return g
-    replaced = replaced if isinstance(g, Traced) else plain(replaced)
+    replaced = replaced if isinstance(g, Traced) else data_of(replaced)
     if getattr(replaced, "shape", None) != value.data.shape:
         raise ValueError(f"a hook must return None or a gradient of {value.data.shape}, got {described(replaced)}")
     check_unmasked(replaced)
-    check_same_device("a hook", [value.data, plain(replaced)])
+    check_same_device("a hook", [value.data, data_of(replaced)])
     return replaced.astype(value.data.dtype)

@@ -81,7 +81,7 @@ def change(leaves: Collection[Any], write: Callable[..., Any], *arguments: Any) 
         observer.changed(tuple(leaves))
 
 
-def settle() -> None:
+def wait_for_changes() -> None:
     """Wait until no other thread is changing a leaf, and close the changes that Ctrl-C left open."""
     if not LEAVES_LOCK._is_owned():  # type: ignore[attr-defined]  # else this thread is itself in a change
         with LEAVES_LOCK:

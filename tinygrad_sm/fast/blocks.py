@@ -27,10 +27,10 @@ def blocks(*arrays: Array) -> Iterable[tuple[Array, ...]]:
     >>> [len(part) for (part,) in blocks(x)]
     [262144, 37856]
     """
-    return (arrays,) if arrays[0].size <= BLOCK else _stretches(arrays)
+    return (arrays,) if arrays[0].size <= BLOCK else _contiguous_parts(arrays)
 
 
-def _stretches(arrays: tuple[Array, ...]) -> Iterator[tuple[Array, ...]]:
+def _contiguous_parts(arrays: tuple[Array, ...]) -> Iterator[tuple[Array, ...]]:
     """Yield the parts of arrays that are not small."""
     if type(arrays[0]) is HostArray:
         for order in ("C", "F"):

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_sm.backend import Array, HostArray, array_module, device_of
 from tinygrad_sm.dispatch import faster
-from tinygrad_sm.engine.tape import plain
+from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.fast.kernels import MOST_CLASSES, cross_entropy_rows, mean_of_kept
 from tinygrad_sm.ops.softmax import IGNORED, cross_entropy, one_hot, residual_of_cross_entropy, softmax
 from tinygrad_sm.precision import total, wide, wide_dtype
@@ -38,7 +38,7 @@ def cross_entropy_in_four_launches(logits: Array, labels: Array, ignored: int = 
     return loss.astype(logits.dtype, copy=False) if logits.dtype.kind == "f" else loss, residual
 
 
-def _usual_labels(logits: Any, target: Any, ignored: int = IGNORED) -> bool:
+def _all_labels_are_classes(logits: Any, target: Any, ignored: int = IGNORED) -> bool:
     """Hold on the host for real logits where every label is a class, and none of them is ignored."""
     return (
         type(logits) is type(target) is HostArray
@@ -59,7 +59,7 @@ def _unsigned(dtype: Any) -> Any:
     return np.dtype(dtype.str.replace("i", "u"))
 
 
-@faster(cross_entropy, when=_usual_labels, within=1e-5)
+@faster(cross_entropy, when=_all_labels_are_classes, within=1e-5)
 def cross_entropy_in_one_array(logits: Array, labels: Array, ignored: int = IGNORED) -> tuple[Array, Array]:
     """Return the loss, and (p − y)/N, written over the exponentials of the shifted logits.
 
@@ -104,13 +104,13 @@ def _losses_and_residual(z: Array, labels: Array, N: int, out: Any = None) -> tu
     return np.log(sums) - z_of_labels, residual
 
 
-def _usual(logits: Any, target: Any, ignored: int) -> bool:
-    z = plain(logits)
-    return _usual_labels(z, plain(target), ignored) and bool(np.isfinite(z.max(axis=1)).all())
+def _nothing_masked_or_ignored(logits: Any, target: Any, ignored: int) -> bool:
+    z = data_of(logits)
+    return _all_labels_are_classes(z, data_of(target), ignored) and bool(np.isfinite(z.max(axis=1)).all())
 
 
-@faster(residual_of_cross_entropy, when=_usual, within=1e-6)
-def residual_of_usual_labels(logits: Any, target: Any, ignored: int) -> Any:
+@faster(residual_of_cross_entropy, when=_nothing_masked_or_ignored, within=1e-6)
+def residual_without_masks(logits: Any, target: Any, ignored: int) -> Any:
     """Return (p − y)/N where nothing is masked or ignored: a Hessian times a vector takes 0.8 of the time."""
     p = softmax(wide(logits))
-    return (p - one_hot(plain(target), p.shape[1], p.dtype)) / len(target)
+    return (p - one_hot(data_of(target), p.shape[1], p.dtype)) / len(target)

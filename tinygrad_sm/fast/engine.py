@@ -18,13 +18,13 @@ from tinygrad_sm.engine.tape import (
     Node,
     Traced,
     added,
+    apply_hook,
     check_fresh,
-    fitted,
-    freed,
+    freed_error,
     gradients,
-    hooked,
     is_traced,
     operand_name,
+    unbroadcast,
 )
 from tinygrad_sm.engine.versions import LAST_CHANGE, next_number, share_views
 
@@ -42,7 +42,7 @@ def call(self: Primitive, *operands: Any, **static: Any) -> Any:
     if observers:
         return _plain_call(self, *operands, **static)
     if len(operands) != self.arity:
-        operands, static = self.arranged(operands, static)
+        operands, static = self.bind_arguments(operands, static)
     elif self.defaults:
         static = {**self.defaults, **static} if static else self.defaults
     result_type, differentiate, arrays = None, False, []
@@ -61,7 +61,7 @@ def call(self: Primitive, *operands: Any, **static: Any) -> Any:
     except AttributeError:  # perhaps of a lone number, which has no shape: the plain form handles it
         return _plain_call(self, *operands, **static)
     except Exception as error:
-        self.explain(error, arrays)
+        self.annotate_error(error, arrays)
         raise
     if self.saves is not None:
         out, saved = out
@@ -71,7 +71,7 @@ def call(self: Primitive, *operands: Any, **static: Any) -> Any:
         out = as_result(out, self.name, operands)
     node = None
     if record and differentiate:
-        if self.refused or out.dtype.kind != "f":
+        if self.nondifferentiable or out.dtype.kind != "f":
             self.check_differentiable(out, operands)
         node = Node(self, operands, static or _NO_STATIC, saved, number)
     result = object.__new__(result_type)
@@ -82,7 +82,7 @@ def call(self: Primitive, *operands: Any, **static: Any) -> Any:
 
 
 @faster(gradients)
-def gradients_unwatched(
+def gradients_without_observers(
     roots: dict[Traced, Any],
     uses: dict[Traced, int],
     wanted: Set[Traced] = frozenset(),
@@ -101,7 +101,7 @@ def gradients_unwatched(
     while ready:
         value, g = ready.pop()
         for hook in value.hooks:
-            g = hooked(value, hook, g)
+            g = apply_hook(value, hook, g)
         node = value.node
         if node is None or value.retains_grad or value in wanted:
             found[value] = g
@@ -109,7 +109,7 @@ def gradients_unwatched(
                 continue
         op, operands, static = node.op, node.operands, node.static
         if operands is None:
-            raise freed(op)
+            raise freed_error(op)
         if create_graph:
             arguments = [g, value, *operands]
         else:
@@ -127,7 +127,7 @@ def gradients_unwatched(
                 data = operand.data
                 # The quick test: a Traced part has another type, and NumPy has one object for each of its dtypes.
                 if type(part) is not type(data) or part.shape != data.shape or part.dtype is not data.dtype:
-                    part = fitted(part, data, value.data.shape)
+                    part = unbroadcast(part, data, value.data.shape)
             except Exception as error:
                 error.add_note(f"in the gradient rule of {op.name} for its operand {operand_name(op, i, operand)}")
                 raise

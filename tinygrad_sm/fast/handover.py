@@ -48,7 +48,7 @@ def residual_itself(g: Any, out: Any, logits: Any, target: Any, ignored: int, sa
 
 
 @faster(owned_gradient)
-def taken(found: dict[Any, Array], key: Any) -> Array:
+def pop_or_copy(found: dict[Any, Array], key: Any) -> Array:
     """Remove an array from the dict and return it for writing, or a copy if anything else refers to its memory.
 
     Python counts the references to an object. An array that only the dict held has as many as any new object, and the
@@ -58,7 +58,7 @@ def taken(found: dict[Any, Array], key: Any) -> Array:
     >>> import numpy as np
     >>> gradients = {"w": np.ones((2, 3)).T, "b": (shared := np.ones(3))}
     >>> view = gradients["w"].view()
-    >>> taken(gradients, "b") is shared
+    >>> pop_or_copy(gradients, "b") is shared
     False
     """
     array, new = found.pop(key), object()

@@ -6,7 +6,7 @@ import numpy as np
 
 from tinygrad_sm.backend import Array, HostArray
 from tinygrad_sm.dispatch import faster
-from tinygrad_sm.ops.indexing import in_intp, put
+from tinygrad_sm.ops.indexing import as_intp, put
 from tinygrad_sm.precision import sum_dtype
 
 
@@ -29,6 +29,6 @@ def put_rows(values: Array, shape: tuple[int, ...], index: Array) -> Array:
     dtype = sum_dtype(values, in_turn=index.size) or values.dtype
     out = np.zeros(shape, dtype)
     row = out.size // shape[0]
-    places = (in_intp(index) % shape[0])[:, np.newaxis] * row + np.arange(row)
+    places = (as_intp(index) % shape[0])[:, np.newaxis] * row + np.arange(row)
     np.add.at(out.reshape(-1), places.reshape(-1), values.astype(dtype, copy=False).reshape(-1))
     return out.astype(values.dtype, copy=False)

@@ -49,7 +49,7 @@ def adam_update(
     if is_decoupled:
         shrink, weight_decay = 1 - lr * weight_decay, 0.0
     root, rate = math.sqrt(1 - beta2**t), lr / (1 - beta1**t)
-    for theta, g, m, v, scratch, room in parts:
+    for theta, g, m, v, scratch, decayed_g in parts:
         if scratch is None:  # on a GPU, where a kernel computes in registers
             adam_step(g, shrink, weight_decay, beta1, 1 - beta1, beta2, 1 - beta2, root, eps, rate, theta, m, v)
             continue
@@ -57,7 +57,7 @@ def adam_update(
         if shrink != 1:
             xp.multiply(theta, shrink, out=theta, dtype=dtype)
         if weight_decay:
-            g = xp.add(xp.multiply(theta, weight_decay, out=room, dtype=dtype), g, out=room)
+            g = xp.add(xp.multiply(theta, weight_decay, out=decayed_g, dtype=dtype), g, out=decayed_g)
         m *= beta1
         m += xp.multiply(g, 1 - beta1, out=scratch, dtype=dtype)
         v *= beta2

@@ -10,7 +10,7 @@ from tinygrad_sm.arrays import described
 from tinygrad_sm.backend import array_module, axis_of
 from tinygrad_sm.dtypes import check_unmasked
 from tinygrad_sm.engine.primitive import as_operand
-from tinygrad_sm.engine.tape import plain
+from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.ops import linalg, shaping
 from tinygrad_sm.ops.elementwise import multiply, sigmoid, sqrt, where
 from tinygrad_sm.ops.indexing import put
@@ -40,15 +40,15 @@ def clip(x, min=None, max=None):
             if isinstance(bound, int):
                 x.dtype.type(bound)  # raises OverflowError, where `where` would wrap around
     if min is not None:
-        x = where(_or_nan(x < plain(min), min), min, x)
+        x = where(_or_nan(x < data_of(min), min), min, x)
     if max is not None:
-        x = where(_or_nan(x > plain(max), max), max, x)
+        x = where(_or_nan(x > data_of(max), max), max, x)
     return x
 
 
 def _or_nan(is_beyond, bound):
     """Return the mask of x beyond the bound, and also where the bound is NaN, for which comparisons are False."""
-    bound = bound if isinstance(bound, int | float) else plain(as_operand(bound))
+    bound = bound if isinstance(bound, int | float) else data_of(as_operand(bound))
     if isinstance(bound, int | float) and bound == bound:
         return is_beyond  # most bounds need no second mask
     return is_beyond | (bound != bound)
@@ -102,8 +102,8 @@ def norm(x, ord=None, axis=None, keepdims=False):
 
 
 def _wide_norm(x, axis):
-    xp = array_module(plain(x))
-    scale = xp.max(xp.abs(plain(x)), axis=axis_of(x, axis), keepdims=True) if x.size else xp.ones((), x.dtype)
+    xp = array_module(data_of(x))
+    scale = xp.max(xp.abs(data_of(x)), axis=axis_of(x, axis), keepdims=True) if x.size else xp.ones((), x.dtype)
     limits = np.finfo(scale.dtype)
     least = float(limits.tiny / limits.eps)
     scale = xp.where(xp.isfinite(scale), xp.maximum(scale, least), 1).astype(scale.dtype)
@@ -118,32 +118,32 @@ def _root(x):
 
 def swapaxes(x, axis1, axis2):
     """Return x with two axes exchanged."""
-    return transpose(x, _numbered(x).swapaxes(axis1, axis2).shape)
+    return transpose(x, _axis_tracker(x).swapaxes(axis1, axis2).shape)
 
 
 def moveaxis(x, source, destination):
     """Return x with an axis, or several, moved to other places; the others stay in their order."""
-    return transpose(x, np.moveaxis(_numbered(x), source, destination).shape)
+    return transpose(x, np.moveaxis(_axis_tracker(x), source, destination).shape)
 
 
-def _numbered(x):
+def _axis_tracker(x):
     """Return an empty array of shape (0, 1, 2, ...): when NumPy moves an axis, the axis's length says which it was."""
-    return np.empty(range(np.ndim(plain(x))))
+    return np.empty(range(np.ndim(data_of(x))))
 
 
 def squeeze(x, axis=None):
     """Return x without its axes of length 1, or without those of them that `axis` names."""
     x = as_operand(x)
-    return reshape(x, plain(x).squeeze(axis).shape)
+    return reshape(x, data_of(x).squeeze(axis).shape)
 
 
 def expand_dims(x, axis):
     """Return x with new axes of length 1, at the positions `axis` of the result."""
     x = as_operand(x)
-    return reshape(x, array_module(plain(x)).expand_dims(plain(x), axis).shape)
+    return reshape(x, array_module(data_of(x)).expand_dims(data_of(x), axis).shape)
 
 
-def _along(axis, index, x):
+def _index_along(axis, index, x):
     """Return the index that applies `index` to one axis of x and takes all of the others."""
     return (slice(None),) * normalize_axis_index(axis, x.ndim) + (index,)
 
@@ -152,7 +152,7 @@ def flip(x, axis=None):
     """Return x with the order of its elements reversed along the axes, by default along all."""
     x = as_operand(x)
     for i in range(x.ndim) if axis is None else np.atleast_1d(axis):
-        x = x[_along(i, slice(None, None, -1), x)]
+        x = x[_index_along(i, slice(None, None, -1), x)]
     return x
 
 
@@ -167,7 +167,7 @@ def roll(x, shift, axis=None):
         return reshape(roll(reshape(x, (-1,)), shift, 0), x.shape)
     for by, i in np.broadcast(shift, axis):
         first = -int(by) % x.shape[i] if x.shape[i] else 0  # int, because a narrow integer of NumPy may overflow
-        x = concatenate([x[_along(i, slice(first, None), x)], x[_along(i, slice(first), x)]], i)
+        x = concatenate([x[_index_along(i, slice(first, None), x)], x[_index_along(i, slice(first), x)]], i)
     return x
 
 
@@ -179,7 +179,7 @@ def pad(x, pad_width, mode="constant", constant_values=0):
     if mode != "constant":
         raise ValueError(f"pad: expected mode 'constant', got {mode!r}: tg.concatenate and tg.flip give the others")
     x = as_operand(x)
-    xp = array_module(plain(x))
+    xp = array_module(data_of(x))
     check_unmasked((pad_width, constant_values))
     border = xp.pad(xp.full(x.shape, -0.0, x.dtype), pad_width, constant_values=constant_values)
     before = np.broadcast_to(pad_width, (x.ndim, 2))[:, 0].tolist()
@@ -201,11 +201,11 @@ def stack(xs, axis=0):
 def split(x, indices_or_sections, axis=0):
     """Return a list of parts of x: the given number of equal parts, or the parts between the given indices."""
     check_unmasked(indices_or_sections)
-    x, at = as_operand(x), plain(indices_or_sections)
+    x, at = as_operand(x), data_of(indices_or_sections)
     at = at.tolist() if hasattr(at, "shape") else at  # on the host, where slices are made
     parts = np.split(np.arange(x.shape[axis]), at)  # NumPy decides which range each part is
     slices = [slice(int(part[0]), int(part[-1]) + 1) if part.size else slice(0) for part in parts]
-    return [x[_along(axis, part, x)] for part in slices]
+    return [x[_index_along(axis, part, x)] for part in slices]
 
 
 def take(x, indices, axis=None):
@@ -214,15 +214,15 @@ def take(x, indices, axis=None):
     Booleans count as the integers 0 and 1, as in NumPy; x[mask] selects by a mask.
     """
     x = reshape(x, (-1,)) if axis is None else as_operand(x)
-    indices = as_operand(plain(indices))
+    indices = as_operand(data_of(indices))
     indices = indices.astype("intp") if indices.dtype.kind == "b" else indices
-    return x[_along(axis or 0, indices, x)]
+    return x[_index_along(axis or 0, indices, x)]
 
 
 def take_along_axis(x, indices, axis=-1):
     """Return the elements of x at the indices along the axis, such as argsort gives: one index for each result."""
     x = reshape(x, (-1,)) if axis is None else as_operand(x)
-    indices = as_operand(plain(indices))
+    indices = as_operand(data_of(indices))
     if indices.dtype.kind not in "iu":
         raise IndexError(
             f"take_along_axis: expected integers as indices, got {described(indices)}: x[mask] takes a mask"
@@ -252,7 +252,7 @@ def einsum(formula, *xs):
     """
     if not isinstance(formula, str):
         raise TypeError(f"einsum: expected a formula such as 'ij,jk->ik' before the operands, got {described(formula)}")
-    *terms, output = _named_axes(formula, [np.ndim(plain(x)) for x in xs])
+    *terms, output = _named_axes(formula, [np.ndim(data_of(x)) for x in xs])
     xs = tuple(as_operand(x) for x in xs)
     if np.result_type(*(x.dtype for x in xs)) == "float16":  # partial sums are not rounded to float16
         return einsum(formula, *map(wide, xs)).astype("float16")
@@ -297,7 +297,7 @@ def _diagonal(x, term):
                 raise ValueError(
                     f"einsum: {c!r} stands for axes of lengths {x.shape[i]} and {x.shape[j]} of one operand"
                 )
-            along = array_module(plain(x)).arange(x.shape[i])
+            along = array_module(data_of(x)).arange(x.shape[i])
             rest = "".join(d for k, d in enumerate(term) if k not in (i, j))
             return _diagonal(moveaxis(x, (i, j), (0, 1))[along, along], c + rest)
     return x, term

@@ -75,17 +75,17 @@ def power(a, b, /):
 
 
 def _power_rule_a(g, out, a, b):
-    """Return g b a**(b−1), a number b left a number, which is quicker."""
-    if type(b) in (int, float):
+    """Return g b a**(b−1), but g b/a where b = 0: 0 at every order in a, where 0·a**−1, 0·a**−2, ... may be 0·∞."""
+    if type(b) in (int, float):  # without masks, as in x**2
         return g * b * a ** (b - 1.0) if b else zero(g, out)
-    # Where b = 0, b/a is 0, and so is its slope −(b/a)/a, where 0·a**−1 and 0·a**−2 may be 0·∞.
     is_0, has_inverse = b == 0, abs(a) > 1 / float(finfo(out.dtype).max)  # else 1/a overflows, or is NaN
-    return g * where(is_0, b / where(is_0 & has_inverse, a, 1), b * where(is_0, 1, a) ** (b - 1.0))
+    base, divisor = where(is_0, 1, a), where(is_0 & has_inverse, a, 1)  # 1 is a safe value, also for what is not chosen
+    return g * where(is_0, b / divisor, b * base ** (b - 1.0))
 
 
 def _power_rule_b(g, out, a, b):
-    """Return g a**b ln a, a number a left a number; where a = 0 and b ≥ 0, 0·ln 1 = 0."""
-    return g * out * log(1.0 * a + (0 if type(a) in (int, float) and a else (a == 0) & (b >= 0)))
+    """Return g a**b ln a; where a = 0 and b ≥ 0, it is 0: ln(0 + 1) replaces ln 0, as 0·(−∞) would be NaN."""
+    return g * out * log(float(a) if type(a) in (int, float) and a else 1.0 * a + ((a == 0) & (b >= 0)))
 
 
 power.vjp(_power_rule_a, _power_rule_b)
@@ -187,12 +187,12 @@ def maximum(a, b, /):
     return array_module(a, b).maximum(a, b)
 
 
-def _share(g, out, mine, other):
+def _max_min_rule(g, out, mine, other):
     """Return one operand's part of g: half at a tie, all if either is NaN. A mask times an infinite g would be NaN."""
     return where(mine == other, g / 2, where(other == out, 0, g))
 
 
-maximum.vjp(lambda g, out, a, b: _share(g, out, a, b), lambda g, out, a, b: _share(g, out, b, a))
+maximum.vjp(lambda g, out, a, b: _max_min_rule(g, out, a, b), lambda g, out, a, b: _max_min_rule(g, out, b, a))
 
 
 @primitive
@@ -201,7 +201,7 @@ def minimum(a, b, /):
     return array_module(a, b).minimum(a, b)
 
 
-minimum.vjp(lambda g, out, a, b: _share(g, out, a, b), lambda g, out, a, b: _share(g, out, b, a))
+minimum.vjp(lambda g, out, a, b: _max_min_rule(g, out, a, b), lambda g, out, a, b: _max_min_rule(g, out, b, a))
 
 
 @primitive
@@ -255,13 +255,13 @@ def logaddexp(a, b, /):
     return array_module(a, b).logaddexp(a, b)
 
 
-def _softmax_of_two(g, out, mine, other):
+def _logaddexp_rule(g, out, mine, other):
     """Return g σ(mine − other): the difference of large numbers is exact, where mine − out is rounded."""
     is_masked = out == -inf
     return where(is_masked, 0, g * sigmoid(where(is_masked, 0, mine) - other))  # −∞ less −∞ would be NaN
 
 
-logaddexp.vjp(lambda g, out, a, b: _softmax_of_two(g, out, a, b), lambda g, out, a, b: _softmax_of_two(g, out, b, a))
+logaddexp.vjp(lambda g, out, a, b: _logaddexp_rule(g, out, a, b), lambda g, out, a, b: _logaddexp_rule(g, out, b, a))
 
 
 @primitive(analytic=True)

@@ -18,7 +18,7 @@ from tinygrad_sm.precision import sum_dtype
 @primitive(analytic=True)
 def getitem(x, /, index):
     """Return x[index]: slices, integers, integer arrays with repeats, boolean masks, None, ..., and tuples of these."""
-    return item(x, index)
+    return checked_getitem(x, index)
 
 
 getitem.vjp(lambda g, out, x, index: put(g, x.shape, index))
@@ -30,22 +30,22 @@ def put(values, /, shape, index):
     return scatter_add(values, shape, index)
 
 
-put.vjp(lambda g, out, values, shape, index: g[in_intp(index)])
+put.vjp(lambda g, out, values, shape, index: g[as_intp(index)])
 
 
-def item(array, index):
+def checked_getitem(array, index):
     """Return array[index]; an index out of range raises IndexError on a GPU too, where CuPy would wrap it around.
 
     If the indices themselves are on the GPU, this check makes the host wait for them.
 
-    >>> item(np.array([5.0, 6.0, 7.0]), np.array([2, 0, 2]))
+    >>> checked_getitem(np.array([5.0, 6.0, 7.0]), np.array([2, 0, 2]))
     array([7., 5., 7.])
     """
     parts = index if isinstance(index, tuple) else (index,)
     if device_of(array) != "cpu":
         on_host = tuple(to_numpy(part) if type(part) in ARRAY_TYPES else part for part in parts)
         np.broadcast_to(np.False_, array.shape)[on_host]  # NumPy itself checks them, on an array of the shape
-        index = in_intp(index)
+        index = as_intp(index)
     try:
         return array[index]
     except TypeError:
@@ -53,13 +53,13 @@ def item(array, index):
         raise
 
 
-def in_intp(index):
+def as_intp(index):
     """Return the index with its integer arrays in intp, which can hold any place; int16 cannot hold 500 · 784.
 
     CuPy too computes places in the dtype of the index, and wraps negative indices around in it.
     """
     if isinstance(index, tuple):
-        return tuple(map(in_intp, index))
+        return tuple(map(as_intp, index))
     return index.astype(np.intp, copy=False) if hasattr(index, "dtype") and index.dtype.kind in "iu" else index
 
 
@@ -71,7 +71,7 @@ def scatter_add(values, shape, index):
     >>> scatter_add(np.array([1.0, 2.0, 4.0]), (3,), np.array([0, 2, 0]))
     array([5., 0., 2.])
     """
-    xp, index = array_module(values), in_intp(index)
+    xp, index = array_module(values), as_intp(index)
     parts = index if isinstance(index, tuple) else (index,)
     is_array = hasattr(index, "dtype")
     is_simple = all(isinstance(part, int | np.integer | slice | type(None) | type(...)) for part in parts)

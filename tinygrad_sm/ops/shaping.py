@@ -4,7 +4,7 @@ from itertools import accumulate, pairwise
 
 from tinygrad_sm.backend import array_module, device_of, to_device
 from tinygrad_sm.engine.primitive import primitive
-from tinygrad_sm.engine.tape import plain
+from tinygrad_sm.engine.tape import data_of
 
 
 @primitive(analytic=True)
@@ -51,7 +51,7 @@ def move(x, /, device):
     return to_device(x, device)
 
 
-move.vjp(lambda g, out, x, device: move(g, device_of(plain(x))))
+move.vjp(lambda g, out, x, device: move(g, device_of(data_of(x))))
 
 
 def _places(*xs, axis):

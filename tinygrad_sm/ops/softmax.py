@@ -20,7 +20,7 @@ from numpy import finfo
 from tinygrad_sm.backend import array_module, axis_of
 from tinygrad_sm.dispatch import replaceable
 from tinygrad_sm.engine.primitive import primitive
-from tinygrad_sm.engine.tape import plain
+from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.ops.elementwise import where
 from tinygrad_sm.ops.reductions import sum, with_reduced_axes
 from tinygrad_sm.precision import as_precise_as, total, wide, wide_dtype
@@ -124,9 +124,9 @@ one_hot.vjp(None)
 @replaceable
 def residual_of_cross_entropy(logits, target, ignored):
     """Return ∂L/∂z of cross_entropy in the framework's operations: for a walk that is to be differentiated in turn."""
-    is_constant = plain(logits).max(axis=1, keepdims=True) == -inf  # a fully masked row
+    is_constant = data_of(logits).max(axis=1, keepdims=True) == -inf  # a fully masked row
     if target.ndim == 1:
-        labels, is_class, n = class_indices(plain(target), logits, ignored)
+        labels, is_class, n = class_indices(data_of(target), logits, ignored)
         y, is_constant = one_hot(labels, logits.shape[1], wide_dtype(logits)), is_constant | ~is_class[:, None]
     else:
         y, n = wide(target), len(target)
@@ -135,7 +135,7 @@ def residual_of_cross_entropy(logits, target, ignored):
     return (p * sum(y, axis=1, keepdims=True) - y) / n
 
 
-def signed(labels):
+def labels_as_int64(labels):
     """Return labels in int64, which holds −100, but uint64 unchanged: a GPU compares in the dtype of the labels."""
     return labels if labels.dtype == "uint64" else labels.astype("int64", copy=False)
 
@@ -145,7 +145,7 @@ def class_indices(labels, logits, ignored):
 
     Kept are all but the ignored. Labels on a GPU are not checked, because that would block: a kept one may be no class.
     """
-    xp, labels = array_module(labels), signed(labels)
+    xp, labels = array_module(labels), labels_as_int64(labels)
     is_kept = labels != ignored
     is_class = is_kept & (labels >= 0) & (labels < logits.shape[1])
     kept = xp.maximum(is_kept.sum(), 1).astype(wide_dtype(logits))
