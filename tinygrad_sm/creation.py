@@ -84,8 +84,8 @@ def from_dlpack(x: Any) -> Tensor:
 
     x : any array with the methods `__dlpack__` and `__dlpack_device__`, on the host or on an NVIDIA GPU.
 
-    The Tensor stays on the device of x. It can be read-only: that of an array of JAX is, and with NumPy 2.0 any on the
-    host. Otherwise what changes the one changes the other; backward() cannot see a change that the other library makes.
+    The Tensor stays on the device of x. It is read-only where x is, as arrays of JAX are, and on the host before NumPy
+    2.2. Otherwise what changes the one changes the other; backward() cannot see a change that the other library makes.
 
     Raises TypeError if x is no such array or a masked one, DeviceError if it is on another kind of device. Where its
     library or NumPy refuses, their error is passed on, mostly a BufferError: PyTorch refuses what requires a gradient,

@@ -36,6 +36,7 @@ def test_a_model():
 KINDS = {"sgd": lambda p: nn.optim.SGD(p, lr=0.5, momentum=0.5), "adam": nn.optim.Adam}
 
 
+@pytest.mark.filterwarnings("ignore:.*BLAS threads")  # two wrote the file
 @pytest.mark.parametrize("name", KINDS)
 def test_a_checkpoint_goes_on(name):
     model, later = Normed(), Normed()

@@ -132,7 +132,7 @@ def test_keywords_are_handed_on():
     assert '"dltensor_versioned"' in repr(t.__dlpack__(max_version=(1, 0)))
     assert not np.shares_memory(np.from_dlpack(t, copy=True), t.data)
     assert np.shares_memory(np.from_dlpack(t, copy=False, device="cpu"), t.data)
-    with pytest.raises(BufferError, match="device"):
+    with pytest.raises((BufferError, ValueError), match="device"):
         t.__dlpack__(dl_device=(2, 0))
 
 
@@ -145,7 +145,7 @@ def test_read_only_memory_is_not_changed():
     else:
         with pytest.raises(BufferError, match="readonly"):
             tg.from_dlpack(x)
-        t = tg.from_dlpack(np.ones(2))  # NumPy 2.0 makes of each a read-only array
+        t = tg.from_dlpack(np.ones(2))  # before NumPy 2.2 all are read-only
     with pytest.raises(ValueError, match="read-only"):
         t.assign([2.0, 3.0])
     assert x.tolist() == [1, 1]
@@ -159,7 +159,7 @@ def test_what_changes_one_tensor_makes_stale_what_was_recorded_of_the_other():
     assert second.tolist() == [7, 8, 9]
     with pytest.raises(GradientError, match="changed"):
         loss.backward()
-    if NEW_NUMPY:  # NumPy 2.0 makes a read-only array of it
+    if second.data.flags.writeable:  # not before NumPy 2.2
         loss = tg.sum(first * x)
         second.assign([1.0, 2.0, 3.0])
         with pytest.raises(GradientError, match="changed"):

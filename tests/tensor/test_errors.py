@@ -137,7 +137,7 @@ TABLE = {
     "assign to a read-only array": (
         lambda: Tensor(np.broadcast_to(1.0, (2,))).assign([1.0, 2.0]),
         ValueError,
-        "assign: the array of this Tensor is read-only.*",
+        "assign: this Tensor has a read-only array.*",
     ),
     "moving to a device": (
         lambda: Tensor(1.0).to("tpu"),
