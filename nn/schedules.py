@@ -45,7 +45,7 @@ class Schedule:
     def __init__(self, optimizer: Optimizer):
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"{type(self).__name__}: expected an optimizer, got {type(optimizer).__name__}")
-        self._options = dict(vars(self))  # what a subclass has set before it calls this
+        self._option_names = tuple(vars(self))  # what a subclass has set before it calls this
         self._number = next(_NUMBERS)
         self.optimizer = optimizer
         self.base_lrs = self._first_lrs()
@@ -114,7 +114,7 @@ class Schedule:
         self._set_lrs(state["lrs"])
 
     def __repr__(self) -> str:
-        options = ", ".join(f"{name}={value!r}" for name, value in self._options.items())
+        options = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._option_names)
         return f"{type(self).__name__}({options})"
 
 
