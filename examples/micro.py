@@ -15,7 +15,7 @@ import numpy as np
 
 
 class Value:
-    """An array, and where it came from: an operation, its operands (Values or plain arrays) and static arguments."""
+    """An array, and where it came from: an operation, its operands (Values or arrays) and static options (an axis)."""
 
     def __init__(self, data, op=None, operands=(), static=None):
         self.data, self.op, self.operands, self.static = np.asarray(data), op, operands, static
@@ -86,7 +86,7 @@ Value.__array_ufunc__ = None
 
 def cross_entropy(logits, labels):
     """Return −1/N Σ_i Σ_j y_ij log p_ij with p = softmax(logits) and y one-hot: what softmax regression minimises."""
-    z = logits - logits.data.max(axis=1, keepdims=True)  # exp cannot overflow, and the softmax is the same
+    z = logits - logits.data.max(axis=1, keepdims=True)  # exp cannot overflow; the loss is the same for any shift
     log_p = z - log(sum(exp(z), axis=1))
     y = np.eye(z.data.shape[1], dtype=z.data.dtype)[labels]
     return sum(log_p * y) / -len(labels)

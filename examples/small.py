@@ -1,8 +1,8 @@
-"""The second page: what `micro.py`, the first, lacks to be used. From there come `Primitive`, `sum_to` and `mnist`.
+"""The second page: what `micro.py` lacks for real use. From there come `Primitive`, `sum_to` and `mnist`.
 
     python examples/small.py
 
-Four programs fail with micro.py, or hold too much:
+Four programs fail with micro.py, or keep too much in memory:
 
 - `for _ in range(100_000): y = y * 1.00001`. There the walk calls itself for each operation, and searches a list: it is
   quadratic, and ends in a RecursionError. Here it is a loop; a count of uses says when a gradient is complete.
@@ -20,7 +20,7 @@ import numpy as np
 
 
 class Value:
-    """An array, and where it came from: an operation, its operands (Values or plain arrays) and static arguments."""
+    """An array, and where it came from: an operation, its operands (Values or arrays) and static options (an axis)."""
 
     def __init__(self, data, op=None, operands=(), static=None):
         self.data, self.op, self.operands, self.static = np.asarray(data), op, operands, static
@@ -75,11 +75,11 @@ Value.shape, Value.__array_ufunc__ = property(lambda x: x.data.shape), None
 
 
 def count_uses(root):
-    """Return how often each Value that the root was made of is an operand: so many gradients will come to it."""
+    """Return how often each Value that the root was made of is an operand: as many gradients will come to it."""
     uses, to_visit = {}, [root]
     while to_visit:
         value = to_visit.pop()
-        if value.operands is None:
+        if value.operands is None:  # `gradients` has freed it
             raise RuntimeError("an earlier walk has freed this graph: compute it again, or keep it: retain_graph=True")
         for operand in value.operands:
             if isinstance(operand, Value):
@@ -104,10 +104,10 @@ def gradients(root, retain_graph):
                 arrived[operand] = arrived[operand] + part if operand in arrived else part
                 uses[operand] -= 1
                 if uses[operand] == 0:  # all that was made of it has been passed
-                    del uses[operand]
+                    del uses[operand]  # which would keep it alive
                     ready.append(operand)
         if not retain_graph:
-            value.operands = None  # what nobody else holds dies here
+            value.operands = None  # arrays that nothing else refers to are freed here
     return arrived
 
 

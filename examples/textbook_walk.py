@@ -24,28 +24,28 @@ from tinygrad_sm.engine.tape import Traced
 from tinygrad_sm.precision import sum_to_shape
 
 
-def backward(root, g=None):
+def backward(root, seed=None):
     """Add to the `.grad` of each leaf the gradient of the root with respect to it."""
-    waiting = uses(root)
-    gradients = {root: np.ones_like(root.data) if g is None else np.asarray(g, root.data.dtype)}
+    uses = count_uses(root)
+    arrived = {root: np.ones_like(root.data) if seed is None else np.asarray(seed, root.data.dtype)}
     ready = [root]
     while ready:
         value = ready.pop()
-        g, node = gradients.pop(value), value.node
+        g, node = arrived.pop(value), value.node
         if node is None:  # a leaf
             value.grad = np.array(g) if value.grad is None else value.grad + g
             continue
         saved = {} if node.op.saves is None else {"saved": node.saved}  # what the forward has left for its rules
         for i, operand in differentiated(node):
             part = rule(node.op, i)(g, value.data, *node.arrays, **node.static, **saved)
-            part = sum_to_shape(part, operand.data.shape).astype(operand.data.dtype)  # if it was broadcast or promoted
-            gradients[operand] = gradients[operand] + part if operand in gradients else part
-            waiting[operand] -= 1
-            if waiting[operand] == 0:
+            part = sum_to_shape(part, operand.data.shape).astype(operand.data.dtype)  # if broadcast or promoted
+            arrived[operand] = arrived[operand] + part if operand in arrived else part
+            uses[operand] -= 1
+            if uses[operand] == 0:
                 ready.append(operand)
 
 
-def uses(root):
+def count_uses(root):
     """Return how often each value that made the root is an operand: the number of gradients that it will get."""
     counts, to_visit = Counter(), [root]
     while to_visit:

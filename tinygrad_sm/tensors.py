@@ -1,6 +1,6 @@
 """The Tensor: a `Traced` with NumPy's operators and methods, each of which names the operation that does the work.
 
-Imports from later files: `protocols`, `exchange`, `hooks`, and of `ops`: `composed`, `indexing`, `linalg`, `shaping`.
+Imports from later files: `protocols` (operators), `exchange`, `hooks`; `composed`, `indexing`, `linalg`, `shaping`.
 
     >>> w = Tensor([1.0, 2.0], requires_grad=True)
     >>> loss = (w * w).sum()
@@ -40,9 +40,9 @@ class Tensor(Traced):
 
     `.data` is the array and `.grad` an array like it, or None. Data change in place only through optimizers,
     `load_state_dict`, `assign` and, under no_grad(), `w -= step`, if w is a leaf that requires a gradient or the state
-    of a Module; for other Tensors `t -= u` makes a new one. backward() refuses a graph that was recorded before such a
-    change of one of its Tensors, of that Tensor's copy or `detach()`, or of what it is a view of. It cannot see a
-    change of an array: of `.data`, or of an array that was itself an operand or an index.
+    of a Module; while recording, that is a GradientError. For other Tensors `t -= u` makes a new one. After a change,
+    backward() refuses older graphs that used this Tensor or one on the same memory: a copy, `detach()` or view. It
+    cannot see a change of an array: of `.data`, or of an array that was itself an operand or an index.
 
     >>> Tensor([[1, 2], [3, 4]])
     Tensor([[1, 2],
@@ -53,7 +53,7 @@ class Tensor(Traced):
     is_state = False  # True for `nn.Parameter` and `nn.Buffer`: the state of Modules changes in place
     __array_ufunc__, __array_function__ = protocols.array_ufunc, protocols.array_function
     __dlpack__, __dlpack_device__ = exchange.dlpack, exchange.dlpack_device
-    __hash__ = Traced.__hash__
+    __hash__ = Traced.__hash__  # `__eq__` below would remove it
 
     def __init__(self, data: Any, requires_grad: bool = False, dtype: Any = None, device: str | None = None):
         super().__init__(as_array(data_of(data), dtype, device, is_new=not isinstance(data, Traced)))
@@ -80,7 +80,7 @@ class Tensor(Traced):
 
     requires_grad = Traced.requires_grad.setter(lambda t, on: t.requires_grad_(on))
 
-    backward = backward
+    backward = backward  # the function is a method
 
     def detach(self) -> "Tensor":
         """Return a leaf with the same array and no history: differentiation treats it as a constant."""
@@ -132,7 +132,7 @@ class Tensor(Traced):
             raise ValueError(f"{caller}: this Tensor has a read-only array, as a broadcast view is: make it of a copy")
         if not np.can_cast(new.dtype, self.dtype, "same_kind"):
             raise TypeError(f"{caller}: expected {self.dtype}, got {new.dtype}: convert with .astype first")
-        change([self], operator.setitem, self.data, ..., new)
+        change([self], operator.setitem, self.data, ..., new)  # self.data[...] = new
         return self
 
     def numpy(self) -> np.ndarray[Any, Any]:

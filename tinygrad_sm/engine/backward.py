@@ -82,7 +82,7 @@ def _accumulate_into_grad(found: dict[Traced, Any]) -> None:
             if value.grad is None:  # checked only here: a signal handler may have stored a gradient since
                 value.grad = g
             else:
-                with errstate(all="ignore"):  # after an error, some gradients would be added and some not
+                with errstate(all="ignore"):  # np.errstate(all="raise") would stop half-way
                     value.grad += g
 
 

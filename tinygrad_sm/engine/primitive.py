@@ -2,19 +2,19 @@
 
 Imports from later files: those of the tape, and `sources` (the text of a rule).
 
-    @primitive(analytic=True)
+    @primitive(analytic=True)                       # right on complex numbers too, for the checker
     def multiply(a, b, /):
         return a * b
     multiply.vjp(lambda g, out, a, b: g * b,        # ∂L/∂a = g ⊙ b
                  lambda g, out, a, b: g * a)        # ∂L/∂b = g ⊙ a
 
 Called on plain arrays, `multiply` is its forward and nothing else. Called on a Traced value it computes with the arrays
-inside, and leaves a node on the tape if one of them requires a gradient. Rules are written in these operations. So a
-walk that hands them arrays costs what NumPy costs; one that hands them Traced values is recorded, by the same rules.
+inside, and the result gets a node if one of them requires a gradient. Rules are written in these operations. So a walk
+that hands them arrays costs what NumPy costs; one that hands them Traced values is recorded, by the same rules.
 
-A rule is pure: it never writes into g, out, a residual or an operand. It uses operators, the methods that arrays and
-Tensors share, and primitives; the array module `xp` is for forwards. Its result has the operand's shape or,
-if the operand was broadcast, the output's: the tape then sums over the repeated axes.
+A rule is pure: it never writes into g, out, an operand or a residual, which a forward may save for its rules. It uses
+operators, the methods that arrays and Tensors share, and primitives; `xp`, NumPy or CuPy, is for forwards. Its result
+has the operand's shape or, if the operand was broadcast, the output's: the tape then sums over the repeated axes.
 """
 
 import functools
@@ -55,7 +55,7 @@ class Primitive:
     def __init__(self, forward: Callable[..., Any], analytic: bool, saves: Callable[..., Any] | None):
         functools.update_wrapper(self, forward)
         self.name = forward.__name__
-        self.forward = self.plain = forward
+        self.forward = self.plain = forward  # a faster form may replace `forward`, never `plain`
         self.analytic = analytic
         self.saves = saves
         self.rules: tuple[Any, ...] | None = None
@@ -120,9 +120,9 @@ class Primitive:
         if record and any(map(attrgetter("requires_grad"), traced)):
             self.check_differentiable(out, operands)
             node = Node(self, operands, static, saved, number)
-        result = object.__new__(traced[-1].result_type)
+        result = object.__new__(traced[-1].result_type)  # a Tensor; its __init__ would convert, and check again
         Traced.__init__(result, out, node)
-        share_views(result, traced)
+        share_views(result, traced)  # what changes an operand changes its views
         for observer in observers if node else ():
             observer.recorded(node, result, user_line())
         return result
@@ -156,7 +156,7 @@ class Primitive:
                 raise TypeError(f"{self.name} has no gradient with respect to {name}: pass {name}.detach()")
 
     def bind_arguments(self, given: tuple[Any, ...], static: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Split the given arguments into operands and static arguments; fill in the defaults of those left out."""
+        """Return operands and static arguments, with defaults: sum(x, 0) gives (x,), {"axis": 0, "keepdims": False}."""
         if len(given) != self.arity and self.arity is not None:
             extra = given[self.arity :]
             named = dict(zip(self.static_names, extra, strict=False))

@@ -1,7 +1,7 @@
 """The tape: operations record themselves, and a backward walk over the record gives the gradients.
 
-Imports from later files: `backend`, `arrays`, `dtypes` (arrays, devices), `errors`, `mode` (who watches), `versions`
-(what has changed), `precision` (broadcasting), `dispatch` (`@replaceable`: a quicker form may stand in `fast/`).
+Imports from later files: `backend`, `arrays`, `dtypes` (arrays, devices), `errors`, `mode` (`innermost_block().value`:
+who observes), `versions` (what changed), `precision` (broadcasting), `dispatch` (`@replaceable`: faster in `fast/`).
 
 Think of the program
 
@@ -14,9 +14,9 @@ results to operands, so there are no cycles, and a graph dies with the last resu
 
     loss: Traced ── node ──▶ multiply ── operands ──▶ y: Traced ── node ──▶ exp ── operands ──▶ x: Traced, a leaf
 
-An operation has a gradient rule per operand. The walk of the textbook (`examples/textbook_walk.py`: the same bits) is
+Each operation has a gradient rule per operand. The textbook's walk, in `examples/textbook_walk.py` bit for bit, is
 
-    waiting, arrived, ready = uses(loss), {loss: 1}, [loss]
+    uses, arrived, ready = count_uses(loss), {loss: 1}, [loss]
     while ready:
         value = ready.pop()
         g, node = arrived.pop(value), value.node
@@ -26,16 +26,16 @@ An operation has a gradient rule per operand. The walk of the textbook (`example
         for i, operand in enumerate(node.operands):
             part = node.op.rules[i](g, value.data, *node.arrays)        # summed where the operand was broadcast
             arrived[operand] = arrived[operand] + part if operand in arrived else part
-            waiting[operand] -= 1
-            if waiting[operand] == 0:                                   # every use of it has been visited
+            uses[operand] -= 1
+            if uses[operand] == 0:                                      # every use of it has been visited
                 ready.append(operand)
 
 Here
 
-- `count_uses` counts, and first finds all that is wrong (`check_node`); `_needed_for` leaves out what is not wanted;
-- `gradients` walks from several roots to leaves or to wanted values. `apply_rules` calls the rules, on arrays or, for
-  derivatives of derivatives, on Traced values; `unbroadcast` undoes broadcasting and promotion, and refuses an answer
-  in any other shape; `apply_hook` lets a hook see and replace a gradient; `_release_node` frees the node.
+- `count_uses` counts, and checks every node before any rule runs; `_needed_for` keeps what leads to `wanted` values;
+- `gradients` walks to leaves or to `wanted`, the x of a grad(y, x), from one y or several. `apply_rules` calls rules,
+  on arrays or, for derivatives of derivatives, on Traced values; `unbroadcast` undoes broadcasting and promotion, and
+  refuses any other shape; `apply_hook` lets a hook see and replace a gradient; `_release_node` frees the node.
 
 What `.backward()` does before and after a walk stands in `backward.py`; how a call makes a node, in `primitive.py`.
 """
@@ -79,13 +79,13 @@ class Traced:
         self.data = data
         self.node = node
         if node is None:
-            self.number = next_number()  # a leaf has its own; any other value has that of its node
+            self.number = next_number()  # by age; any other value has its node's, larger than its operands'
         self._requires_grad = requires_grad or node is not None
         self.retains_grad = False  # whether backward() stores the gradient in `grad`, as it does in leaves
         self.grad: Array | None = None
         self.hooks: tuple[Callable[[Any], Any], ...] = ()
         self.name: str | None = None
-        self.memory = NEVER_CHANGED
+        self.memory = NEVER_CHANGED  # when the array last changed; views and shallow copies share it
 
     requires_grad: Any = property(attrgetter("_requires_grad"), doc="Whether backward() computes its gradient.")
 
@@ -93,7 +93,7 @@ class Traced:
         attributes, slots = state
         for name, value in {**(attributes or {}), **slots}.items():
             setattr(self, name, value)
-        self.number = next_number()  # the pickled number may be from another process, which counts by itself
+        self.number = next_number()  # the pickled number may be from another process, which has its own counter
 
 
 Traced.result_type = Traced
@@ -198,9 +198,9 @@ def apply_rules(
 
 def _release_node(node: Node, uses: dict[Traced, int], retain: bool) -> None:
     """Free a node whose rules have run, after checking that they read the same data as the forward."""
-    if LAST_CHANGE.changed_at > node.number:
+    if LAST_CHANGE.changed_at > node.number:  # something has changed since
         check_fresh(node)  # a hook or another thread may have changed an operand
-    if not (retain or uses.keys().isdisjoint(filter(is_traced, node.operands))):
+    if not retain and any(is_traced(x) and x in uses for x in node.operands):  # one of its rules has run
         node.operands = node.saved = None
 
 
@@ -257,7 +257,7 @@ def freed_error(op: Any) -> GradientError:
 
 def check_fresh(node: Node) -> None:
     """Raise GradientError if an operand was changed after the node's forward began: the rules would read new data."""
-    if LAST_CHANGE.changed_at == inf:
+    if LAST_CHANGE.changed_at == inf:  # a change is under way
         wait_for_changes()
     for i, operand in enumerate(node.operands):
         if isinstance(operand, Traced) and operand.memory.changed_at > node.number:
@@ -271,7 +271,8 @@ def _needed_for(wanted: Set[Traced], uses: dict[Traced, int]) -> dict[Traced, in
     """Return the uses of the values that depend on a wanted one: a walk to the wanted values needs no others."""
     users: dict[Traced, list[Traced]] = {value: [] for value in uses}
     for value in uses:
-        for operand in (value.node.operands or ()) if value.node else ():  # an older node may be freed
+        operands = value.node.operands if value.node else None  # None too if an older node was freed
+        for operand in operands or ():
             if isinstance(operand, Traced) and operand in users:
                 users[operand].append(value)
     leading = {value for value in wanted if value in uses}

@@ -48,10 +48,7 @@ def divide(a, b, /):
     return a / b
 
 
-divide.vjp(
-    lambda g, out, a, b: g / b,
-    lambda g, out, a, b: -g * out / b,  # ∂(a/b)/∂b = −a/b²
-)
+divide.vjp(lambda g, out, a, b: g / b, lambda g, out, a, b: -g * out / b)  # ∂(a/b)/∂b = −a/b² = −out/b
 
 
 @primitive(analytic=True)
@@ -75,7 +72,7 @@ def power(a, b, /):
 
 
 def _power_rule_a(g, out, a, b):
-    """Return g b a**(b−1), but g b/a where b = 0: 0 at every order in a, where 0·a**−1, 0·a**−2, ... may be 0·∞."""
+    """Return g b a**(b−1); where b = 0 as g b/a, which is 0 too, but keeps 0·∞ out of its derivatives in a and b."""
     if type(b) in (int, float):  # without masks, as in x**2
         return g * b * a ** (b - 1.0) if b else zero(g, out)
     is_0, has_inverse = b == 0, abs(a) > 1 / float(finfo(out.dtype).max)  # else 1/a overflows, or is NaN
@@ -85,7 +82,8 @@ def _power_rule_a(g, out, a, b):
 
 def _power_rule_b(g, out, a, b):
     """Return g a**b ln a; where a = 0 and b ≥ 0, it is 0: ln(0 + 1) replaces ln 0, as 0·(−∞) would be NaN."""
-    return g * out * log(float(a) if type(a) in (int, float) and a else 1.0 * a + ((a == 0) & (b >= 0)))
+    is_nonzero_number = type(a) in (int, float) and a  # which needs no mask
+    return g * out * log(float(a) if is_nonzero_number else 1.0 * a + ((a == 0) & (b >= 0)))
 
 
 power.vjp(_power_rule_a, _power_rule_b)
@@ -278,7 +276,7 @@ def where(condition, a, b, /):
     """Return a where the condition holds and b elsewhere.
 
     The gradient passes only to the operand that was chosen. An operand that is not finite where it was not chosen can
-    still give 0·∞ = NaN in an earlier rule: choose safe values first, as in where(c, log(where(c, x, 1)), 0).
+    still give 0·∞ = NaN in the rule of what made it: choose safe values first, where(c, log(where(c, x, 1)), 0).
     """
     return array_module(condition, a, b).where(condition, a, b)
 
@@ -296,4 +294,4 @@ def astype(x, /, dtype):
     return x.astype(dtype)
 
 
-astype.vjp(lambda g, out, x, dtype: g)
+astype.vjp(lambda g, out, x, dtype: g)  # which the tape casts

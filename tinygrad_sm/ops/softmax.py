@@ -1,7 +1,7 @@
 """Softmax and what is computed with it: logsumexp, log_softmax, cross_entropy.
 
 Imports from later files: `reductions` (sums), `targets` (checks of labels), `precision` (half precision is computed in
-float32, here and in the rules, and rounded once, because 70,000 exponentials have no sum in it).
+float32, here and in the rules, and rounded once, because float16 ends at 65,504).
 
 With p = softmax(z), the Jacobian ∂p_i/∂z_j = p_i (δ_ij − p_j) is the matrix diag(p) − p pᵀ. Softmax's rule
 multiplies it by g without building it:
@@ -98,7 +98,7 @@ def log_softmax(x, /, axis=-1):
 def _log_softmax_rule(g, out, x, axis):
     p, g = softmax(wide(x), axis), wide(g)
     is_unmasked = sum(p, axis, keepdims=True) > 0  # False for a fully masked row
-    return is_unmasked * g - p * sum(g, axis, keepdims=True)  # (I − p 1ᵀ)ᵀ g, row by row
+    return is_unmasked * g - p * sum(g, axis, keepdims=True)  # (I − 1 pᵀ)ᵀ g, row by row
 
 
 log_softmax.vjp(_log_softmax_rule)
@@ -124,7 +124,7 @@ one_hot.vjp(None)
 @replaceable
 def residual_of_cross_entropy(logits, target, ignored):
     """Return ∂L/∂z of cross_entropy in the framework's operations: for a walk that is to be differentiated in turn."""
-    is_constant = data_of(logits).max(axis=1, keepdims=True) == -inf  # a fully masked row
+    is_constant = data_of(logits).max(axis=1, keepdims=True) == -inf  # the loss of a fully masked row is
     if target.ndim == 1:
         labels, is_class, n = class_indices(data_of(target), logits, ignored)
         y, is_constant = one_hot(labels, logits.shape[1], wide_dtype(logits)), is_constant | ~is_class[:, None]
@@ -154,14 +154,14 @@ def class_indices(labels, logits, ignored):
 
 @primitive(analytic=True, saves=residual_of_cross_entropy)
 def cross_entropy(logits, target, /, ignored=IGNORED):
-    """Return −1/N Σ_i Σ_j y_ij ln a_ij with a = softmax(z): the mean over N examples of the cross-entropy.
+    """Return −1/N Σ_i Σ_j y_ij ln p_ij with p = softmax(z): the mean over N examples of the cross-entropy.
 
     logits : z, shape (N, C), before any softmax.
-    target : integer labels, shape (N,), of classes 0..C−1, where the loss is −1/N Σ_i ln a_{i, label_i};
+    target : integer labels, shape (N,), of classes 0..C−1, where the loss is −1/N Σ_i ln p_{i, label_i};
         or the probabilities y, shape (N, C), of a floating dtype.
     ignored : examples with this label count for nothing, and not in N.
 
-    ∂L/∂z = (a − y)/N if the rows of y sum to 1. With probabilities, 0·(−∞) counts as 0. A label that is neither a class
+    ∂L/∂z = (p − y)/N if the rows of y sum to 1. With probabilities, 0·(−∞) counts as 0. A label that is neither a class
     nor ignored raises IndexError; on a GPU, where a check would block, the loss is NaN and the row's gradient 0.
 
     >>> import numpy as np
