@@ -41,9 +41,9 @@ def adam_update(
     weight_decay: float,
     is_decoupled: bool,
 ) -> None:
-    """Update each θ, m and v at step t. parts : (θ, g, m, v, scratch, room); without scratch a kernel computes.
+    """Update each θ, m and v at step t. parts : (θ, g, m, v, scratch, decayed_g); without scratch a kernel computes.
 
-    room : the array for g plus its weight decay, None where g has none.
+    decayed_g : the array for g plus its weight decay, None where g has none.
     """
     (beta1, beta2), shrink = betas, 1.0
     if is_decoupled:
