@@ -10,7 +10,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tinygrad_sm.arguments import number
+from tinygrad_sm.arguments import MAX_COUNT, integer, number
 from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import ARRAY_TYPES, Array, device_of, is_writable, owned_copy, to_device
 from tinygrad_sm.engine.tape import data_of
@@ -26,6 +26,7 @@ class Slot:
     def __init__(self, parameter: Tensor, group: dict[str, Any]):
         self.parameter = parameter
         self.group = group
+        self.name = parameter.name  # as it was when the optimizer was made: the state knows it by this
         self.state: dict[str, Any] = {}  # empty until the first step that needs it
         self.scratch: dict[Any, Array] = {}  # arrays in which a quicker form of the step computes
         self.device = device_of(parameter.data)  # of the state
@@ -46,7 +47,7 @@ class Groups:
         parameters = [parameter for group in self.param_groups for parameter in group["params"]]
         _check_parameters(type(self).__name__, parameters)
         self._slots = [Slot(parameter, group) for group in self.param_groups for parameter in group["params"]]
-        self._checked_groups: list[Any] = []  # their contents when a step last checked them
+        self._checked_groups: list[Any] | None = None  # their contents when a step last checked them
 
     def _with_defaults(self, group: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
         unknown = [name for name in group if name != "params" and name not in options]
@@ -105,10 +106,11 @@ class Groups:
         return {"optimizer": type(self).__name__, "param_groups": self._group_states(), "state": remembered}
 
     def _group_states(self) -> list[dict[str, Any]]:
-        places, groups = iter(range(len(self._slots))), []
+        groups = []
         for group in self.param_groups:
-            names = [parameter.name for parameter in group["params"]]
-            state = {**self._checked(group), "params": [next(places) for _ in names]}
+            slots = [(i, slot) for i, slot in enumerate(self._slots) if slot.group is group]
+            names = [slot.name for _, slot in slots]
+            state = {**self._checked(group), "params": [i for i, _ in slots]}
             groups.append({**state, "param_names": names} if any(names) else state)
         return groups
 
@@ -134,8 +136,7 @@ class Groups:
         for i, group in enumerate(state["param_groups"]):
             faults += [f"param_groups[{i}]: {fault}" for fault in faults_of(self._checked, group)]
         for i, loaded in enumerate(state["state"]):
-            if loaded and loaded.get("step", 0) < 0:
-                faults.append(f"state[{i}].step: expected at least 0, got {loaded['step']}")
+            faults += faults_of(integer, f"state[{i}]", "step", (loaded or {}).get("step", 0), 0, MAX_COUNT)
         refuse_state(owner, faults)
         states = [_copied_to_device(slot, loaded) for slot, loaded in zip(self._slots, state["state"], strict=True)]
         for own, group in zip(self.param_groups, state["param_groups"], strict=True):

@@ -15,10 +15,11 @@ look into lists and dicts; `ModuleList` holds Modules in a row.
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
+from operator import index
 from typing import Any, NamedTuple
 
 from tinygrad_sm.arrays import as_array, described
-from tinygrad_sm.backend import Array, device_name, is_writable, owned_copy, to_device
+from tinygrad_sm.backend import Array, device_name, device_of, is_writable, owned_copy, to_device
 from tinygrad_sm.engine.tape import Traced, data_of
 from tinygrad_sm.engine.versions import LEAVES_LOCK, change
 from tinygrad_sm.nn.states import refuse_state
@@ -35,7 +36,8 @@ class State(Tensor):
     is_state = True
 
     def __init__(self, data: Any):
-        super().__init__(owned_copy(as_array(data_of(data), is_new=not isinstance(data, Traced))))
+        array = as_array(data_of(data), is_new=not isinstance(data, Traced))
+        super().__init__(owned_copy(array), device=device_of(array))
 
 
 class Parameter(State):
@@ -104,6 +106,8 @@ class Module:
 
     def _check_attribute(self, name: str, value: Any) -> None:
         old = vars(self).get(name)
+        if isinstance(old, Module) and not (value is None or isinstance(value, Module)):
+            raise TypeError(f"{name} is a Module: expected a Module or None in its place, got {described(value)}")
         if isinstance(old, State) and not (value is None or isinstance(value, State)):
             kind = type(old).__name__
             raise TypeError(
@@ -153,7 +157,11 @@ class Module:
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Yield the parameters with their paths, as ("0.weight", Parameter), in the order of definition."""
-        return ((path, tensor) for path, tensor in self._named_tensors() if isinstance(tensor, Parameter))
+        for path, tensor in self._named_tensors():
+            if len(path) > len(tensor.name or ""):  # its name was given further inside
+                tensor.name = path
+            if isinstance(tensor, Parameter):
+                yield path, tensor
 
     def parameters(self) -> Iterator[Parameter]:
         """Yield the parameters in the order of definition, frozen ones too; a shared one only once."""
@@ -322,13 +330,13 @@ class ModuleList(Module):
 
     def __setitem__(self, i: int, module: Module) -> None:
         self._check_module(module, i)
-        setattr(self, str(range(len(self))[i]), module)
+        setattr(self, [name for name, _ in self._children()][index(i)], module)
 
 
 def _array_or_none(value: Any) -> Any:
     try:
         return as_array(data_of(value))
-    except (TypeError, ValueError):  # text, objects, ragged lists
+    except (OverflowError, RecursionError, RuntimeError, TypeError, ValueError):  # text, objects, ragged lists
         return None
 
 

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
+from numpy import errstate
+
 from tinygrad_sm.arguments import number
 from tinygrad_sm.arrays import described
 from tinygrad_sm.backend import Array, array_module, device_of, is_writable
@@ -46,7 +48,10 @@ class Optimizer(Groups):
 
     def step(self) -> None:
         """Change every parameter that has a gradient by the formulas of the class."""
-        groups = [(id(group), id(group["params"]), *group.values()) for group in self.param_groups]
+        # Types come first: a value of another type may equal the old one, or may not be comparable with it.
+        groups = [
+            (*map(type, group.values()), id(group), id(group["params"]), *group.values()) for group in self.param_groups
+        ]
         if groups != self._checked_groups:
             self._check_groups()
             self._checked_groups = groups
@@ -61,7 +66,8 @@ class Optimizer(Groups):
                     if device_of(data) != slot.device:
                         slot.move_state()
                     writes[slot.parameter] = self._prepare_update(slot)
-            change(writes, _all, writes.values())
+            with errstate(all="ignore"):  # np.errstate(all="raise") would stop half-way
+                change(writes, _all, writes.values())
 
     @replaceable
     def _prepare_update(self, slot: Slot) -> Callable[[], None]:

@@ -14,8 +14,10 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from numpy import errstate
+
 from tinygrad_sm.arguments import number
-from tinygrad_sm.arrays import as_array, described
+from tinygrad_sm.arrays import as_exact_array, described
 from tinygrad_sm.backend import array_module, owned_copy, to_numpy
 from tinygrad_sm.engine.backward import check_grad
 from tinygrad_sm.engine.tape import data_of
@@ -49,8 +51,9 @@ def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float, error_if_nonfi
         )
     factor = max_norm / (norm + 1e-6)
     if not factor >= 1:  # also where it is NaN
-        for g in gradients:
-            array_module(g).multiply(g, factor, out=g, dtype=wide_dtype(g))
+        with errstate(all="ignore"):  # np.errstate(all="raise") would stop half-way
+            for g in gradients:
+                array_module(g).multiply(g, factor, out=g, dtype=wide_dtype(g))
     return norm
 
 
@@ -80,16 +83,17 @@ def vector_to_parameters(vector: Any, parameters: Iterable[Tensor]) -> None:
     """
     parameters = as_list(parameters)
     check_leaves("vector_to_parameters", parameters)
-    values = owned_copy(as_array(data_of(vector)))  # it may be a view of the parameters' own arrays
+    values = owned_copy(as_exact_array(data_of(vector)))  # it may be a view of the parameters' own arrays
     size = sum(parameter.size for parameter in parameters)
     if values.shape != (size,):
         raise ValueError(f"vector_to_parameters: expected a vector of shape ({size},), got {described(values)}")
     if values.dtype.kind not in "fiu":
         raise TypeError(f"vector_to_parameters: expected a vector of floats, got {described(values)}")
     start = 0
-    for parameter in parameters:
-        parameter.assign(values[start : start + parameter.size].reshape(parameter.shape))
-        start += parameter.size
+    with errstate(all="ignore"):  # np.errstate(all="raise") would stop half-way
+        for parameter in parameters:
+            parameter.assign(values[start : start + parameter.size].reshape(parameter.shape))
+            start += parameter.size
 
 
 def _gradients(caller: str, parameters: Iterable[Tensor]) -> list[Any]:

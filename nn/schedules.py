@@ -14,7 +14,8 @@ of the optimizer as the base there, and sets lr ← base · factor(0). Each step
 
 So an lr that was set by hand, as by `optimizer.lr = 0.05`, is scaled as the old one would have been. Where the factor
 was 0, as at the end of a cosine, nothing is left to scale, and lr ← base · factor(t). Several schedules of an optimizer
-multiply. The caller decides whether a step is an epoch or a batch. Names, formulas and defaults are PyTorch's.
+multiply, but for one whose factor was 0, which begins with its own base again. The caller decides whether a step is an
+epoch or a batch. Names, formulas and defaults are PyTorch's.
 """
 
 import math
@@ -23,12 +24,9 @@ from collections.abc import Iterable, Mapping
 from itertools import count, pairwise
 from typing import Any
 
-from tinygrad_sm.arguments import integer, number
+from tinygrad_sm.arguments import MAX_COUNT, integer, number
 from tinygrad_sm.nn.optim import Optimizer
 from tinygrad_sm.nn.states import check_state, faults_of, refuse_state
-
-MAX_COUNT = 2**53
-"""The largest count: up to it, floats hold every integer."""
 
 _NUMBERS = count()  # of schedules, in the order in which they are made
 
@@ -71,7 +69,10 @@ class Schedule:
     def _set(self, t: int) -> None:
         owner, name = type(self).__name__, f"lr after {t} steps"
         pairs = zip(self.get_last_lr(), self.base_lrs, strict=True)
-        lrs = [number(owner, name, self._next(lr, base, t), smallest=0) for lr, base in pairs]
+        try:
+            lrs = [number(owner, name, self._next(lr, base, t), smallest=0) for lr, base in pairs]
+        except OverflowError as error:
+            raise ValueError(f"{owner}: expected {name} to be a finite number, got a factor beyond floats") from error
         self.last_epoch = t
         self._set_lrs(lrs)
 
@@ -203,7 +204,9 @@ class SequentialLR(Schedule):
         super().__init__(optimizer)
 
     def _first_lrs(self) -> list[float]:
-        return list(min(self.schedulers, key=lambda schedule: schedule._number).base_lrs)
+        first = min(self.schedulers, key=lambda schedule: schedule._number)
+        self._number = first._number  # for a sequence around this one
+        return list(first.base_lrs)
 
     def _next(self, lr: float, base: float, t: int) -> float:
         """Return the learning rate of the schedule whose turn it is."""

@@ -80,7 +80,9 @@ def differences(expected: Any, state: Any, path: str = "") -> list[str]:
         fits = fits and not is_masked(array)
         return [] if fits else [f"{at}expected {described(expected)}, got {_described_briefly(array)}"]
     if isinstance(expected, str):
-        return [] if state == expected else [f"{at}expected {expected!r}, got {state!r}"]
+        fits = isinstance(state, str) and state == expected
+        got = repr(state) if isinstance(state, str) else _described_briefly(state)
+        return [] if fits else [f"{at}expected {expected!r}, got {got}"]
     fits = type(state) is type(expected) or (type(expected) is float and type(state) is int)
     return [] if fits else [f"{at}expected {type(expected).__name__}, got {_described_briefly(state)}"]
 

@@ -15,6 +15,9 @@ from typing import Any
 
 from tinygrad_sm.arrays import described
 
+MAX_COUNT = 2**53
+"""The largest count: up to it, floats hold every integer."""
+
 
 def integer(owner: str, name: str, value: Any, smallest: float = -inf, largest: float = inf) -> int:
     """Return the value as an int; TypeError unless it is an integer, ValueError unless it is within the bounds.
@@ -41,7 +44,10 @@ def number(
     expected = f"{owner}: expected {name} to be {kind}{_bounds(smallest, largest)}"
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{expected}, got {described(value)}")
-    result = nan if _is_huge(value) else float(value)
+    try:
+        result = float(value)
+    except OverflowError:
+        result = nan
     if not smallest <= result <= largest or (finite and abs(result) == inf):
         raise ValueError(f"{expected}, got {_shown(value)}")
     return result
@@ -49,7 +55,7 @@ def number(
 
 def choice(owner: str, name: str, value: Any, choices: tuple[Any, ...]) -> None:
     """Raise ValueError unless the value is one of the choices."""
-    if value not in choices:
+    if not any(isinstance(value, type(one)) and value == one for one in choices):
         *first, last = map(repr, choices)
         raise ValueError(f"{owner}: expected {name} to be {', '.join(first)} or {last}, got {value!r}")
 

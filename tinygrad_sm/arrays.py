@@ -39,6 +39,17 @@ def as_array(data: Any, dtype: Any = None, device: str | None = None, is_new: bo
     return to_device(array if dtype is None else array.astype(dtype, copy=False), device)
 
 
+def as_exact_array(data: Any, device: str | None = None) -> Array:
+    """Return the data as an array that will be cast to another's dtype: Python floats are float64, and so lose nothing.
+
+    >>> as_exact_array([0.1, 2]).dtype, as_exact_array(np.float32(0.1)).dtype
+    (dtype('float64'), dtype('float32'))
+    """
+    array = as_array(data, device=device)
+    is_exact = is_array(data) or array.dtype.kind != "f" or strong_dtype(data) is not None
+    return array if is_exact else as_array(data, np.float64, device)
+
+
 def described(x: Any) -> str:
     """Return a value's description for messages: dtype and shape of an array, type and value of anything else."""
     if hasattr(x, "shape") and hasattr(x, "dtype"):

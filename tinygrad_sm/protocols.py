@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_sm.backend import Array, axis_of, check_same_device
+from tinygrad_sm.backend import NUMBERS, Array, axis_of, check_same_device
 from tinygrad_sm.dtypes import check_unmasked
 from tinygrad_sm.engine.mode import current_mode
 from tinygrad_sm.engine.primitive import as_operand
@@ -101,7 +101,8 @@ def in_place(name: str, compute: Callable[[Any, Any], Any]) -> Callable[[Any, An
                 f"t {name} u would change a leaf in place while operations are recorded: put it into a block of "
                 f"with tg.no_grad(), or let an optimizer of nn.optim do it; t = t {name[:-1]} u makes a new Tensor"
             )
-        other = data_of(as_operand(other, beside=self))
+        if type(other) not in NUMBERS:  # which take the dtype of the data
+            other = data_of(as_operand(other, beside=self))
         check_same_device(name, [self.data, other])
         with LEAVES_LOCK:  # nobody else may change it between reading and writing
             return self._set(compute(self.data, other), name)

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from tinygrad_sm import exchange, protocols
-from tinygrad_sm.arrays import as_array, unpacked
+from tinygrad_sm.arrays import as_array, as_exact_array, unpacked
 from tinygrad_sm.backend import Array, axis_of, device_name, device_of, is_writable, owned_copy, to_numpy
 from tinygrad_sm.dtypes import check_unmasked, refuse_masked
 from tinygrad_sm.engine.backward import backward
@@ -123,7 +123,7 @@ class Tensor(Traced):
         return self._set(array, "assign")
 
     def _set(self, array: Any, caller: str) -> "Tensor":
-        new = as_array(data_of(array), device=self.device)
+        new = as_exact_array(data_of(array), self.device)
         if self.node is not None:
             raise GradientError(f"{caller}: the result of {self.node.op.name} is not a leaf: change what it is made of")
         if new.shape != self.shape:

@@ -361,3 +361,33 @@ def test_a_check_changes_nothing():
     assert model.check_state_dict({}, strict=False) is None
     np.testing.assert_array_equal(model.weight.data, before["weight"])
     loss.backward()
+
+
+def test_a_module_gives_way_to_modules_only():
+    class Slip(nn.Module):
+        def __init__(self):
+            self.fc = nn.Linear(2, 2)
+
+        def forward(self, x):
+            self.fc = self.fc(x)
+            return self.fc
+
+    model = Slip()
+    with pytest.raises(TypeError, match="^fc is a Module: expected a Module or None in its place, got float32"):
+        model(np.ones((1, 2), np.float32))
+    assert len(list(model.parameters())) == 2
+    model.fc = nn.ReLU()
+    model.fc = None
+
+
+def test_a_place_of_a_list_is_replaced_whatever_its_name():
+    class Named(nn.Sequential):
+        def __init__(self):
+            self.head = nn.Linear(2, 2)
+            super().__init__(nn.Linear(2, 2), nn.ReLU())
+
+    model, first, last = Named(), nn.Tanh(), nn.Sigmoid()
+    model[0], model[-1] = first, last
+    assert (model[0], model.head, model[2], len(model)) == (first, first, last, 3)
+    with pytest.raises(TypeError, match="integer"):
+        model[0:2] = nn.Tanh()

@@ -249,3 +249,26 @@ def test_a_training_with_a_schedule_that_version_0_1_saved_is_refused_with_the_r
         CheckpointError, match=r"scheduled_lr: unexpected\n  tinygrad_sm 0\.1 saved it, with a schedule"
     ):
         optimizer.load_state_dict(state)
+
+
+@pytest.mark.parametrize("inner_last", [False, True])
+def test_a_sequence_in_a_sequence_begins_with_the_first_base(inner_last):
+    optimizer = optimizer_of(1.0)
+    warm_up = LinearLR(optimizer, 0.5, total_iters=2)
+    if inner_last:
+        halves = StepLR(optimizer, 2, 0.5)
+    inner = SequentialLR(optimizer, [warm_up, StepLR(optimizer, 100)], [2])
+    if not inner_last:
+        halves = StepLR(optimizer, 2, 0.5)
+    assert SequentialLR(optimizer, [inner, halves], [4]).base_lrs == [1.0]
+    assert optimizer.lr == 0.5
+
+
+def test_a_factor_beyond_floats_is_a_value_error():
+    optimizer = optimizer_of(1e-300)
+    schedule = StepLR(optimizer, 1, gamma=2.0)
+    for _ in range(1023):
+        schedule.step()
+    with pytest.raises(ValueError, match="StepLR: expected lr after 1024 steps to be a finite number, got a factor"):
+        schedule.step()
+    assert schedule.last_epoch == 1023

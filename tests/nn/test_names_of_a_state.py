@@ -83,3 +83,31 @@ def test_what_are_no_names_is_refused(names):
     state["param_groups"][0]["param_names"] = names
     with pytest.raises(CheckpointError, match="param_names"):
         optimizer.load_state_dict(state)
+
+
+class Grown(nn.Module):
+    """Has lists that are filled after they were assigned, so that their layers know only their names in the list."""
+
+    def __init__(self, *names):
+        for name in names:
+            setattr(self, name, nn.ModuleList())
+            getattr(self, name).append(nn.Linear(2, 2, bias=False))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_names_are_paths_from_the_model_whose_parameters_were_asked_for(kind):
+    model, other = Grown("a", "b"), Grown("b", "a")
+    state = kind(model.parameters()).state_dict()
+    assert state["param_groups"][0]["param_names"] == ["a.0.weight", "b.0.weight"]
+    with pytest.raises(CheckpointError, match=r"expected 'b\.0\.weight', got 'a\.0\.weight'"):
+        kind(other.parameters()).load_state_dict(state)
+
+
+def test_the_names_are_those_of_when_the_optimizer_was_made():
+    layer = nn.Linear(2, 2)
+    optimizer = nn.optim.SGD(layer.parameters())
+    state = optimizer.state_dict()
+    model = nn.Sequential(layer, nn.Softmax())
+    assert [p.name for p in model.parameters()] == ["0.weight", "0.bias"]
+    assert optimizer.state_dict() == state
+    optimizer.load_state_dict(state)

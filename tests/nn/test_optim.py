@@ -356,7 +356,7 @@ def test_a_state_that_does_not_fit_changes_nothing_and_lists_all_differences():
             },
             [
                 "param_groups[0]: Adam: expected lr to be a finite number of at least 0, got nan",
-                "state[0].step: expected at least 0, got -1",
+                "state[0]: expected step to be an integer from 0 to 9007199254740992, got -1",
             ],
         ),
         (

@@ -188,3 +188,34 @@ def test_the_norm_comes_to_the_host_once(monkeypatch):
     mixed[1].grad = mixed[1].grad.astype(np.float64)
     assert nn.clip_grad_norm(mixed, 10.0) == 5
     assert transfers == [(2,)]
+
+
+@pytest.mark.parametrize("kind", [SGD, Adam, AdamW])
+def test_a_step_is_whole_or_nothing_where_numpy_raises(kind):
+    calm, small, large = with_gradient([1.0, 3.0]), with_gradient([1e-25, 1e-25]), with_gradient([3e38, 3e38])
+    optimizer = kind([calm, small, large], lr=10.0)
+    before = [w.tolist() for w in (calm, small, large)]
+    try:
+        with np.errstate(all="raise"):
+            optimizer.step()
+    except FloatingPointError:  # the plain form computes before it changes anything
+        assert [w.tolist() for w in (calm, small, large)] == before
+        assert optimizer.state_dict()["state"] == [{}, {}, {}]
+    else:
+        assert calm.tolist() != before[0]
+
+
+@pytest.mark.parametrize("wrong", [np.float64(0.5), np.array(0.5), np.array([0.5, 0.5])])
+def test_options_that_equal_the_old_ones_are_checked_too(wrong):
+    w = with_gradient()
+    optimizer = SGD([w], lr=0.5)
+    optimizer.step()
+    before = w.tolist()
+    optimizer.param_groups[0]["lr"] = wrong
+    if isinstance(wrong, np.float64):
+        optimizer.step()
+        assert type(optimizer.lr) is float
+        return
+    with pytest.raises(TypeError, match="SGD: expected lr to be a finite number"):
+        optimizer.step()
+    assert w.tolist() == before

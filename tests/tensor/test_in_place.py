@@ -169,3 +169,33 @@ def test_what_does_not_fit_is_called_by_the_operator():
     w = Tensor(W.copy(), requires_grad=True)
     with tg.no_grad(), pytest.raises(ValueError, match=r"-=: expected shape \(2, 2\), got shape \(3, 2, 2\)"):
         w -= np.ones((3, 2, 2), np.float32)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.uint8, np.int8, np.int64])
+@pytest.mark.parametrize(("name", "number"), [("+=", 1), ("*=", 3), ("-=", 0.1), ("*=", 1e300), ("/=", 3), ("**=", 2)])
+def test_numbers_take_the_dtype_of_the_data_as_in_numpy(dtype, name, number):
+    expected, state = np.full(2, 5, dtype), nn.Buffer(np.full(2, 5, dtype))
+    with tg.no_grad(), np.errstate(all="ignore"):
+        try:
+            expected = OPERATORS[name](expected, number)
+        except TypeError:
+            with pytest.raises(TypeError):
+                OPERATORS[name](state, number)
+            return
+        OPERATORS[name](state, number)
+    np.testing.assert_array_equal(state.data, expected, strict=True)
+
+
+def test_a_number_that_the_dtype_cannot_hold_is_refused_as_in_numpy():
+    state = nn.Buffer(np.full(2, 5, np.int8))
+    with tg.no_grad(), pytest.raises(OverflowError):
+        state *= 300
+    assert state.tolist() == [5, 5]
+
+
+def test_python_floats_are_assigned_without_a_loss():
+    w = nn.Parameter(np.zeros(2))
+    assert w.assign([0.1, 1]).tolist() == [0.1, 1]
+    nn.vector_to_parameters([0.1, 0.7], [w])
+    assert w.tolist() == [0.1, 0.7]
+    assert nn.Parameter([0.0, 0.0]).assign([0.1, 0.7]).tolist() == np.array([0.1, 0.7], np.float32).tolist()

@@ -297,7 +297,7 @@ def test_assign_changes_a_leaf_in_place_or_nothing():
             x.assign(wrong)
     with pytest.raises(GradientError, match="not a leaf"):
         (x * 2).assign(array)
-    with pytest.raises(TypeError, match="expected int64, got float32"):
+    with pytest.raises(TypeError, match="expected int64, got float64"):
         Tensor([1]).assign([1.5])
     assert x.tolist() == [[1, 2], [3, 4]]
 
