@@ -106,11 +106,11 @@ class Groups:
         return {"optimizer": type(self).__name__, "param_groups": self._group_states(), "state": remembered}
 
     def _group_states(self) -> list[dict[str, Any]]:
-        groups = []
+        slots, groups = enumerate(self._slots), []
         for group in self.param_groups:
-            slots = [(i, slot) for i, slot in enumerate(self._slots) if slot.group is group]
-            names = [slot.name for _, slot in slots]
-            state = {**self._checked(group), "params": [i for i, _ in slots]}
+            own = [next(slots) for _ in group["params"]]
+            names = [slot.name for _, slot in own]
+            state = {**self._checked(group), "params": [i for i, _ in own]}
             groups.append({**state, "param_names": names} if any(names) else state)
         return groups
 
