@@ -1,6 +1,7 @@
 """Hypothesis profiles: `ci` by default, `quick` or `intense` if HYPOTHESIS_PROFILE says so; the devices to test on."""
 
 import contextlib
+import gc
 import os
 import sys
 import unittest.mock
@@ -62,3 +63,12 @@ def device(request):
     if request.param == "strict":
         request.getfixturevalue("strict")
     return "cpu" if request.param == "cpu" else "cuda"
+
+
+@pytest.fixture
+def no_gc():
+    """Leave it to reference counting alone what dies in a test."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()

@@ -1,6 +1,5 @@
 """Points 5 to 9 and 11: graphs die by themselves, the walk is all or nothing and linear, stale graphs are refused."""
 
-import gc
 import pickle
 import weakref
 
@@ -14,14 +13,6 @@ from tinygrad_sm.engine.versions import change
 from tinygrad_sm.ops.softmax import cross_entropy
 
 # 5: no cycles; a graph dies by reference counting alone.
-
-
-@pytest.fixture
-def no_gc():
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 @pytest.mark.usefixtures("no_gc")

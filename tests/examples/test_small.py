@@ -1,7 +1,6 @@
 """The second page does what the first cannot, and comes to the same parameters, as the framework itself does."""
 
 import ast
-import gc
 import weakref
 
 import micro
@@ -15,14 +14,6 @@ from tests.examples.helpers import EXAMPLES, start
 from tinygrad_sm import Tensor
 
 STEPS, LR = 100, 0.1
-
-
-@pytest.fixture
-def no_gc():
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 def drawn(dtype):
