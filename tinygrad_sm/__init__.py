@@ -17,6 +17,7 @@ if HAS_WING:
 
 from tinygrad_sm.backend import is_available, set_default_device
 from tinygrad_sm.check.gradcheck import gradcheck
+from tinygrad_sm.check.proofs import prove
 from tinygrad_sm.creation import arange, eye, from_dlpack, full, ones, ones_like, rand, randn, zeros, zeros_like
 from tinygrad_sm.engine.mode import Observer, enable_grad, no_grad, observe
 from tinygrad_sm.engine.primitive import primitive, zero
@@ -177,6 +178,7 @@ __all__ = [
     "primitive",
     "prod",
     "profile",
+    "prove",
     "rand",
     "randn",
     "relu",

@@ -58,6 +58,12 @@ def is_array(data: Any) -> bool:
     return type(data) in _MODULES or _is_cupy_array(data)
 
 
+def register_array_module(array_type: type, module: ModuleType) -> None:
+    """Let `module` compute with the arrays of a type."""
+    _MODULES[array_type] = module
+    PLAIN_OPERANDS.add(array_type)
+
+
 def _cupy() -> Any:
     """Return CuPy, and register its arrays; if it cannot compute, raise a DeviceError that says what is missing."""
     try:
@@ -78,8 +84,7 @@ def _cupy() -> Any:
             ) from error
         if count == 0:
             raise DeviceError(f"CuPy {cupy.__version__} and a driver are installed, but there is no NVIDIA GPU")
-        _MODULES[cupy.ndarray] = cupy
-        PLAIN_OPERANDS.add(cupy.ndarray)
+        register_array_module(cupy.ndarray, cupy)
     return cupy
 
 
@@ -99,7 +104,7 @@ def _cuda_index(device: str) -> int:
 
 def device_of(array: Array) -> str:
     """Return the name of the device that holds the array, "cpu" or "cuda:0" and so on; numbers are on the host."""
-    if type(array) is HostArray or not is_array(array):
+    if type(array) is HostArray or not is_array(array) or array.device == "cpu":
         return "cpu"
     return f"cuda:{array.device.id}"
 

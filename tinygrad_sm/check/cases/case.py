@@ -118,6 +118,9 @@ COSTLY: dict[str, tuple[float, str]] = {}
 
 By name the largest ratio among their rows, rounded up to a tenth, and the reason."""
 
+UNPROVED: dict[str, str] = {}
+"""Rows that `tg.prove` cannot prove, by label, each with the reason; a test proves all others."""
+
 
 def case(
     op: Callable[..., Any],
