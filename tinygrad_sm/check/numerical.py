@@ -200,37 +200,54 @@ def most_certain(looks: list[Slope], rtol: float) -> Slope:
 class Verdict(NamedTuple):
     """For each derivative: whether it is right, or wrong, beyond doubt; its error, and a proved bound for it.
 
-    The bound is relative to the largest derivative of the same input, and absolute where all of these are zero.
+    scale : the largest derivative of the same input, or 1 where all of these are zero; the bound is relative to it.
     """
 
     right: Array
     wrong: Array
     error: Array
     error_bound: Array
+    scale: Array
 
 
-def verdict_on(g: Array, slopes: list[Slope], inputs: Array, rounding: float, rtol: float) -> Verdict:
+def largest_derivatives(slopes: list[Slope], inputs: Array, count: int, rounding: float) -> Array:
+    """Return the size of the largest derivative of each of the inputs, and 1 where all are zero.
+
+    inputs : for each slope, the number of its input.
+    rounding : what the rounding of f alone can do to a derivative; if all of an input are smaller, they count as zero.
+    """
+    low, high, uncertainty = _columns(slopes)
+    size = np.maximum(np.abs(low), np.abs(high))
+    largest = np.zeros(count)
+    is_known = size > 2 * np.maximum(uncertainty, rounding)  # among thousands of zeros, noise exceeds a bound or two
+    np.maximum.at(largest, inputs, np.where(is_known, size, 0))
+    return np.where(largest == 0, 1, largest)
+
+
+def verdict_on(g: Array, slopes: list[Slope], scale: Array, least: Array, rtol: float) -> Verdict:
     """Judge the derivatives g by the slopes.
 
-    inputs : for each derivative, the number of its input. Small derivatives are measured relative to the largest one of
-        the same input, and absolutely where all of them are zero.
-    rounding : what the rounding of f alone can do to a derivative; if all of an input are smaller, they count as zero.
+    scale : for each derivative, the largest one of the same input.
+    least : a smaller derivative need not be more certain than if it were as large as this.
 
     A derivative is wrong if it differs by more than the uncertainty, and right if it does not and the uncertainty is
-    small enough, by rtol. Otherwise it cannot be told.
+    small enough, by rtol. Otherwise it cannot be told: nor can a g that is not finite, where the slope is unknown.
     """
-    numerical = Slope(*np.array(slopes, float).reshape(-1, 3).T)
+    numerical = _columns(slopes)
     uncertainty = numerical.uncertainty
-    size = np.maximum(np.abs(numerical.low), np.abs(numerical.high))
-    largest = np.zeros(inputs.max(initial=-1) + 1)
-    np.maximum.at(largest, inputs, np.where(size > np.maximum(uncertainty, rounding), size, 0))
-    scale = np.where(largest == 0, 1, largest)[inputs]
     error = numerical.distance(g)
-    demanded = rtol * np.maximum(size, SMALL * scale)
+    demanded = rtol * np.maximum(np.maximum(np.abs(numerical.low), np.abs(numerical.high)), least)
     agrees = error <= uncertainty + ROUNDING * demanded  # NaN does not
+    is_certain = uncertainty <= demanded
     return Verdict(
-        right=agrees & (uncertainty <= demanded),
-        wrong=~agrees,
+        right=agrees & is_certain,
+        wrong=~agrees & (np.isfinite(g) | is_certain),
         error=error,
         error_bound=(error + uncertainty) / scale,
+        scale=scale,
     )
+
+
+def _columns(slopes: list[Slope]) -> Slope:
+    """Return the slopes as one Slope of arrays."""
+    return Slope(*np.array(slopes, float).reshape(-1, 3).T)
