@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_sm as tg
-from tinygrad_sm import GradcheckError, gradcheck
+from tinygrad_sm import GradcheckError, gradcheck, primitive
 from tinygrad_sm.check.mistakes import MISTAKES, Call
 from tinygrad_sm.ops import elementwise, indexing, linalg, reductions, shaping, softmax
 from tinygrad_sm.precision import sum_to_shape
@@ -29,7 +29,15 @@ def drawn(*shape):
     return random.uniform(0.3, 2, shape)
 
 
+@primitive
+def transposed_product(a, b, /):
+    return np.swapaxes(a, -1, -2) @ b
+
+
+transposed_product.vjp(lambda g, out, a, b: b @ g.swapaxes(-1, -2), lambda g, out, a, b: a @ g)
+
 LABELS = np.array([2, 0, 1, 2])
+WITH_IGNORED = np.array([2, -100, 1, 0, -100])
 PLANTS = (
     Plant("has the wrong sign", elementwise.subtract, (drawn(3), drawn(3)), 1),
     Plant("has the wrong sign", elementwise.exp, (drawn(3),)),
@@ -45,6 +53,17 @@ PLANTS = (
     Plant("gives the gradient transposed", linalg.matmul, (drawn(3, 3), drawn(3, 3)), 1),
     Plant("multiplies from the right by a matrix that should be transposed", linalg.matmul, (drawn(2, 3), drawn(3, 3))),
     Plant("multiplies from the left by a matrix that should be transposed", linalg.matmul, (drawn(3, 3), drawn(3)), 1),
+    Plant(
+        "multiplies from the right by a transposed matrix that should not be transposed",
+        linalg.linear,
+        (drawn(2, 3), drawn(3, 3), drawn(3)),
+    ),
+    Plant(
+        "multiplies from the left by a transposed matrix that should not be transposed",
+        transposed_product,
+        (drawn(3, 3), drawn(3, 2)),
+        1,
+    ),
     Plant("reshapes where it should transpose", shaping.transpose, (drawn(2, 3),)),
     Plant(
         "assigns where the gradients of repeated indices should add up",
@@ -62,8 +81,28 @@ PLANTS = (
     Plant("takes the mean over the batch where the sum belongs", elementwise.add, (drawn(4, 3), drawn(3)), 1),
     Plant("counts only the first example of the batch", linalg.linear, (drawn(4, 3), drawn(2, 3), drawn(2)), 2),
     Plant("counts only the last example of the batch", linalg.linear, (drawn(4, 3), drawn(2, 3), drawn(2)), 1),
+    Plant(
+        "forgets the division by the number of examples that are not ignored",
+        softmax.cross_entropy,
+        (drawn(5, 3), WITH_IGNORED),
+    ),
+    Plant(
+        "divides by the number of all examples, where the ignored ones do not count",
+        softmax.cross_entropy,
+        (drawn(5, 3), WITH_IGNORED),
+    ),
     Plant("sums over the classes instead of over the batch", linalg.linear, (drawn(4, 3), drawn(4, 3), drawn(4)), 2),
     Plant("sums over the classes instead of over the batch", elementwise.add, (drawn(3, 3), drawn(3)), 1),
+    Plant("forgets ⟨p, g⟩ in the gradient of softmax, p ⊙ (g − ⟨p, g⟩)", softmax.softmax, (drawn(2, 3),)),
+    Plant(
+        "forgets ⟨p, g⟩ in the gradient of softmax, p ⊙ (g − ⟨p, g⟩)", softmax.softmax, (drawn(2, 3),), 0, {"axis": 0}
+    ),
+    Plant("forgets the sum of g in the gradient of log_softmax, g − p Σg", softmax.log_softmax, (drawn(2, 3),)),
+    Plant("forgets the factor 1 − σ in σ′ = σ(1 − σ)", elementwise.sigmoid, (drawn(3),)),
+    Plant("forgets the factor σ in σ′ = σ(1 − σ)", elementwise.sigmoid, (drawn(3),)),
+    Plant("forgets the square in tanh′ = 1 − tanh²", elementwise.tanh, (drawn(3),)),
+    Plant("forgets the ½ of the square root's 1/(2√x)", elementwise.sqrt, (drawn(3),)),
+    Plant("forgets the 1/√x of the square root's 1/(2√x)", elementwise.sqrt, (drawn(3),)),
     Plant(
         "sums in the gradient of softmax over the batch instead of over the classes", softmax.softmax, (drawn(2, 3),)
     ),
@@ -109,11 +148,84 @@ def test_a_classic_mistake_is_rejected_and_named(plant, monkeypatch):
     monkeypatch.setattr(plant.op, "rules", spoilt(plant))
     with pytest.raises(GradcheckError) as raised:
         gradcheck(f, floats)
-    first, path, diagnosis = str(raised.value).split("\n")
-    assert first.startswith("order 1, ")
+    diagnosis, numbers, path = str(raised.value).split("\n")
+    assert numbers.startswith("order 1, ")
     assert path == f"path: {plant.op.name} → sin → sum"
     rule = f"the rule of {plant.op.name} for its operand {plant.op.operand_names[plant.i]!r}"
     assert diagnosis.startswith(f"{rule} is wrong: it answers like a rule that ")
     named = diagnosis.removeprefix(f"{rule} is wrong: it answers like a rule that ").split(", or that ")
     assert plant.mistake in named
     assert len(named) <= (1 if plant.op is shaping.transpose else 3)
+
+
+OWN_FORMULAS = [mistake for mistake, row in MISTAKES.items() if row.__qualname__.startswith("_of.")]
+
+
+def test_the_formula_of_one_function_is_not_named_for_another():
+    x, other = drawn(2, 3), drawn(2, 3)
+    call = Call(drawn(2, 3), np.arctan(x), x, (other,), {"axis": -1}, right=lambda g: g / (1 + x * x), exchanged=None)
+    assert len(OWN_FORMULAS) == 12
+    for mistake in OWN_FORMULAS:
+        with pytest.raises(ValueError, match="another function"):
+            MISTAKES[mistake](call)
+
+
+class Symbols(np.lib.mixins.NDArrayOperatorsMixin):
+    """An array of another module, that NumPy's dispatch protocols reach, and np.asarray does not."""
+
+    def __init__(self, data):
+        self.data = np.asarray(data)
+        self.shape, self.ndim, self.size = self.data.shape, self.data.ndim, self.data.size
+
+    def __array__(self, *_, **__):
+        raise TypeError("a number was asked for")
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **options):
+        return Symbols(getattr(ufunc, method)(*map(bare, inputs), **options))
+
+    def __array_function__(self, function, types, args, kwargs):
+        return Symbols(function(*map(bare, args), **kwargs))
+
+    def __getitem__(self, index):
+        return Symbols(self.data[index])
+
+    def __setitem__(self, index, value):
+        self.data[index] = bare(value)
+
+    def __len__(self):
+        return len(self.data)
+
+    def sum(self, **options):
+        return Symbols(self.data.sum(**options))
+
+    def swapaxes(self, a, b):
+        return Symbols(self.data.swapaxes(a, b))
+
+    def reshape(self, shape):
+        return Symbols(self.data.reshape(shape))
+
+
+def bare(x):
+    return x.data if isinstance(x, Symbols) else x
+
+
+@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: f"{plant.op.name}-{plant.i}-{plant.mistake[:30]}")
+def test_a_row_works_on_arrays_of_another_module(plant):
+    rules, xs, i = plant.op.rules, plant.operands, plant.i
+    out = np.asarray(plant.op(*xs, **plant.static))
+    static = plant.op.bind_arguments(xs, plant.static)[1]
+    saved = {} if plant.op.saves is None else {"saved": plant.op.saves(*xs, **static)}
+
+    def right(j):
+        return lambda g: sum_to_shape(np.asarray(rules[j](g, out, *xs, **static, **saved)), np.shape(xs[j]))
+
+    def call(wrap):
+        others = tuple(wrap(x) if x.dtype.kind == "f" else x for x in (*xs[:i], *xs[i + 1 :]))
+        exchanged = (lambda g: wrap(right(1 - i)(bare(g)))) if len(xs) == 2 else None
+        return Call(wrap(g), wrap(out), wrap(xs[i]), others, static, lambda g: wrap(right(i)(bare(g))), exchanged)
+
+    g = drawn(*out.shape)
+    row = MISTAKES[plant.mistake]
+    answer = row(call(Symbols))
+    assert isinstance(answer, Symbols)
+    np.testing.assert_array_equal(bare(answer), row(call(lambda x: x)))

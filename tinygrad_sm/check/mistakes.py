@@ -6,7 +6,8 @@
 array([1., 2.])
 
 A row of the table computes the answer of a rule with that mistake from the right answer. For the checker the right
-answer is a numerical one; a test that plants a mistake takes the answer of the rule that it spoils.
+answer is a numerical one; a test that plants a mistake takes the answer of the rule that it spoils. Rows take the
+arrays of any module that NumPy's functions dispatch to, symbols among them.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,8 @@ import numpy as np
 from tinygrad_sm.backend import Array
 from tinygrad_sm.check.numerical import EPS, real_slope
 from tinygrad_sm.engine.tape import Node, data_of
-from tinygrad_sm.ops.softmax import softmax
+from tinygrad_sm.ops.elementwise import sigmoid
+from tinygrad_sm.ops.softmax import log_softmax, softmax
 from tinygrad_sm.precision import sum_to_shape
 from tinygrad_sm.tensors import Tensor
 from tinygrad_sm.transforms import grad
@@ -52,12 +54,14 @@ def _only(g: Array, row: int) -> Array:
 
 def _diagonal(call: Call) -> Array:
     """Return g ⊙ diag(J), from right(e_i) = e_iᵀJ."""
-    answer = np.zeros(call.x.size)
-    for i in range(call.x.size):
-        unit = np.zeros(call.x.size)
-        unit[i] = 1
-        answer[i] = call.right(unit.reshape(call.out.shape)).flat[i]
-    return call.g * answer.reshape(call.x.shape)
+    if call.x.size != call.out.size:
+        raise ValueError("a Jacobian that is not square")
+    answer = np.zeros_like(call.x)
+    for i, place in enumerate(np.ndindex(call.x.shape)):
+        unit = np.zeros_like(call.out)
+        unit[np.unravel_index(i, call.out.shape)] = 1
+        answer[place] = call.right(unit)[place]
+    return call.g * answer
 
 
 def _elements_in_each(call: Call) -> float:
@@ -79,6 +83,57 @@ def _assigned(call: Call) -> Array:
     return answer
 
 
+def _kept(call: Call) -> Any:
+    """Return how many examples have a label that is not the ignored one."""
+    kept = (call.others[0] != call.static["ignored"]).sum()
+    if kept == len(call.x):
+        raise ValueError("no example is ignored")
+    return kept
+
+
+def _of(function: Callable[[Call], Array], row: Callable[[Call], Array]) -> Callable[[Call], Array]:
+    """Return the row for calls of one function: it raises ValueError where the output is not what that gives.
+
+    Only numbers are compared: symbols come from a test, which knows the function whose rule it spoils.
+    """
+
+    def checked(call: Call) -> Array:
+        is_numeric = isinstance(call.out, np.ndarray) and call.out.dtype.kind == "f"
+        if is_numeric and not np.allclose(function(call), call.out):
+            raise ValueError("another function")
+        return row(call)
+
+    return checked
+
+
+def _softmax(call: Call) -> Array:
+    return softmax(call.x, call.static.get("axis", -1))
+
+
+def _log_softmax(call: Call) -> Array:
+    return log_softmax(call.x, call.static.get("axis", -1))
+
+
+def _sigmoid(call: Call) -> Array:
+    return sigmoid(call.x)
+
+
+def _tanh(call: Call) -> Array:
+    return np.tanh(call.x)
+
+
+def _sqrt(call: Call) -> Array:
+    return np.sqrt(call.x)
+
+
+def _without_labels(call: Call) -> Array:
+    """Return g p/N, for a loss of logits."""
+    if call.x.ndim != 2 or call.out.size != 1:
+        raise ValueError("not a loss of logits")
+    p = np.exp(call.x) / np.exp(call.x).sum(axis=1, keepdims=True)
+    return call.g * p / len(call.x)
+
+
 MISTAKES: dict[str, Callable[[Call], Array]] = {
     # Any rule
     "has the wrong sign": lambda c: -c.right(c.g),
@@ -92,6 +147,12 @@ MISTAKES: dict[str, Callable[[Call], Array]] = {
     "gives the gradient transposed": lambda c: c.right(c.g).swapaxes(-1, -2),
     "multiplies from the right by a matrix that should be transposed": lambda c: c.g @ c.others[0],
     "multiplies from the left by a matrix that should be transposed": lambda c: c.others[0] @ c.g,
+    "multiplies from the right by a transposed matrix that should not be transposed": (
+        lambda c: c.g @ c.others[0].swapaxes(-1, -2)
+    ),
+    "multiplies from the left by a transposed matrix that should not be transposed": (
+        lambda c: c.others[0].swapaxes(-1, -2) @ c.g
+    ),
     "reshapes where it should transpose": _reshaped,
     "assigns where the gradients of repeated indices should add up": _assigned,
     # Batches
@@ -102,15 +163,30 @@ MISTAKES: dict[str, Callable[[Call], Array]] = {
     "counts only the first example of the batch": lambda c: c.right(_only(c.g, 0)),
     "counts only the last example of the batch": lambda c: c.right(_only(c.g, -1)),
     "sums over the classes instead of over the batch": lambda c: c.g.sum(axis=1),
-    # Single operations
-    "sums in the gradient of softmax over the batch instead of over the classes": (
-        lambda c: c.out * (c.g - (c.g * c.out).sum(axis=0, keepdims=True))
+    "forgets the division by the number of examples that are not ignored": lambda c: c.right(c.g) * _kept(c),
+    "divides by the number of all examples, where the ignored ones do not count": (
+        lambda c: c.right(c.g) * _kept(c) / len(c.x)
     ),
-    "forgets the −y of cross-entropy: p/N where (p − y)/N belongs": lambda c: c.g * softmax(c.x) / len(c.x),
-    "takes x where σ(x) belongs in σ′ = σ(1 − σ)": lambda c: c.g * c.x * (1 - c.x),
-    "takes x where tanh x belongs in tanh′ = 1 − tanh²": lambda c: c.g * (1 - c.x * c.x),
-    "leaves the exponent as it was: b·aᵇ where b·aᵇ⁻¹ belongs": lambda c: c.g * c.others[0] * c.out,
-    "divides once by b where b² belongs, in −a/b²": lambda c: -c.g * c.others[0] / c.x,
+    # Single operations
+    "forgets ⟨p, g⟩ in the gradient of softmax, p ⊙ (g − ⟨p, g⟩)": _of(_softmax, lambda c: c.g * c.out),
+    "sums in the gradient of softmax over the batch instead of over the classes": _of(
+        _softmax, lambda c: c.out * (c.g - (c.g * c.out).sum(axis=0, keepdims=True))
+    ),
+    "forgets the sum of g in the gradient of log_softmax, g − p Σg": _of(_log_softmax, lambda c: c.g - np.exp(c.out)),
+    "forgets the −y of cross-entropy: p/N where (p − y)/N belongs": _without_labels,
+    "takes x where σ(x) belongs in σ′ = σ(1 − σ)": _of(_sigmoid, lambda c: c.g * c.x * (1 - c.x)),
+    "forgets the factor 1 − σ in σ′ = σ(1 − σ)": _of(_sigmoid, lambda c: c.g * c.out),
+    "forgets the factor σ in σ′ = σ(1 − σ)": _of(_sigmoid, lambda c: c.g * (1 - c.out)),
+    "takes x where tanh x belongs in tanh′ = 1 − tanh²": _of(_tanh, lambda c: c.g * (1 - c.x * c.x)),
+    "forgets the square in tanh′ = 1 − tanh²": _of(_tanh, lambda c: c.g * (1 - c.out)),
+    "forgets the ½ of the square root's 1/(2√x)": _of(_sqrt, lambda c: c.g / c.out),
+    "forgets the 1/√x of the square root's 1/(2√x)": _of(_sqrt, lambda c: c.g / 2),
+    "leaves the exponent as it was: b·aᵇ where b·aᵇ⁻¹ belongs": _of(
+        lambda c: np.power(c.x, c.others[0]), lambda c: c.g * c.others[0] * c.out
+    ),
+    "divides once by b where b² belongs, in −a/b²": _of(
+        lambda c: np.divide(c.others[0], c.x), lambda c: -c.g * c.others[0] / c.x
+    ),
     "multiplies by x where it should divide": lambda c: c.right(c.g) * c.x * c.x,
 }
 """What a wrong rule does, and what it then answers. A row that does not fit a call raises an error."""
