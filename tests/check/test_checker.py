@@ -7,6 +7,7 @@ import pytest
 
 import tinygrad_sm as tg
 from tinygrad_sm import GradcheckError, Tensor, gradcheck, primitive
+from tinygrad_sm.check import orders
 
 
 def made(forward, *rules, **options):
@@ -427,6 +428,17 @@ def test_right_rules_pass_on_thousands_of_elements_some_of_them_near_kinks_and_p
     report = gradcheck(f, np.random.default_rng(1).standard_normal(5000))
     assert report.order == 2
     assert report.directions >= 40
+
+
+def test_a_direction_alone_makes_no_rule_wrong_without_an_element_that_is(monkeypatch):
+    def misled(self, direction, thorough=False):
+        found = slope(self, direction, thorough)
+        return found if len(direction.positions) == 1 else found._replace(low=found.low + 1, high=found.high + 1)
+
+    slope = orders.Order.slope
+    monkeypatch.setattr(orders.Order, "slope", misled)
+    with pytest.raises(GradcheckError, match=r"^inconclusive: .*\n.* 0 of 512 elements and 20 of 20 random directions"):
+        gradcheck(tg.sigmoid, np.ones(600))
 
 
 def test_kinks_of_elements_that_are_not_checked_one_by_one_end_the_check_too():

@@ -1,5 +1,6 @@
 """Every operation of the table has NumPy's values and dtypes, pure rules, and right gradients of both orders."""
 
+import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
@@ -8,13 +9,14 @@ from hypothesis import given
 import tinygrad_sm as tg
 from tests.helpers import OpLog
 from tests.ops.strategies import shapes_of
-from tinygrad_sm import Tensor, gradcheck
+from tinygrad_sm import Tensor, gradcheck, primitive
 from tinygrad_sm.check.cases import CASES
 from tinygrad_sm.engine.mode import Observer, observe
 from tinygrad_sm.engine.primitive import Primitive, zero
 from tinygrad_sm.ops import elementwise, indexing, linalg, reductions, shaping, softmax
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.label)
+INTENSE = hypothesis.settings.default.max_examples > 100
 seeds = st.integers(0, 2**32 - 1)
 
 PRIMITIVES = {
@@ -99,14 +101,19 @@ def _gradients(case, arrays):
     return [x.grad for x in tensors]
 
 
-def _rules():
-    """Each rule of each primitive that some case of the table uses, with that case: the planted errors."""
+def _rules(once=False):
+    """Each rule of each primitive that some case of the table uses, with that case: the planted errors.
+
+    once : give only the first case of each rule.
+    """
+    seen = set()
     for case in CASES:
         with observe(OpLog()) as log:
             case(*map(Tensor, case.operands(case.fixed)))
         for primitive in log.used:
             for i, rule in enumerate(primitive.rules or (primitive.rule_for_each,)):
-                if rule not in (None, zero):
+                if rule not in (None, zero) and not (once and (primitive, i) in seen):
+                    seen.add((primitive, i))
                     yield pytest.param(case, primitive, i, id=f"{case.label}-{primitive.name}-{i}")
 
 
@@ -134,6 +141,70 @@ def test_the_checker_rejects_every_rule_made_wrong_by_one_in_a_million(case, pri
     plant(monkeypatch, primitive, i, 1 + 1e-6)
     with pytest.raises(tg.GradcheckError, match=f"the rule of {primitive.name} for its operand .* is wrong"):
         gradcheck(case, arrays, order=1)
+
+
+def identity(rule):
+    """Return an operation that changes nothing, with this rule."""
+    op = primitive(lambda x, /: x * 1.0, analytic=True)
+    op.vjp(rule)
+    return op
+
+
+def plant_in_g(monkeypatch, primitive, i, bar):
+    """Let the i-th rule, or of the rule for each operand all, compute with bar(g) in place of g."""
+    rule = primitive.rules[i] if primitive.rules else primitive.rule_for_each
+
+    def wrong(*args, **static):
+        if primitive.rules:
+            return rule(bar(args[0]), *args[1:], **static)
+        return rule(args[0], bar(args[1]), *args[2:], **static)
+
+    if primitive.rules:
+        monkeypatch.setattr(primitive, "rules", (*primitive.rules[:i], wrong, *primitive.rules[i + 1 :]))
+    else:
+        monkeypatch.setattr(primitive, "rule_for_each", wrong)
+
+
+def bar_of_order(order, factor):
+    """Return an identity whose rule is wrong by the factor at this order, and right at the orders below."""
+    bar = identity(lambda g, out, x: g * factor)
+    for _ in range(order - 2):
+        bar = identity(lambda g, out, x, bar=bar: bar(g))
+    return bar
+
+
+def _derivatives_with_respect_to_g(case, arrays, order):
+    """Return ∂/∂g of the gradients, weighted with the next g, and so on up to the order."""
+    xs = [Tensor(x, requires_grad=True) for x in arrays]
+    values, gs = [case(*xs)], []
+    for k in range(order - 1):
+        new = [Tensor(np.full(value.shape, 0.7 + 0.1 * k), requires_grad=True) for value in values]
+        weighted = [(value, g) for value, g in zip(values, new, strict=True) if value.requires_grad]
+        if not weighted:
+            return []
+        roots, given = zip(*weighted, strict=True)
+        found = tg.grad(roots, [*xs, *gs], given, create_graph=True, allow_unused=True)
+        values = [0 * x if part is None else part for x, part in zip([*xs, *gs], found, strict=True)]
+        gs += new
+    loss = sum((value * 0.9).sum() for value in values)
+    return [g.data for g in tg.grad(loss, gs, allow_unused=True) if g is not None] if loss.requires_grad else []
+
+
+@pytest.mark.parametrize("order", [2, 3])
+@pytest.mark.parametrize(("case", "primitive", "i"), list(_rules(once=not INTENSE)))
+def test_the_checker_rejects_every_rule_whose_dependence_on_g_is_wrong_by_one_in_a_million(
+    case, primitive, i, order, monkeypatch
+):
+    arrays = case.operands(case.fixed)
+    right = _derivatives_with_respect_to_g(case, arrays, order)
+    with monkeypatch.context() as much:
+        plant_in_g(much, primitive, i, bar_of_order(order, 1000.0))
+        wrong = _derivatives_with_respect_to_g(case, arrays, order)
+    if all(np.allclose(a, b, atol=1e-9) for a, b in zip(right, wrong, strict=True)):
+        return  # the rule does not depend on g here, or what it gives comes to nothing on the way
+    plant_in_g(monkeypatch, primitive, i, bar_of_order(order, 1 + 1e-6))
+    with pytest.raises(tg.GradcheckError, match=f"the rule of {primitive.name} for its .* is wrong at order {order}"):
+        gradcheck(case, arrays, order=order)
 
 
 def test_every_primitive_stands_in_the_table():
