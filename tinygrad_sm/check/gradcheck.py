@@ -26,9 +26,10 @@ from tinygrad_sm.arguments import integer, number
 from tinygrad_sm.arrays import as_array
 from tinygrad_sm.backend import Array, to_numpy
 from tinygrad_sm.check.directions import Input, element_index, named_elements, output_names
+from tinygrad_sm.check.gradients import Outputs
 from tinygrad_sm.check.mistakes import mistakes_in
 from tinygrad_sm.check.numerical import EPS
-from tinygrad_sm.check.orders import Inconclusive, Order, Outputs, Precision, WrongRule
+from tinygrad_sm.check.orders import Inconclusive, Order, Precision, WrongRule
 from tinygrad_sm.engine.mode import Observer, enable_grad, no_grad, observe
 from tinygrad_sm.engine.tape import Node, Traced, data_of, operand_name
 from tinygrad_sm.errors import GradcheckError, GradientError

@@ -16,20 +16,17 @@ import mpmath
 import numpy as np
 import sympy as sp
 
+from tinygrad_sm.check.gradients import Outputs, gradient_of
 from tinygrad_sm.check.symbols import CONDITIONS, Formulas, as_formula, formulas, sample_of, variables
 from tinygrad_sm.engine.mode import Observer, enable_grad, observe
 from tinygrad_sm.engine.tape import Node, Traced, data_of, operand_name
 from tinygrad_sm.errors import GradcheckError
 from tinygrad_sm.tensors import Tensor
-from tinygrad_sm.transforms import grad
 
 DIGITS = 40  # of values at the sample point
 NEGLIGIBLE = 1e-20  # a derivative that may be 0, and is not but for the rounding of so many digits
 MOST_ROUNDING = 1e-14  # of numbers in a rule that are floats before they meet a formula, as 1/3 is
 MOST_SHOWN = 200  # characters of a formula in a message
-
-Function = Callable[[list[Tensor], bool], Sequence[Any]]
-"""A function to differentiate, of the inputs and of a flag: if it is a gradient, whether its own walk is recorded."""
 
 
 def prove_gradients(
@@ -92,46 +89,36 @@ def _needs_no_numbers() -> Iterator[None]:
         raise GradcheckError(f"not proved: the code needs numbers where it is given formulas: {error}") from error
 
 
-def _prove(outputs: Function, inputs: list[Formulas], orders: int) -> tuple[int, float]:
+def _prove(outputs: Outputs, inputs: list[Formulas], orders: int) -> tuple[int, float]:
     """Prove the gradients up to the order; return the number of variables, and the largest rounding."""
     rounding, random = 0.0, np.random.default_rng(1)
     for order in range(1, orders + 1):
         with _needs_no_numbers():
             values = [formulas(data_of(out)) for out in outputs(_leaves(inputs), False)]
-            if not all(np.isfinite(sample_of(value)).all() for value in values):
-                raise GradcheckError("not proved: the outputs are not finite at the sample point: choose another one")
-            names = [f"g{order if order > 1 else ''}{'_' * (len(values) > 1)}{k or ''}" for k in range(len(values))]
-            gs = [variables(n, random.uniform(0.5, 1.5, x.shape)) for n, x in zip(names, values, strict=True)]
-            gradient = _gradient(outputs, len(gs))
-            answers = [gradient(_leaves([*inputs, *gs]), recorded) for recorded in (False, True)]
-        elements = [formula for x in (*inputs, *gs) for formula in x.flat]
-        point = {element.expression: sp.Rational(element.value) for element in elements}
-        total = sum(np.sum(g * value) for g, value in zip(gs, values, strict=True)).item()
-        for k, x in enumerate(inputs):
-            given = [formulas(data_of(answer[k])) for answer in answers]
-            for place, variable in np.ndenumerate(x.view(np.ndarray)):
-                derivative = sp.diff(as_formula(total).expression, variable.expression)
-                for answer in dict.fromkeys(array.item(place).expression for array in given):  # mostly one
-                    where = f"order {order}, for {variable}"
-                    rounding = max(rounding, _rounding(where, derivative, answer, point))
+        if not all(np.isfinite(sample_of(value)).all() for value in values):
+            raise GradcheckError("not proved: the outputs are not finite at the sample point: choose another one")
+        gs = []
+        for k, value in enumerate(values):
+            name = ("g" if order == 1 else f"g{order}") + (f"_{k}" if len(values) > 1 else "")
+            gs.append(variables(name, random.uniform(0.5, 1.5, value.shape)))
+        total = as_formula(sum(np.sum(g * value) for g, value in zip(gs, values, strict=True))).expression
+        point = {x.expression: mpmath.mpf(x.value) for x in _flat([*inputs, *gs])}
+        proved: set[tuple[Any, Any]] = set()
+        gradient = gradient_of(outputs, len(inputs))
+        for recorded in (False, True):
+            with _needs_no_numbers():
+                answers = [formulas(data_of(g)) for g in gradient(_leaves([*inputs, *gs]), recorded)]
+            pairs = {(x.expression, g.expression) for x, g in zip(_flat(inputs), _flat(answers), strict=True)}
+            for x, answer in sorted(pairs - proved, key=str):  # both walks mostly give the same
+                where = f"order {order}, for {x}{', with create_graph' if recorded else ''}"
+                rounding = max(rounding, _rounding(where, sp.diff(total, x), answer, point))
+            proved |= pairs
         outputs, inputs = gradient, [*inputs, *gs]
-    return len(elements), rounding
+    return len(point), rounding
 
 
-def _gradient(outputs: Function, count: int) -> Function:
-    """Return the gradient of outputs, weighted with g, as a function of their inputs and of so many g."""
-
-    def gradient(tensors: list[Tensor], recorded: bool) -> Sequence[Any]:
-        inputs, gs = tensors[:-count], tensors[-count:]
-        pairs = zip(outputs(inputs, True), gs, strict=True)
-        tracked = [(out, g) for out, g in pairs if isinstance(out, Tensor) and out.requires_grad]
-        found: Sequence[Tensor | None] = [None] * len(inputs)
-        if tracked:
-            roots, weights = zip(*tracked, strict=True)
-            found = grad(roots, inputs, weights, create_graph=recorded, allow_unused=True)
-        return [Tensor(np.zeros(x.shape)) if g is None else g for x, g in zip(inputs, found, strict=True)]
-
-    return gradient
+def _flat(arrays: list[Formulas]) -> Iterator[Any]:
+    return (formula for array in arrays for formula in array.flat)
 
 
 def _rounding(where: str, derivative: Any, answer: Any, point: dict[Any, Any]) -> float:

@@ -7,7 +7,6 @@ computes with g by an operation whose own rule is wrong, is wrong only with resp
 are those of the order before and its weights.
 """
 
-from collections.abc import Callable, Sequence
 from functools import cache, cached_property
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from tinygrad_sm.backend import Array
 from tinygrad_sm.check.directions import Direction, Input, Point, named_elements, output_names
+from tinygrad_sm.check.gradients import Outputs, gradient_of
 from tinygrad_sm.check.numerical import (
     ROUNDING,
     SMALL,
@@ -33,15 +33,11 @@ from tinygrad_sm.engine.mode import enable_grad, no_grad
 from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.errors import GradcheckError
 from tinygrad_sm.tensors import Tensor
-from tinygrad_sm.transforms import grad
 
 ADVICE = (
     "scale f or the inputs so that the changes of f are not lost in its rounding, move the inputs away from kinks and "
     "poles, compute in float64 all the way, or ask for less with a larger rtol"
 )
-
-Outputs = Callable[[list[Tensor], bool], tuple[Any, ...]]
-"""A function to differentiate, of the inputs and of a flag: if it is a gradient, whether its own walk is recorded."""
 
 
 class WrongRule(GradcheckError):
@@ -92,6 +88,7 @@ class Order:
     ):
         self.order = order
         self.outputs = outputs
+        self.gradient = gradient_of(outputs, len(inputs))
         self.point = Point(inputs)
         left_out = [np.isinf(value) if order == 1 else ~np.isfinite(value) for value in values]
         self.poles = named_elements([*zip(output_names(len(values)), left_out, strict=True)]) if order == 1 else ""
@@ -121,17 +118,6 @@ class Order:
         following = Order(self.order + 1, self.gradient, inputs, self.found, self.precision, self.random)
         following.poles = self.poles
         return following
-
-    def gradient(self, tensors: list[Tensor], recorded: bool) -> tuple[Any, ...]:
-        """Return the gradients by the rules with respect to the inputs, given the inputs and a g for each output."""
-        inputs, gs = tensors[: len(self.point.inputs)], tensors[len(self.point.inputs) :]
-        outputs = zip(self.outputs(inputs, True), gs, strict=True)
-        tracked = [(out, g) for out, g in outputs if isinstance(out, Tensor) and out.requires_grad]
-        found: Sequence[Tensor | None] = [None] * len(inputs)
-        if tracked:
-            roots, given = zip(*tracked, strict=True)
-            found = grad(roots, inputs, given, create_graph=recorded, allow_unused=True)
-        return tuple(Tensor(np.zeros(x.shape)) if g is None else g for x, g in zip(inputs, found, strict=True))
 
     def check(self) -> None:
         """Compare the gradients by backward() and by a recorded walk with the numerical one."""

@@ -41,9 +41,9 @@ class Formula:
 
 def as_formula(x: Any) -> Formula:
     """Return a number as a formula, exactly; the largest float stands for infinity, which no variable reaches."""
-    if isinstance(x, Formula):
-        return x
-    number = x.item() if isinstance(x, np.generic) else x
+    number = x.item() if isinstance(x, np.generic | np.ndarray) else x
+    if isinstance(number, Formula):
+        return number
     if number is None or number != number:  # np.empty makes None
         return Formula(sp.nan, np.nan)
     return Formula(np.sign(number) * sp.oo if abs(number) >= np.finfo(float).max else sp.Rational(number), number)

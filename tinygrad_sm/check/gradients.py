@@ -1,0 +1,32 @@
+"""Gradients as functions, so that the next order can differentiate them like any other function.
+
+The gradient of outputs f(x), weighted with g, is ∂⟨g, f(x)⟩/∂x: a function of x and of g. `orders` compares it with
+numbers, `identities` with formulas.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_sm.tensors import Tensor
+from tinygrad_sm.transforms import grad
+
+Outputs = Callable[[list[Tensor], bool], Sequence[Any]]
+"""A function to differentiate, of Tensors and of a flag: if it is a gradient, whether its own walk is recorded."""
+
+
+def gradient_of(outputs: Outputs, count: int) -> Outputs:
+    """Return the gradient with respect to so many inputs, as a function of the inputs and of a g for each output."""
+
+    def gradient(tensors: list[Tensor], recorded: bool) -> Sequence[Any]:
+        inputs, gs = tensors[:count], tensors[count:]
+        pairs = zip(outputs(inputs, True), gs, strict=True)
+        tracked = [(out, g) for out, g in pairs if isinstance(out, Tensor) and out.requires_grad]
+        found: Sequence[Tensor | None] = [None] * count
+        if tracked:
+            roots, given = zip(*tracked, strict=True)
+            found = grad(roots, inputs, given, create_graph=recorded, allow_unused=True)
+        return [Tensor(np.zeros(x.shape)) if g is None else g for x, g in zip(inputs, found, strict=True)]
+
+    return gradient
