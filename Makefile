@@ -4,6 +4,7 @@
 # make quick     runs those that most changes break: the table of operations, the engine, the losses, the house; 40 seconds
 # make plain     runs the tests without the wing of what is only fast
 # make record    writes what tests compare with and a program can measure: what steps cost, the README's line counts
+# make proofs    proves the rules of all operations as formulas, and writes docs/proofs.md, in 2 minutes
 # make stress    kills, flips bits and mutates files, in full; the tests do a sample of it
 # make gpu       runs the tests on the NVIDIA GPU, then the benchmark there; CUDA=cuda12 for a driver of CUDA 12
 # make bench     compares the speed with plain NumPy and other libraries; ARGS="--quick" for a look
@@ -23,7 +24,7 @@ SLOW := %/test_stress.py %/test_random_graphs.py
 QUICK := tests/ops/test_ops.py tests/ops/test_kinks.py tests/tensor/test_errors.py tests/tensor/test_protocols.py \
 	$(filter-out $(SLOW),$(wildcard tests/engine/test_*.py)) tests/nn/test_losses.py tests/house
 
-.PHONY: mnist examples test quick plain record stress lint bench gpu
+.PHONY: mnist examples test quick plain record proofs stress lint bench gpu
 
 mnist: $(VENV)/test
 	$(BIN)/python examples/mnist_softmax.py $(ARGS)
@@ -43,6 +44,9 @@ plain: $(VENV)/test
 
 record: $(VENV)/test
 	$(BIN)/python -m tests.record
+
+proofs: $(VENV)/test
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.check.proof_table
 
 stress: $(VENV)/test
 	$(BIN)/python -m tests.nn.stress

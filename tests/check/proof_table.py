@@ -1,6 +1,6 @@
 """The table of proofs, docs/proofs.md: each row of the table of op cases, proved at orders 1 and 2, or declared.
 
-python -m tests.check.proof_table  # writes it, in about 2 minutes; a test compares each line
+`make proofs` writes it; a test makes each line anew.
 """
 
 import multiprocessing
@@ -31,7 +31,7 @@ A region is what forward and rules compare on the way: softmax subtracts the lar
 where the forward is defined. "Rounded by 6e-17" says that a rule multiplies numbers that are floats, such as 1/3: the
 formulas agree but for coefficients that differ by that much. A row without orders is declared, with the reason.
 
-`python -m tests.check.proof_table` makes this table, and the tests make each of its rows anew.
+`make proofs` makes this table, and the tests make each of its rows anew.
 
 """
 HEAD = "| operation | shapes | orders | path | region |\n| --- | --- | --- | --- | --- |\n"

@@ -189,6 +189,10 @@ def test_the_order_of_what_is_compared_is_that_of_the_sample_point():
     np.testing.assert_array_equal(sample_of(tg.log(x)), np.log([1.0, 2.0]))
     assert type(x[0]) is type(np.exp(x[0])) is type(np.where(x > 1.5, x, 0)) is Formulas
     assert formulas(0.1).item().expression == sp.Rational(0.1)
+    third = x / 3 * 3 - 3 * (x / 3)  # no rounding makes equal formulas unequal
+    assert (third == 0).all()
+    assert (x / 49 * 49 == x).all()
+    assert np.any(np.array([1.0, 2.0]) / 49 * 49 != [1.0, 2.0])
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,13 @@ import hypothesis
 import micro
 import numpy as np
 import pytest
+import sympy as sp
 
 import tinygrad_sm as tg
 from tests.engine.random_operations import OPERATIONS
 from tests.engine.slow_ops import SLOW
 from tinygrad_sm import GradcheckError, Tensor, gradcheck
+from tinygrad_sm.check.symbols import Formula, formulas
 from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.ops import elementwise, indexing, reductions, shaping
 
@@ -69,13 +71,12 @@ def leaves(random):
         yield random.uniform(0.4, 2, own) if random.integers(2) else random.uniform(-2, 2, own)
 
 
-def program(seed):
+def program(seed, names=tuple(OPERATIONS)):
     """Draw a program: each step takes what fits it; values that became too large are scaled down."""
     random = np.random.default_rng(seed)
     arrays = list(leaves(random))
     drawn = Program(seed, arrays.copy(), [], {})
     length = random.integers(3, 13)
-    names = list(OPERATIONS)
     while len(drawn.steps) < length:
         name = names[random.integers(len(names))]
         for _ in range(6):
@@ -151,6 +152,43 @@ def check(drawn):
 def check_all(seeds):
     for seed in seeds:
         check(program(seed))
+
+
+POLYNOMIAL = (
+    *("negative", "square", "whole power", "add", "subtract", "multiply", "where", "sum", "prod", "cumsum", "matmul"),
+    *("linear", "outer", "einsum of 1", "einsum of 2", "einsum of 3", "reshape", "transpose", "swapaxes", "moveaxis"),
+    *("squeeze", "expand_dims", "broadcast_to", "flip", "roll", "pad", "split", "getitem", "take", "take_along_axis"),
+    *("concatenate", "stack"),
+)
+
+
+def check_exactly(drawn):
+    """Compare the slope of a polynomial in rational numbers with that by the gradients: they are the same number.
+
+    With leaves x + t d, the loss is a polynomial in t, and its slope at t = 0 comes from the forward alone.
+    """
+    random, t = np.random.default_rng(drawn.seed), sp.Symbol("t", real=True)
+    directions = [formulas(random.integers(-9, 10, x.shape) / 8) for x in drawn.leaves]
+    tensors = [Tensor(formulas(x), requires_grad=True) for x in drawn.leaves]
+    drawn.run(FAST, tensors, tg.multiply, tg.add, tg.sum).backward()
+    given = sum((tensor.grad * d).sum() for tensor, d in zip(tensors, directions, strict=True))
+    moved = [x + d * formulas(Formula(t, 0.0)) for x, d in zip(drawn.leaves, directions, strict=True)]
+    loss = drawn.run(FAST, moved, tg.multiply, tg.add, tg.sum)
+    assert given.item().expression == sp.diff(loss.item().expression, t).subs(t, 0), f"in {drawn}"
+
+
+@pytest.mark.parametrize("batch", range(4))
+def test_gradients_of_polynomials_are_exact_in_rational_numbers(batch):
+    for seed in range(batch * GRAPHS // 4, (batch + 1) * GRAPHS // 4):
+        check_exactly(program(seed, POLYNOMIAL))
+
+
+def test_no_polynomial_is_exact_with_a_rule_that_is_wrong_by_the_last_bit(monkeypatch):
+    rule = elementwise.multiply.rules[0]
+    wrong = (lambda g, out, a, b: rule(g, out, a, b) * (1 + 2**-52), elementwise.multiply.rules[1])
+    monkeypatch.setattr(elementwise.multiply, "rules", wrong)
+    with pytest.raises(AssertionError, match=r"in program\(seed="):
+        check_exactly(program(0, POLYNOMIAL))
 
 
 @pytest.mark.parametrize("batch", range(BATCHES))

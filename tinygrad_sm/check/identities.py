@@ -49,14 +49,18 @@ def prove_gradients(
             count, rounding = _prove(outputs, inputs, order)
         except _WrongGradient as found:
             raise GradcheckError(f"{_diagnosis(path.nodes, order)}\n{found}\npath: {path}") from None
-    return count, tuple(map(_text, conditions)), rounding, tuple(node.op.name for node in path.nodes)
+    return count, _texts(conditions), rounding, tuple(node.op.name for node in path.nodes)
 
 
-def _text(condition: Any) -> str:
-    """Return the text of a condition, with floats as decimal numbers."""
-    if any(number.q > MOST_SHOWN for number in condition.atoms(sp.Rational)):
-        condition = condition.evalf(6)
-    return f"{condition.lhs} ≠ {condition.rhs}" if isinstance(condition, sp.Ne) else str(condition)
+def _texts(conditions: dict[Any, None]) -> tuple[str, ...]:
+    """Return the texts of conditions, but for those that hold everywhere, or stand there the other way round."""
+    texts = []
+    for k, condition in enumerate(conditions):
+        if condition != sp.true and condition.reversed not in list(conditions)[:k]:
+            if any(number.q > MOST_SHOWN for number in condition.atoms(sp.Rational)):
+                condition = condition.evalf(6)  # a float
+            texts.append(f"{condition.lhs} ≠ {condition.rhs}" if isinstance(condition, sp.Ne) else str(condition))
+    return tuple(texts)
 
 
 class _WrongGradient(GradcheckError):
