@@ -231,5 +231,5 @@ def test_a_rule_that_is_wrong_by_a_thousandth_is_found(primitive, i, monkeypatch
 def test_a_rule_that_loses_the_history_of_g_is_found(monkeypatch):
     rule = elementwise.tanh.rules[0]
     monkeypatch.setattr(elementwise.tanh, "rules", (lambda g, out, x: rule(data_of(g), out, x),))
-    with pytest.raises(GradcheckError, match="^the rule of tanh .* is wrong at order 2: .* It is the dependence on g"):
+    with pytest.raises(GradcheckError, match="^the rule of tanh .* is wrong at order 2, in its dependence on g"):
         check_all(range(0, 1000, 10))

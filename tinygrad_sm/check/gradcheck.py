@@ -263,13 +263,13 @@ def _check_alone(node: Node, free: list[int], order: int, rtol: float) -> Gradch
 
 def _reason(node: Node, i: int, found: WrongRule) -> str:
     """Return what is known of why a rule is wrong."""
-    if found.order > 1:
-        reason = (
-            f" at order {found.order}: something in it is a constant to a recorded walk, as .data and .detach() are"
+    if found.of_g:
+        return (
+            f" at order {found.order}, in its dependence on g: it loses the history of g, as .data and .detach() do, "
+            "or an operation on g has a wrong rule itself"
         )
-        if found.of_g:
-            reason += ". It is the dependence on g: its history is lost, or an operation on g has a wrong rule itself"
-        return reason
+    if found.order > 1:
+        return f" at order {found.order}: something in it is a constant to a recorded walk, as .data and .detach() are"
     if found.recorded:
         return ", but only where the walk is recorded: its residual's recipe (saves=), or what it does with Tensors"
     mistakes = mistakes_in(node, i)
