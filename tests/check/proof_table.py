@@ -18,7 +18,7 @@ INTRODUCTION = """\
 
 The checker of gradients compares numbers. `tg.prove` compares formulas: it runs a forward, and the gradient rules under
 it, on arrays of SymPy's symbols, and shows that the gradient which the engine computes from them is the derivative of
-the forward, for all real numbers of a region: their difference, multiplied out, is 0. At order 2 it shows the same for
+the forward, for all real numbers of a region. At order 2 it shows the same for
 the gradient itself, as a function of the inputs and of g, the gradient that comes in.
 
 ```python
@@ -28,8 +28,10 @@ softmax: proved at orders 1 and 2 with 9 variables, where x[0,0] > x[0,1], x[0,0
 ```
 
 A region is what forward and rules compare on the way: softmax subtracts the largest element of a row. "Everywhere" is
-where the forward is defined. "Rounded by 6e-17" says that a rule multiplies numbers that are floats, such as 1/3: the
-formulas agree but for coefficients that differ by that much. A row without orders is declared, with the reason.
+where the forward is defined. "Rounded by ..." says that a rule multiplies numbers that are floats, such as 1/3: the
+formulas agree but for coefficients that differ by that much. A row without orders is declared, with the reason. The
+inputs are x0, x1, and so on; the proof that `tg.prove` returns has all conditions. `getitem#6` takes index 6 of those
+in `tinygrad_sm/check/cases/arrays.py`.
 
 `make proofs` makes this table, and the tests make each of its rows anew.
 

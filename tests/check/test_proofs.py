@@ -166,6 +166,7 @@ def test_a_proof_says_what_it_holds_for():
     assert str(prove(tg.exp, (2,), order=3)) == "exp: proved at orders 1 to 3 with 10 variables"
     assert str(prove(tg.exp, (), order=1)) == "exp: proved at order 1 with 2 variables"
     assert prove(tg.where, [np.array([True, False]), (2,), (2,)]).conditions == ()
+    assert prove(lambda *xs, axis=0: tg.relu(xs[0]), (1,)).conditions == ("x0[0] > 0",)
     two = prove(lambda x: (x, x * x), (2,))
     assert two.variables == 2 + 4 + 2
 
@@ -202,6 +203,7 @@ def test_the_order_of_what_is_compared_is_that_of_the_sample_point():
         (tg.exp, [], "expected shapes of at most 128 elements in all, got 0 in none"),
         (lambda x: tg.broadcast_to(x, (100, 2)), (2,), "expected outputs of at most 128 elements in all, got 200 in "),
         (tg.exp, 3, "expected a shape such as \\(2, 3\\), an array, or a list of these, got int 3"),
+        (tg.exp, np.array([1, 2]), "expected an input that is no constant"),
         (tg.exp, np.array([np.inf]), "expected finite numbers as the sample point"),
         (lambda x: x * float(x.sum()), (2,), "^not proved: the code needs numbers where it is given formulas"),
         (made(lambda x, /: np.round(x), tg.zero), (2,), "^not proved: the code needs numbers where"),

@@ -15,7 +15,7 @@ from tinygrad_sm.backend import Array
 from tinygrad_sm.check.numerical import step_unit
 
 MOST_ELEMENTS = 512  # the most that are checked one by one
-DIRECTIONS = 20  # through each input of which not all elements are
+DIRECTIONS = 20  # through each input that has more elements than are checked one by one
 
 
 class Input(NamedTuple):

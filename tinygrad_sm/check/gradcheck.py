@@ -5,7 +5,9 @@
     >>> report.method, report.elements, report.order, report.error_bound < 1e-9
     ('complex step', 5, 2, True)
 
-A gradient rule is a claim, which f alone can test. `numerical` differentiates f with respect to every element of every
+The five derivatives are two of order 1, and three of order 2: with respect to the two elements of x and to g.
+
+A gradient rule is a claim, which values of f test. `numerical` differentiates f with respect to every element of every
 input, by complex steps where all operations are `analytic` and by differences elsewhere, and gives the uncertainty of
 each derivative. So there are three outcomes. The rules are right; or they are wrong; or the uncertainty is too large to
 tell. Then the check is inconclusive, which is an error too: what was not verified does not pass. For a wrong rule the
@@ -47,7 +49,7 @@ class GradcheckReport(NamedTuple):
     largest_error : the largest distance from a numerical derivative.
     error_bound : the largest possible error of a derivative, its distance plus its uncertainty, relative to the largest
         derivative of its input and order, absolute where these are all zero. Kinks are left out.
-    kinks : how many derivatives are at a kink; they lie between the one-sided derivatives.
+    kinks : how many derivatives, of elements or along directions, are at a kink; they lie between the one-sided ones.
     order : the highest order that was checked: after kinks there is no next one.
     """
 
@@ -152,7 +154,8 @@ def _check(f: Callable[..., Any], arrays: list[Array], order: int, rtol: float) 
         values = [np.asarray(data_of(out)) for out in outputs(_leaves(arrays), True)]
     _check_values(values, [np.asarray(data_of(out)) for out in outputs(_leaves(arrays), True)])
     analytic = trace.analytic and _takes_complex(outputs, arrays)
-    precision = Precision(analytic, trace.eps, 4 * trace.eps * trace.size, rtol)
+    rounding = 4 * trace.eps * trace.size  # with some room, for the sums that an operation forms inside
+    precision = Precision(analytic=analytic, eps=trace.eps, rounding=rounding, rtol=rtol)
     inputs = [Input(f"input {k}", x, np.isfinite(x)) for k, x in enumerate(arrays)]
     orders = [Order(1, outputs, inputs, values, precision, np.random.default_rng(0))]
     orders[0].check()
@@ -205,7 +208,7 @@ def _takes_complex(outputs: Outputs, arrays: list[Array]) -> bool:
 
 
 def _diagnosis(f: Callable[..., Any], arrays: list[Array], order: int, rtol: float) -> tuple[str, str]:
-    """Return which operation has a rule that is wrong when checked alone, the first of them, and the path of all."""
+    """Check each operation alone; return what is wrong, the first wrong rule if there is one, and the path."""
     with observe(_Trace()) as trace:
         f(*_leaves(arrays))
     names = [node.op.name for node in trace.nodes]
@@ -216,8 +219,8 @@ def _diagnosis(f: Callable[..., Any], arrays: list[Array], order: int, rtol: flo
     for node in trace.nodes:
         for i in _differentiated(node):
             try:
-                alone = _check_alone(node, [i], order, rtol)
-                at_kinks |= {node.op.name: None} if alone.kinks else {}
+                if _check_alone(node, [i], order, rtol).kinks:
+                    at_kinks[node.op.name] = None
             except WrongRule as found:
                 operand = operand_name(node.op, i, node.operands[i])
                 return f"the rule of {node.op.name} for its operand {operand} is wrong{_reason(node, i, found)}", path

@@ -17,10 +17,14 @@ Outputs = Callable[[list[Tensor], bool], Sequence[Any]]
 
 
 def gradient_of(outputs: Outputs, count: int) -> Outputs:
-    """Return the gradient with respect to so many inputs, as a function of the inputs and of a g for each output."""
+    """Return the gradient of the outputs as a function: it takes their inputs, `count` of them, then a g per output.
+
+    It returns one Tensor per input: zeros where no output depends on the input.
+    """
 
     def gradient(tensors: list[Tensor], recorded: bool) -> Sequence[Any]:
         inputs, gs = tensors[:count], tensors[count:]
+        # If the outputs are gradients, their walk must be recorded, because the walk below differentiates it.
         pairs = zip(outputs(inputs, True), gs, strict=True)
         tracked = [(out, g) for out, g in pairs if isinstance(out, Tensor) and out.requires_grad]
         found: Sequence[Tensor | None] = [None] * count

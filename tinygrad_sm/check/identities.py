@@ -27,6 +27,7 @@ DIGITS = 40  # of values at the sample point
 NEGLIGIBLE = 1e-20  # a derivative that may be 0, and is not but for the rounding of so many digits
 MOST_ROUNDING = 1e-14  # of numbers in a rule that are floats before they meet a formula, as 1/3 is
 MOST_SHOWN = 200  # characters of a formula in a message
+MOST_DENOMINATOR = 200  # of a fraction in a condition; one with a larger denominator was a float, and is shown as one
 
 
 def prove_gradients(
@@ -57,8 +58,8 @@ def _texts(conditions: dict[Any, None]) -> tuple[str, ...]:
     texts = []
     for k, condition in enumerate(conditions):
         if condition != sp.true and condition.reversed not in list(conditions)[:k]:
-            if any(number.q > MOST_SHOWN for number in condition.atoms(sp.Rational)):
-                condition = condition.evalf(6)  # a float
+            if any(number.q > MOST_DENOMINATOR for number in condition.atoms(sp.Rational)):
+                condition = condition.evalf(6)
             texts.append(f"{condition.lhs} ≠ {condition.rhs}" if isinstance(condition, sp.Ne) else str(condition))
     return tuple(texts)
 
@@ -126,7 +127,10 @@ def _flat(arrays: list[Formulas]) -> Iterator[Any]:
 
 
 def _rounding(where: str, derivative: Any, answer: Any, point: dict[Any, Any]) -> float:
-    """Return 0 if the answer is the derivative as a formula, or how far numbers in it are rounded; else raise."""
+    """Prove that the answer is the derivative, or raise; return how far its coefficients are rounded, 0 if not at all.
+
+    The value at the sample point refutes a wrong answer, and quickly. It proves nothing: that takes the formulas.
+    """
     difference = answer - derivative
     try:
         with mpmath.workdps(DIGITS):
@@ -139,14 +143,15 @@ def _rounding(where: str, derivative: Any, answer: Any, point: dict[Any, Any]) -
         raise _WrongGradient(
             f"{where}: the derivative is {_shown(derivative)}, and the rules give {_shown(difference)} more"
         )
-    numerator, below = _fraction(difference)
+    numerator, denominator = _fraction(difference)
     if sp.expand(numerator) == 0:
         return 0.0
-    derivative, under = _fraction(derivative)
-    rounding = _largest_coefficient(numerator * under) / _largest_coefficient(derivative * below)
-    if rounding <= MOST_ROUNDING:
-        return float(rounding)
-    if sp.simplify(difference) == 0:
+    of_derivative, below = _fraction(derivative)
+    if of_derivative != 0:  # perhaps floats are rounded: compare the numerators over one denominator
+        rounding = _largest_coefficient(numerator * below) / _largest_coefficient(of_derivative * denominator)
+        if rounding <= MOST_ROUNDING:
+            return float(rounding)
+    if sp.simplify(difference) == 0:  # last, because it may take long
         return 0.0
     raise GradcheckError(
         f"not proved: SymPy cannot tell whether the difference vanishes; {where}: {_shown(difference)}"
@@ -165,7 +170,7 @@ def _fraction(formula: Any) -> tuple[Any, Any]:
 
 def _largest_coefficient(polynomial: Any) -> Any:
     """Return the largest coefficient of a polynomial in whatever it contains; numbers such as ln 2 are coefficients."""
-    return max(map(abs, sp.Poly(polynomial.evalf(DIGITS)).coeffs()), default=0) or 1
+    return max(map(abs, sp.Poly(polynomial.evalf(DIGITS)).coeffs()))
 
 
 def _shown(expression: Any) -> str:

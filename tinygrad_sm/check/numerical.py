@@ -38,7 +38,7 @@ ROUNDING = 1e-3  # the part of rtol that the rules may use for their own roundin
 EPS = float(np.finfo(np.float64).eps)
 
 Nudged = Callable[[Any], Array]
-"""The outputs, an array of shape (M,), as a function of the step, real or imaginary, by which an element is nudged."""
+"""All outputs in one flat array, as a function of the step, real or imaginary, by which an element is nudged."""
 
 
 class Slope(NamedTuple):
@@ -68,7 +68,11 @@ def step_unit(at: float) -> float:
 
 
 def first_step(unit: float, eps: float) -> float:
-    """Return the step at which truncation, h⁴/480, is as large as rounding, eps/h, if derivatives are near 1."""
+    """Return the step at which truncation, about h⁴/480, is as large as rounding, eps/h, if derivatives are near 1.
+
+    That is the truncation after one extrapolation from h and h/2. From h and h/√5 it is h⁴/600, for which the step
+    would be 5 % larger.
+    """
     return unit * (480 * eps) ** 0.2
 
 

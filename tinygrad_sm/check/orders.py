@@ -34,11 +34,6 @@ from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.errors import GradcheckError
 from tinygrad_sm.tensors import Tensor
 
-ADVICE = (
-    "scale f or the inputs so that the changes of f are not lost in its rounding, move the inputs away from kinks and "
-    "poles, compute in float64 all the way, or ask for less with a larger rtol"
-)
-
 
 class WrongRule(GradcheckError):
     """The rules give a wrong gradient of this order beyond doubt, perhaps only where the walk is recorded.
@@ -103,7 +98,7 @@ class Order:
         self.noise = precision.rounding / first_step(1.0, precision.eps)  # what rounding does to a difference quotient
         self.kinks = 0
         self.largest_error = self.error_bound = 0.0
-        self.found: list[Array] = []  # the gradient
+        self.gradient_here: list[Array] = []  # by backward(); `check` sets it
 
     @property
     def method(self) -> str:
@@ -115,7 +110,7 @@ class Order:
         names = [f"g{of_order}" if len(self.weights) == 1 else f"g[{i}]{of_order}" for i in range(len(self.weights))]
         gs = [Input(name, w, w != 0, is_g=True) for name, w in zip(names, self.weights, strict=True)]
         inputs = [*self.point.inputs, *gs]
-        following = Order(self.order + 1, self.gradient, inputs, self.found, self.precision, self.random)
+        following = Order(self.order + 1, self.gradient, inputs, self.gradient_here, self.precision, self.random)
         following.poles = self.poles
         return following
 
@@ -128,7 +123,7 @@ class Order:
             gradient = [data_of(g) for g in self.gradient([*leaves, *map(Tensor, self.weights)], recorded)]
             g = np.concatenate([part.ravel() for part in gradient])
             if not recorded:
-                self.found = gradient
+                self.gradient_here = gradient
                 if self.by_complex_steps and self.finds_kink(slopes, g):
                     self.by_complex_steps, self.looks_for_kinks = False, True
                     slopes = [self.slope(direction) for direction in every]
@@ -164,7 +159,7 @@ class Order:
 
     def slope(self, direction: Direction, thorough: bool = False) -> Slope:
         """Return the numerical derivative in a direction; a thorough one is always by differences."""
-        _, eps, _, rtol = self.precision
+        eps, rtol = self.precision.eps, self.precision.rtol
         nudged, at = self.nudged(direction), direction.at
         if self.by_complex_steps and not thorough:
             return complex_slope(nudged, self.flat_weights)
@@ -178,9 +173,9 @@ class Order:
         """Return the units of steps in a direction: the usual one first, then others for a thorough look."""
         unit, at = step_unit(direction.at), direction.at
         x = self.point.inputs[self.point.number_of(direction)]
-        if x.is_g:  # a rule is linear in g, so with large steps its rounding matters less
+        if x.is_g:  # a rule is linear in g, so a large step, at first 1/4, is exact and rounds less
             return [0.25 / first_step(1.0, self.precision.eps), unit]
-        if len(direction.positions) > 1:  # among many elements, some are near kinks and poles
+        if len(direction.positions) > 1:  # among many elements some are near kinks and poles: small steps cross fewer
             return [1e-2, unit]
         # Near a pole at 0, only steps in proportion to the number itself stay on its side of the pole.
         return list(dict.fromkeys((unit, abs(at) or 1.0)))
@@ -190,7 +185,9 @@ class Order:
         positions = np.array([position for element in self.elements for position in element.positions], int)
         at = np.abs(self.point.row[positions])
         direction = Direction(positions, self.random.standard_normal(len(at)) * np.where(at == 0, 1, at), 1.0)
-        terms = [slope.low * step for slope, step in zip(slopes, direction.steps, strict=False)]
+        terms = [
+            slope.low * step for slope, step in zip(slopes, direction.steps, strict=False)
+        ]  # slopes goes on with directions
         size = sum(map(abs, terms))
         nudged = self.nudged(direction)
         differences = real_slope(nudged, self.flat_weights, 1.0, self.precision.eps, 1e-6, thorough=True)
@@ -220,7 +217,9 @@ class Order:
                 if slopes[e].low == slopes[e].high and before.uncertainty < slopes[e].uncertainty:
                     slopes[e] = before
         for e in np.flatnonzero(~self.verdict(g, along, slopes).right):
-            if e >= len(self.elements) and not self.by_complex_steps:  # in proportion, numbers stay on their side of 0
+            if (
+                e >= len(self.elements) and not self.by_complex_steps
+            ):  # steps in proportion keep numbers on their side of 0
                 positions, steps, at = directions[e]
                 sizes = np.abs(self.point.row[positions])
                 directions[e] = Direction(positions, np.sign(steps) * np.where(sizes == 0, 1, sizes), at)
@@ -316,7 +315,11 @@ class Order:
                 "jumps, from poles and from the edge of its domain"
             )
         else:
-            sentence = f"numerical differentiation is too uncertain here: {ADVICE}"
+            sentence = (
+                "numerical differentiation is too uncertain here: scale f or the inputs so that the changes of f are "
+                "not lost in its rounding, move the inputs away from kinks and poles, compute in float64 all the way, "
+                "or ask for less with a larger rtol"
+            )
         return Inconclusive(sentence, numbers)
 
 

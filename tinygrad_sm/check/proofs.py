@@ -45,7 +45,7 @@ class Proof(NamedTuple):
     path: tuple[str, ...]
 
     def __str__(self) -> str:
-        orders = "order 1" if self.order == 1 else f"orders 1 to {self.order}" if self.order > 2 else "orders 1 and 2"
+        orders = {1: "order 1", 2: "orders 1 and 2"}.get(self.order, f"orders 1 to {self.order}")
         where = f", where {', '.join(self.conditions)}" if self.conditions else ""
         rounding = f", up to a rounding of {self.rounding:.0e} of numbers in rules" if self.rounding else ""
         return f"{self.name}: proved at {orders} with {self.variables} variables{where}{rounding}"
@@ -63,9 +63,10 @@ def prove(f: Callable[..., Any], shapes: Any, order: int = 2, **static: Any) -> 
 
     Raises GradcheckError if a gradient is wrong: it names the rule, and shows the derivative and the difference. The
     error begins with "not proved" where code needs an element as a number, or SymPy cannot tell whether a difference
-    vanishes. Raises ValueError for more than 128 elements: formulas grow long, and small shapes show the same rule.
+    vanishes. Raises ValueError for more than 128 elements of all inputs, or of all outputs, as formulas grow long, and
+    small shapes show the same rule; TypeError for what is no shape; ImportError without SymPy.
 
-    Needs SymPy, which the extra `proofs` of the package installs.
+    The extra `proofs` of the package installs SymPy.
 
     >>> from tinygrad_sm import relu
     >>> print(prove(relu, np.array([-1.0, 1.0])))
@@ -99,6 +100,8 @@ def _sample_points(shapes: Any) -> list[Any]:
     _check_sizes("shapes", [x.shape if hasattr(x, "dtype") else x for x in given])
     random = np.random.default_rng(0)
     points = [to_numpy(data_of(x)) if hasattr(x, "dtype") else random.uniform(0.5, 1.5, x) for x in given]
+    if all(x.dtype.kind != "f" for x in points):
+        raise ValueError("prove: expected an input that is no constant: a shape, or an array of floats")
     if not all(np.isfinite(x).all() for x in points):
         raise ValueError("prove: expected finite numbers as the sample point")
     return points
@@ -116,7 +119,7 @@ def _names(f: Any, count: int) -> list[str]:
         parameters = list(inspect.signature(f).parameters.values())
     except (TypeError, ValueError):  # there is none of some callables
         parameters = []
-    names = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL][:count]
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][:count]
     return (
         names if len(names) == count and not any(x.startswith("g") for x in names) else [f"x{i}" for i in range(count)]
     )

@@ -59,7 +59,7 @@ def _method(value: Callable[..., Any], expression: Callable[..., Any]) -> Any:
 
 
 def _comparison(holds: Callable[[Any, Any], Any]) -> Any:
-    """Return the method of a comparison: it answers for the sample point, and adds the condition to be there."""
+    """Return the method of a comparison: it answers for the sample point, and adds its answer to the conditions."""
 
     def method(a: Formula, b: Any) -> bool:
         b = as_formula(b)
@@ -104,10 +104,10 @@ class Formulas(np.ndarray[Any, Any]):
         return formulas(result) if isinstance(result, Formula) else result
 
     def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
-        return _kept(array)  # also of shape (), where NumPy would return the element
+        return _as_formulas(array)  # also of shape (), where NumPy would return the element
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        return _kept(super().__array_function__(function, types, args, kwargs))
+        return _as_formulas(super().__array_function__(function, types, args, kwargs))
 
     def __repr__(self) -> str:
         return repr(self.view(np.ndarray))
@@ -118,7 +118,7 @@ def formulas(numbers: Any) -> Formulas:
     return np.asarray(np.frompyfunc(as_formula, 1, 1)(numbers), object).view(Formulas)
 
 
-def _kept(result: Any) -> Any:
+def _as_formulas(result: Any) -> Any:
     """Return a result of NumPy in this class, also one number; formulas stand where NumPy put numbers beside them."""
     if isinstance(result, Formula) or (isinstance(result, np.ndarray) and result.dtype.kind in "Of"):
         return formulas(result)
@@ -139,7 +139,7 @@ def variables(name: str, values: Any) -> Formulas:
     return made.view(Formulas)
 
 
-_module = ModuleType("NumPy, except for what makes arrays, and what it does for no objects")
+_module = ModuleType("NumPy, except for what makes arrays, and functions that are not for objects")
 vars(_module).update(
     vars(np),
     array=formulas,
