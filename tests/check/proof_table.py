@@ -27,11 +27,12 @@ the gradient itself, as a function of the inputs and of g, the gradient that com
 softmax: proved at orders 1 and 2 with 9 variables, where x[0,0] > x[0,1], x[0,0] > x[0,2]
 ```
 
-A region is what forward and rules compare on the way: softmax subtracts the largest element of a row. "Everywhere" is
-where the forward is defined. "Rounded by ..." says that a rule multiplies numbers that are floats, such as 1/3: the
-formulas agree but for coefficients that differ by that much. A row without orders is declared, with the reason. The
-inputs are x0, x1, and so on; the proof that `tg.prove` returns has all conditions. `getitem#6` takes index 6 of those
-in `tinygrad_sm/check/cases/arrays.py`.
+A region is what forward and rules compare on the way, as softmax looks for the largest element of a row, and where all
+that they compute exists, as a logarithm does for positive numbers. "Rounded by ..." says that a rule multiplies numbers
+that are floats, such as 1/3: the formulas agree but for coefficients that differ by that much. A row without orders is
+declared, with the reason. Numbers are real here: casts are not seen, nor are the faster forms, which tests compare with
+the plain ones. The inputs are x0, x1, and so on; the proof that `tg.prove` returns has all conditions. `getitem#6` takes
+index 6 of those in `tinygrad_sm/check/cases/arrays.py`.
 
 `make proofs` makes this table, and the tests make each of its rows anew.
 

@@ -74,7 +74,7 @@ def test_order_three_varies_the_g_of_both_orders_below():
     double = made(lambda x, /: x * 2.0, lambda g, out, x: bar(g) * 2, analytic=True)
     gradcheck(double, [np.array([0.3, 1.0])], order=2)
     assert_rejected(
-        double, [0.3, 1.0], match=r"wrong at order 3.* g: its .*\norder 3.* element \(0,\) of g of order 2", order=3
+        double, [0.3, 1.0], match=r"wrong at order 3.* g: it .*\norder 3.* element \(0,\) of g of order 2", order=3
     )
     report = gradcheck(tg.tanh, np.array([0.3, 1.0]), order=3)
     assert report.elements == 2 + 4 + 6
@@ -523,3 +523,45 @@ def test_what_a_complex_step_knows_for_certain_no_difference_makes_doubtful():
     cube = made(lambda x, /: x**3, wrong_below, analytic=True)
     assert_rejected(cube, [100.0, 0.1], match=r"element \(1,\) of input 0", order=1)
     assert_rejected(lambda a, b: (a * 1e8).sum() + cube(b).sum(), [1.0], [0.1], match="rules give", order=1)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        lambda g, out, x: tg.abs(g) * tg.cos(x),
+        lambda g, out, x: tg.relu(g) * tg.cos(x),
+        lambda g, out, x: tg.where(g > 0, g, 0) * tg.cos(x),
+        lambda g, out, x: tg.clip(g, -2, 2) * tg.cos(x),
+        lambda g, out, x: tg.maximum(g, 0.3) * tg.cos(x),
+    ],
+    ids=["abs", "relu", "where", "clip", "maximum"],
+)
+@pytest.mark.parametrize("analytic", [True, False])
+def test_a_rule_that_is_right_for_some_g_only_is_rejected(rule, analytic):
+    sine = made(lambda x, /: np.sin(x), rule, analytic=analytic)
+    sentence = (
+        "^the rule of <lambda> for its operand 'x' is wrong: it is not linear in g, and so right for some g only\n"
+    )
+    assert_rejected(sine, [0.3, 1.0], match=sentence + r"order 1: with -4 g for g, the rules give ")
+    assert_rejected(lambda x: sine(x).sum(), [0.3, 1.0], match=sentence)
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
+def test_where_nothing_can_be_compared_nothing_passes():
+    wrong = made(lambda x, /: np.tanh(x), lambda g, out, x: g * 7)
+    with pytest.raises(GradcheckError, match="^inconclusive: every input is infinite, so nothing is compared"):
+        gradcheck(wrong, np.full(2, np.inf))
+    wrong = made(lambda x, /: np.log(x), lambda g, out, x: g * 7)
+    with pytest.raises(GradcheckError, match="^inconclusive: every output is infinite, so nothing is compared"):
+        gradcheck(wrong, np.zeros(2))
+
+
+@pytest.mark.parametrize(
+    ("out", "came"),
+    [(None, "NoneType None"), ("a", "str 'a'"), ({}, "dict"), ((), "none"), (Tensor([1j]), "complex ones")],
+)
+def test_what_is_no_output_is_refused(out, came):
+    with pytest.raises(TypeError, match=f"gradcheck: expected f to return .*, got {came}"):
+        gradcheck(lambda x: out, np.ones(2))
+    with pytest.raises(TypeError, match="gradcheck: expected real inputs, got complex ones"):
+        gradcheck(tg.exp, np.array([1j]))

@@ -18,7 +18,8 @@ import tinygrad_sm as tg
 from tests.engine.random_operations import OPERATIONS
 from tests.engine.slow_ops import SLOW
 from tinygrad_sm import GradcheckError, Tensor, gradcheck
-from tinygrad_sm.check.symbols import Formula, formulas
+from tinygrad_sm.check.formula import Formula
+from tinygrad_sm.check.symbols import formulas
 from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.ops import elementwise, indexing, reductions, shaping
 

@@ -28,7 +28,7 @@ from tinygrad_sm.arguments import integer, number
 from tinygrad_sm.arrays import as_array
 from tinygrad_sm.backend import Array, to_numpy
 from tinygrad_sm.check.directions import Input, element_index, named_elements, output_names
-from tinygrad_sm.check.gradients import Outputs
+from tinygrad_sm.check.gradients import Outputs, as_outputs
 from tinygrad_sm.check.mistakes import mistakes_in
 from tinygrad_sm.check.numerical import EPS
 from tinygrad_sm.check.orders import Inconclusive, Order, Precision, WrongRule
@@ -100,7 +100,10 @@ def gradcheck(f: Callable[..., Any], inputs: Any, order: int = 2, rtol: float = 
     order = integer("gradcheck", "order", order, smallest=1)
     rtol = number("gradcheck", "rtol", rtol, smallest=EPS)
     given = inputs if isinstance(inputs, list | tuple) else [inputs]
-    arrays = [np.array(to_numpy(as_array(data_of(x))), np.float64, order="C") for x in given]
+    arrays = [to_numpy(as_array(data_of(x))) for x in given]
+    if any(x.dtype.kind == "c" for x in arrays):
+        raise TypeError("gradcheck: expected real inputs, got complex ones")
+    arrays = [np.array(x, np.float64, order="C") for x in arrays]
     if not arrays:
         raise ValueError("gradcheck: expected inputs, got an empty list")
     with enable_grad():
@@ -147,8 +150,7 @@ class _Trace(Observer):
 
 def _check(f: Callable[..., Any], arrays: list[Array], order: int, rtol: float) -> GradcheckReport:
     def outputs(tensors: list[Tensor], recorded: bool) -> tuple[Any, ...]:
-        out = f(*tensors)
-        return tuple(out) if isinstance(out, tuple | list) else (out,)
+        return as_outputs("gradcheck", f(*tensors))
 
     with observe(_Trace()) as trace:
         values = [np.asarray(data_of(out)) for out in outputs(_leaves(arrays), True)]
@@ -159,6 +161,9 @@ def _check(f: Callable[..., Any], arrays: list[Array], order: int, rtol: float) 
     inputs = [Input(f"input {k}", x, np.isfinite(x)) for k, x in enumerate(arrays)]
     orders = [Order(1, outputs, inputs, values, precision, np.random.default_rng(0))]
     orders[0].check()
+    for name, parts in (("input", arrays), ("output", values)):
+        if sum(x.size for x in parts) and not any(np.isfinite(x).any() for x in parts):
+            raise Inconclusive(f"every {name} is infinite, so nothing is compared: move the inputs", f"{parts}")
     while len(orders) < order and not orders[-1].kinks:
         orders.append(orders[-1].next())
         orders[-1].check()
@@ -180,7 +185,9 @@ def _leaves(arrays: list[Array]) -> list[Tensor]:
 
 
 def _check_values(values: list[Array], again: list[Array]) -> None:
-    """Raise unless f gave the same values twice, and none of them is NaN."""
+    """Raise unless f gave the same real values twice, and none of them is NaN."""
+    if any(value.dtype.kind == "c" for value in values):
+        raise TypeError("gradcheck: expected f to return real numbers, got complex ones")
     names = output_names(len(values))
     if [x.shape for x in values] != [x.shape for x in again]:
         raise Inconclusive("f gave outputs of different shapes for the same inputs", f"{values}, then {again}")
@@ -266,6 +273,9 @@ def _check_alone(node: Node, free: list[int], order: int, rtol: float) -> Gradch
 
 def _reason(node: Node, i: int, found: WrongRule) -> str:
     """Return what is known of why a rule is wrong."""
+    if not found.is_linear:
+        at_order = f" at order {found.order}" if found.order > 1 else ""
+        return f"{at_order}: it is not linear in g, and so right for some g only"
     if found.of_g:
         return (
             f" at order {found.order}, in its dependence on g: it loses the history of g, as .data and .detach() do, "

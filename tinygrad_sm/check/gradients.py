@@ -5,15 +5,29 @@ numbers, `identities` with formulas.
 """
 
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
+from tinygrad_sm.arrays import described
 from tinygrad_sm.tensors import Tensor
 from tinygrad_sm.transforms import grad
 
 Outputs = Callable[[list[Tensor], bool], Sequence[Any]]
 """A function to differentiate, of Tensors and of a flag: if it is a gradient, whether its own walk is recorded."""
+
+
+def as_outputs(caller: str, out: Any) -> tuple[Any, ...]:
+    """Return what f returned as a tuple; TypeError unless it is one Tensor or several, or arrays or numbers."""
+    outputs = tuple(out) if isinstance(out, tuple | list) else (out,)
+    for one in outputs:
+        kind = getattr(getattr(one, "dtype", None), "kind", "f" if isinstance(one, Real) else "")
+        if kind not in tuple("biufc"):
+            raise TypeError(f"{caller}: expected f to return a Tensor, or several, got {described(one)}")
+    if not outputs:
+        raise TypeError(f"{caller}: expected f to return a Tensor, or several, got none")
+    return outputs
 
 
 def gradient_of(outputs: Outputs, count: int) -> Outputs:

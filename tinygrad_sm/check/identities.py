@@ -8,6 +8,7 @@ A difference of two formulas vanishes if its numerator over the common denominat
 refute it, its value at the sample point, of 40 digits, is enough.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,8 +17,9 @@ import mpmath
 import numpy as np
 import sympy as sp
 
+from tinygrad_sm.check.formula import CONDITIONS, as_formula
 from tinygrad_sm.check.gradients import Outputs, gradient_of
-from tinygrad_sm.check.symbols import CONDITIONS, Formulas, as_formula, formulas, sample_of, variables
+from tinygrad_sm.check.symbols import Formulas, formulas, sample_of, variables
 from tinygrad_sm.engine.mode import Observer, enable_grad, observe
 from tinygrad_sm.engine.tape import Node, Traced, data_of, operand_name
 from tinygrad_sm.errors import GradcheckError
@@ -44,23 +46,29 @@ def prove_gradients(
     conditions: dict[Any, None] = {}
     CONDITIONS.set(conditions)
     with enable_grad(), np.errstate(all="ignore"):
-        with observe(_Path()) as path, _needs_no_numbers():
-            outputs(_leaves(inputs), True)
+        with observe(_Path()) as path, _runs_on_formulas():
+            first = outputs(_leaves(inputs), True)
+        _check_outputs(first, outputs(_leaves(inputs), True))
         try:
             count, rounding = _prove(outputs, inputs, order)
         except _WrongGradient as found:
             raise GradcheckError(f"{_diagnosis(path.nodes, order)}\n{found}\npath: {path}") from None
-    return count, _texts(conditions), rounding, tuple(node.op.name for node in path.nodes)
+    return count, _texts(list(conditions)), rounding, tuple(node.op.name for node in path.nodes)
 
 
-def _texts(conditions: dict[Any, None]) -> tuple[str, ...]:
-    """Return the texts of conditions, but for those that hold everywhere, or stand there the other way round."""
-    texts = []
-    for k, condition in enumerate(conditions):
-        if condition != sp.true and condition.reversed not in list(conditions)[:k]:
-            if any(number.q > MOST_DENOMINATOR for number in condition.atoms(sp.Rational)):
-                condition = condition.evalf(6)
-            texts.append(f"{condition.lhs} ≠ {condition.rhs}" if isinstance(condition, sp.Ne) else str(condition))
+def _texts(conditions: list[Any]) -> tuple[str, ...]:
+    """Return the texts of conditions, but for those that follow from others, and so say nothing new."""
+    orders = {frozenset(c.args): c for c in conditions if isinstance(c, sp.Lt | sp.Gt)}  # a < b is b > a, and so a ≠ b
+    signs = {c.lhs: sp.Dummy(positive=True) for c in orders.values() if isinstance(c, sp.Gt) and c.rhs == 0}
+    texts = {}
+    for condition in conditions:
+        if condition == sp.true:
+            continue  # it holds everywhere
+        found = orders.get(frozenset(condition.args), condition)
+        if found in orders.values() or found.xreplace(signs) != sp.true:
+            if any(number.q > MOST_DENOMINATOR for number in found.atoms(sp.Rational)):
+                found = found.evalf(6)
+            texts[f"{found.lhs} ≠ {found.rhs}" if isinstance(found, sp.Ne) else str(found)] = None
     return tuple(texts)
 
 
@@ -82,23 +90,35 @@ class _Path(Observer):
 
 
 def _leaves(inputs: list[Formulas]) -> list[Tensor]:
-    return [Tensor(x, requires_grad=True) for x in inputs]
+    return [Tensor(x.copy(), requires_grad=True) for x in inputs]  # which f may change
 
 
 @contextmanager
-def _needs_no_numbers() -> Iterator[None]:
-    """Turn the error of code that formulas cannot pass into one that says so."""
+def _runs_on_formulas() -> Iterator[None]:
+    """Turn the error of code that does not run on formulas into one that says so."""
     try:
         yield
     except (AttributeError, TypeError) as error:
-        raise GradcheckError(f"not proved: the code needs numbers where it is given formulas: {error}") from error
+        kind = type(error).__name__
+        raise GradcheckError(
+            f"not proved: this does not run on formulas, as it may need numbers: {kind}: {error}"
+        ) from error
+
+
+def _check_outputs(first: Sequence[Any], second: Sequence[Any]) -> None:
+    """Raise unless f gives the same formulas each time."""
+    for before, after in zip(first, second, strict=True):
+        if [x.expression for x in formulas(data_of(before)).flat] != [
+            x.expression for x in formulas(data_of(after)).flat
+        ]:
+            raise GradcheckError("not proved: f gives other formulas each time: fix what it draws at random")
 
 
 def _prove(outputs: Outputs, inputs: list[Formulas], orders: int) -> tuple[int, float]:
     """Prove the gradients up to the order; return the number of variables, and the largest rounding."""
     rounding, random = 0.0, np.random.default_rng(1)
     for order in range(1, orders + 1):
-        with _needs_no_numbers():
+        with _runs_on_formulas():
             values = [formulas(data_of(out)) for out in outputs(_leaves(inputs), False)]
         if not all(np.isfinite(sample_of(value)).all() for value in values):
             raise GradcheckError("not proved: the outputs are not finite at the sample point: choose another one")
@@ -111,7 +131,7 @@ def _prove(outputs: Outputs, inputs: list[Formulas], orders: int) -> tuple[int, 
         proved: set[tuple[Any, Any]] = set()
         gradient = gradient_of(outputs, len(inputs))
         for recorded in (False, True):
-            with _needs_no_numbers():
+            with _runs_on_formulas():
                 answers = [formulas(data_of(g)) for g in gradient(_leaves([*inputs, *gs]), recorded)]
             pairs = {(x.expression, g.expression) for x, g in zip(_flat(inputs), _flat(answers), strict=True)}
             for x, answer in sorted(pairs - proved, key=str):  # both walks mostly give the same
@@ -132,30 +152,24 @@ def _rounding(where: str, derivative: Any, answer: Any, point: dict[Any, Any]) -
     The value at the sample point refutes a wrong answer, and quickly. It proves nothing: that takes the formulas.
     """
     difference = answer - derivative
-    try:
-        with mpmath.workdps(DIGITS):
-            values = sp.lambdify(list(point), [difference, derivative], "mpmath", cse=True)(*point.values())
-    except ZeroDivisionError:
-        raise GradcheckError(
-            f"not proved: at the sample point there is a pole; {where}: {_shown(derivative)}"
-        ) from None
-    if not abs(values[0]) <= MOST_ROUNDING * max(abs(values[1]), NEGLIGIBLE):  # NaN is not
-        raise _WrongGradient(
-            f"{where}: the derivative is {_shown(derivative)}, and the rules give {_shown(difference)} more"
-        )
-    numerator, denominator = _fraction(difference)
-    if sp.expand(numerator) == 0:
-        return 0.0
-    of_derivative, below = _fraction(derivative)
-    if of_derivative != 0:  # perhaps floats are rounded: compare the numerators over one denominator
-        rounding = _largest_coefficient(numerator * below) / _largest_coefficient(of_derivative * denominator)
+    with mpmath.workdps(DIGITS):
+        at_point = sp.lambdify(list(point), [difference, derivative], "mpmath", cse=True, dummify=True)
+        error, size = map(abs, at_point(*point.values()))
+    if error <= MOST_ROUNDING * max(size, 1):  # else, or with NaN, it is wrong
+        numerator, denominator = _fraction(difference)
+        if sp.expand(numerator) == 0:
+            return 0.0
+        of_derivative, below = _fraction(derivative)
+        rounding = _largest_rounding(numerator * below, of_derivative * denominator)  # over one denominator
         if rounding <= MOST_ROUNDING:
-            return float(rounding)
-    if sp.simplify(difference) == 0:  # last, because it may take long
-        return 0.0
-    raise GradcheckError(
-        f"not proved: SymPy cannot tell whether the difference vanishes; {where}: {_shown(difference)}"
-    )
+            return rounding
+        if sp.simplify(difference) == 0:  # last, because it may take long
+            return 0.0
+    if error <= MOST_ROUNDING * max(size, NEGLIGIBLE):
+        doubt = "not proved: SymPy cannot tell whether the difference vanishes"
+        raise GradcheckError(f"{doubt}; {where}: {_shown(difference)}")
+    derivative, difference = _shown(derivative), _shown(difference)
+    raise _WrongGradient(f"{where}: the derivative is {derivative}, and the rules give {difference} more")
 
 
 def _fraction(formula: Any) -> tuple[Any, Any]:
@@ -168,9 +182,19 @@ def _fraction(formula: Any) -> tuple[Any, Any]:
     return sp.fraction(sp.expand(formula) if formula.is_polynomial() else sp.together(formula))
 
 
-def _largest_coefficient(polynomial: Any) -> Any:
-    """Return the largest coefficient of a polynomial in whatever it contains; numbers such as ln 2 are coefficients."""
-    return max(map(abs, sp.Poly(polynomial.evalf(DIGITS)).coeffs()))
+def _largest_rounding(difference: Any, derivative: Any) -> float:
+    """Return the largest coefficient of a difference, relative to that of the same term in the derivative.
+
+    Both are polynomials in whatever they contain; numbers such as ln 2 are coefficients.
+    """
+    terms = sp.Poly(derivative.evalf(DIGITS), *_generators(difference, derivative)).as_dict()
+    errors = sp.Poly(difference.evalf(DIGITS), *_generators(difference, derivative)).as_dict()
+    return max(float(abs(error) / abs(terms[term])) if terms.get(term) else math.inf for term, error in errors.items())
+
+
+def _generators(*expressions: Any) -> Any:
+    """Return what the expressions are polynomials in: variables, and functions of them."""
+    return sp.Poly(sp.Add(*(sp.Dummy() * x.evalf(DIGITS) for x in expressions))).gens
 
 
 def _shown(expression: Any) -> str:
@@ -180,19 +204,31 @@ def _shown(expression: Any) -> str:
 
 
 def _diagnosis(nodes: list[Node], order: int) -> str:
-    """Return the first rule that is wrong when it is checked alone, at the numbers of the sample point."""
+    """Check each operation alone, at the numbers of the sample point; return what is wrong, the first wrong rule."""
     for node in nodes:
-        arrays = [sample_of(x) if type(x) is Formulas and x.dtype.kind == "f" else x for x in node.arrays]
-        for i, operand in enumerate(node.operands):
-            if isinstance(operand, Traced) and operand.requires_grad:
-
-                def alone(tensors: list[Tensor], recorded: bool, node: Node = node, i: int = i) -> Sequence[Any]:
-                    return (node.op(*arrays[:i], tensors[0], *arrays[i + 1 :], **node.static),)  # noqa: B023
-
-                try:
-                    _prove(alone, [variables("x", arrays[i])], order)
-                except _WrongGradient:
-                    return f"the rule of {node.op.name} for its operand {operand_name(node.op, i, operand)} is wrong"
-                except (GradcheckError, ValueError):
-                    continue
+        differentiated = [i for i, x in enumerate(node.operands) if isinstance(x, Traced) and x.requires_grad]
+        for i in differentiated:
+            if _is_wrong_alone(node, [i], order):
+                return (
+                    f"the rule of {node.op.name} for its operand {operand_name(node.op, i, node.operands[i])} is wrong"
+                )
+        if len(differentiated) > 1 and _is_wrong_alone(node, differentiated, order):  # it loses another's history
+            return f"a rule of {node.op.name} is wrong: it loses the history of another operand"
     return "each rule is right alone: look for what leaves the tape (.data, .detach(), no_grad())"
+
+
+def _is_wrong_alone(node: Node, free: list[int], order: int) -> bool:
+    """Whether the operation gives a wrong gradient as a function of some of its operands, the others being numbers."""
+    arrays = [sample_of(x) if type(x) is Formulas and x.dtype.kind == "f" else x for x in node.arrays]
+
+    def alone(tensors: list[Tensor], recorded: bool) -> Sequence[Any]:
+        given = dict(zip(free, tensors, strict=True))
+        return (node.op(*(given.get(i, x) for i, x in enumerate(arrays)), **node.static),)
+
+    try:
+        _prove(alone, [variables(f"x{i}", arrays[i]) for i in free], order)
+    except _WrongGradient:
+        return True
+    except (GradcheckError, ValueError):
+        return False
+    return False

@@ -34,18 +34,21 @@ from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.errors import GradcheckError
 from tinygrad_sm.tensors import Tensor
 
+FACTOR = -4  # by which weights are multiplied to see whether gradients are linear in them
+
 
 class WrongRule(GradcheckError):
     """The rules give a wrong gradient of this order beyond doubt, perhaps only where the walk is recorded.
 
-    of_g : whether it is wrong only in how it depends on g.
+    of_g : whether it is wrong only in how it depends on g.  is_linear : False if another g shows that it is wrong.
     """
 
-    def __init__(self, numbers: str, order: int, recorded: bool, of_g: bool):
+    def __init__(self, numbers: str, order: int, recorded: bool, of_g: bool, is_linear: bool = True):
         super().__init__(numbers)
         self.order = order
         self.recorded = recorded
         self.of_g = of_g
+        self.is_linear = is_linear
 
 
 class Inconclusive(GradcheckError):
@@ -119,8 +122,7 @@ class Order:
         every = [*self.elements, *self.directions]
         slopes = [self.slope(direction) for direction in every]
         for recorded in (False, True):
-            leaves = [Tensor(x, requires_grad=True) for x in self.point.parted(self.point.row.copy())]
-            gradient = [data_of(g) for g in self.gradient([*leaves, *map(Tensor, self.weights)], recorded)]
+            gradient = self.gradient_for(self.weights, recorded)
             g = np.concatenate([part.ravel() for part in gradient])
             if not recorded:
                 self.gradient_here = gradient
@@ -128,7 +130,30 @@ class Order:
                     self.by_complex_steps, self.looks_for_kinks = False, True
                     slopes = [self.slope(direction) for direction in every]
             self.compare(g, slopes, recorded)
+            self.check_linear(g, recorded)
         self.kinks = sum(bool(slope.low < slope.high) for slope in slopes)
+
+    def gradient_for(self, weights: list[Array], recorded: bool) -> list[Array]:
+        """Return the gradients by the rules, for outputs with these weights."""
+        leaves = [Tensor(x, requires_grad=True) for x in self.point.parted(self.point.row.copy())]
+        return [data_of(g) for g in self.gradient([*leaves, *map(Tensor, weights)], recorded)]
+
+    def check_linear(self, g: Array, recorded: bool) -> None:
+        """Raise WrongRule unless weights of another sign and size multiply the gradient g alike.
+
+        The weights are positive: a rule that computes with |g| would be right. Powers of two multiply without rounding.
+        """
+        scaled = np.concatenate([x.ravel() for x in self.gradient_for([FACTOR * w for w in self.weights], recorded)])
+        error = np.abs(scaled - FACTOR * g)
+        wrong = np.flatnonzero(error > 1e3 * self.precision.eps * np.abs(g[np.isfinite(g)]).max(initial=0))
+        if wrong.size:
+            first = self.point.element(int(wrong[0]))
+            numbers = (
+                f"order {self.order}{', with create_graph' if recorded else ''}: with {FACTOR} g for g, the rules give "
+                f"{scaled[wrong[0]]:.12g} for the derivative {self.point.with_respect_to(first)}, where {FACTOR} times "
+                f"{g[wrong[0]]:.12g} belongs"
+            )
+            raise WrongRule(numbers, self.order, recorded, of_g=False, is_linear=False)
 
     def values(self, row: Array) -> Array:
         """Return all outputs, end to end; all NaN if an observer in f refuses a value that is not finite."""

@@ -7,7 +7,8 @@ softmax: proved at orders 1 and 2 with 9 variables, where x[0,0] > x[0,1], x[0,0
 `gradcheck` compares numbers at one point, as closely as their rounding allows. Here, forward and rules run unchanged on
 arrays of formulas (see `symbols`), and the gradient that the engine computes from them must be SymPy's derivative of
 the forward: their difference must vanish as a formula (see `identities`). A proof holds for one shape, and in the
-region where forward and rules compare as they do at the sample point.
+region where forward and rules compare as they do at the sample point, and where all that they compute exists. Numbers
+are real there: casts and roundings are not seen, nor are the faster forms of operations, which tests compare.
 """
 
 import inspect
@@ -20,6 +21,7 @@ import numpy as np
 from tinygrad_sm.arguments import integer
 from tinygrad_sm.arrays import described
 from tinygrad_sm.backend import to_numpy
+from tinygrad_sm.check.gradients import as_outputs
 from tinygrad_sm.engine.tape import data_of
 
 MOST_ELEMENTS = 128
@@ -80,8 +82,7 @@ def prove(f: Callable[..., Any], shapes: Any, order: int = 2, **static: Any) -> 
         raise ImportError(f'tg.prove needs SymPy ({error}): pip install "tinygrad_sm[proofs]"') from error
 
     def outputs(*operands: Any) -> Sequence[Any]:
-        out = f(*operands, **static)
-        many = out if isinstance(out, tuple | list) else (out,)
+        many = as_outputs("prove", f(*operands, **static))
         _check_sizes("outputs", [np.shape(data_of(x)) for x in many])
         return many
 
@@ -91,9 +92,8 @@ def prove(f: Callable[..., Any], shapes: Any, order: int = 2, **static: Any) -> 
 
 def _sample_points(shapes: Any) -> list[Any]:
     """Return an array for each input: the sample point, or a constant."""
-    is_one = hasattr(shapes, "dtype") or (isinstance(shapes, tuple) and all(isinstance(n, int) for n in shapes))
-    given = [shapes] if is_one else shapes
-    if not isinstance(given, tuple | list) or not all(hasattr(x, "dtype") or isinstance(x, tuple) for x in given):
+    given = [shapes] if hasattr(shapes, "dtype") or _is_shape(shapes) else shapes
+    if not isinstance(given, tuple | list) or not all(_is_shape(x) or _is_numeric(x) for x in given):
         raise TypeError(
             f"prove: expected a shape such as (2, 3), an array, or a list of these, got {described(shapes)}"
         )
@@ -105,6 +105,14 @@ def _sample_points(shapes: Any) -> list[Any]:
     if not all(np.isfinite(x).all() for x in points):
         raise ValueError("prove: expected finite numbers as the sample point")
     return points
+
+
+def _is_shape(x: Any) -> bool:
+    return isinstance(x, tuple) and all(type(n) is int and n >= 0 for n in x)
+
+
+def _is_numeric(x: Any) -> bool:
+    return getattr(getattr(x, "dtype", None), "kind", "") in tuple("biuf")
 
 
 def _check_sizes(kind: str, shapes: list[tuple[int, ...]]) -> None:

@@ -1,17 +1,13 @@
 """Arrays of formulas: an array module on which a forward, and its gradient rules, give formulas instead of numbers.
 
->>> x = variables("x", np.array([0.5, 1.5]))
->>> (np.exp(x) / x.max()).tolist()
-[exp(x[0])/x[1], exp(x[1])/x[1]]
+>>> from tinygrad_sm.ops.softmax import softmax
+>>> softmax(variables("x", np.array([0.0, 1.0]))).tolist()
+[exp(x[0] - x[1])/(exp(x[0] - x[1]) + 1), 1/(exp(x[0] - x[1]) + 1)]
 
-NumPy computes with all objects that have operators, and np.exp with those that have a method `exp`. So an element is a
-`Formula`: a SymPy expression, in which a float is the binary fraction that it is, and its value at one sample point.
-Comparisons turn out as they do at that point, and become conditions: formulas hold in the region where these all do.
+NumPy computes with all objects that have operators, and np.exp with those that have a method `exp`. So its own arrays
+of objects will do: this class lets them pass for float64, and keeps every element a `Formula`.
 """
 
-import operator
-from collections.abc import Callable
-from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
@@ -19,73 +15,7 @@ import numpy as np
 import sympy as sp
 
 from tinygrad_sm.backend import register_array_module
-from tinygrad_sm.errors import GradcheckError
-
-CONDITIONS: ContextVar[dict[Any, None]] = ContextVar("conditions")  # what was compared, as relations that are true
-
-
-class Formula:
-    """An expression of variables, and its value at the sample point."""
-
-    def __init__(self, expression: Any, value: Any):
-        self.expression, self.value = expression, np.float64(value)
-
-    __neg__ = lambda self: self * -1  # noqa: E731
-    __abs__ = lambda self: self if self > 0 else -self  # noqa: E731
-    __bool__ = lambda self: self != 0  # noqa: E731
-
-    def __repr__(self) -> str:
-        return str(self.expression)
-
-
-def as_formula(x: Any) -> Formula:
-    """Return a number as a formula, exactly; the largest float stands for infinity, which no variable reaches."""
-    number = x.item() if isinstance(x, np.generic | np.ndarray) else x
-    if isinstance(number, Formula):
-        return number
-    if number is None or number != number:  # np.empty makes None
-        return Formula(sp.nan, np.nan)
-    return Formula(np.sign(number) * sp.oo if abs(number) >= np.finfo(float).max else sp.Rational(number), number)
-
-
-def _method(value: Callable[..., Any], expression: Callable[..., Any]) -> Any:
-    """Return the method that computes the value with one function, and the expression with another."""
-
-    def method(*operands: Any) -> Formula:
-        given = list(map(as_formula, operands))
-        return Formula(expression(*(x.expression for x in given)), value(*(x.value for x in given)))
-
-    return method
-
-
-def _comparison(holds: Callable[[Any, Any], Any]) -> Any:
-    """Return the method of a comparison: it answers for the sample point, and adds its answer to the conditions."""
-
-    def method(a: Formula, b: Any) -> bool:
-        b = as_formula(b)
-        x, y = a.expression, b.expression
-        if x == y or (np.isclose(a.value, b.value) and sp.simplify(x - y) == 0):
-            return bool(holds(a.value, a.value))  # whatever rounding makes of their values
-        if a.value == b.value:
-            raise GradcheckError(f"not proved: {a} and {b} are equal at the sample point alone: choose another point")
-        if np.isfinite(a.value - b.value):  # variables are finite
-            relation = sp.Ne if holds in (operator.eq, operator.ne) else sp.Lt if a.value < b.value else sp.Gt
-            CONDITIONS.get({})[relation(x, y)] = None
-        return bool(holds(a.value, b.value))
-
-    return method
-
-
-for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
-    setattr(Formula, f"__{_name}__", _comparison(getattr(operator, _name)))
-for _name in ("add", "sub", "mul", "truediv", "pow"):
-    _forward = _method(getattr(operator, _name), getattr(operator, _name))
-    setattr(Formula, f"__{_name}__", _forward)
-    setattr(Formula, f"__r{_name}__", lambda self, other, forward=_forward: forward(other, self))
-_EXPRESSIONS = {name: getattr(sp, name) for name in ("exp", "log", "sin", "cos", "tanh", "sqrt")}
-_EXPRESSIONS |= {"arctan": sp.atan, "expm1": lambda x: sp.exp(x) - 1, "log1p": lambda x: sp.log(1 + x)}
-for _name, _expression in _EXPRESSIONS.items():  # np.exp calls the method `exp` of each element
-    setattr(Formula, _name, _method(getattr(np, _name), _expression))
+from tinygrad_sm.check.formula import Formula, as_formula
 
 
 class Formulas(np.ndarray[Any, Any]):
@@ -119,10 +49,16 @@ def formulas(numbers: Any) -> Formulas:
 
 
 def _as_formulas(result: Any) -> Any:
-    """Return a result of NumPy in this class, also one number; formulas stand where NumPy put numbers beside them."""
-    if isinstance(result, Formula) or (isinstance(result, np.ndarray) and result.dtype.kind in "Of"):
-        return formulas(result)
-    return result.view(Formulas) if isinstance(result, np.ndarray) else result
+    """Return a result of NumPy in this class, also one number; formulas take the place of numbers in its memory.
+
+    So a view stays a view: what is written into it is written into the array.
+    """
+    if not isinstance(result, np.ndarray):
+        return formulas(result) if isinstance(result, Formula) else result
+    plain = result.view(np.ndarray)
+    if plain.dtype == object and not all(isinstance(x, Formula) for x in plain.flat):
+        plain[...] = formulas(plain)
+    return formulas(plain) if plain.dtype.kind == "f" else plain.view(Formulas)
 
 
 def sample_of(x: Formulas) -> Any:
