@@ -31,8 +31,8 @@ A region is what forward and rules compare on the way, as softmax looks for the 
 that they compute exists, as a logarithm does for positive numbers. "Rounded by ..." says that a rule multiplies numbers
 that are floats, such as 1/3: the formulas agree but for coefficients that differ by that much. A row without orders is
 declared, with the reason. Numbers are real here: casts are not seen, nor are the faster forms, which tests compare with
-the plain ones. The inputs are x0, x1, and so on; the proof that `tg.prove` returns has all conditions. `getitem#6` takes
-index 6 of those in `tinygrad_sm/check/cases/arrays.py`.
+the plain ones. The inputs are x0, x1, and so on; the proof that `tg.prove` returns has all conditions. `getitem#6`
+takes index 6 of those in `tinygrad_sm/check/cases/arrays.py`.
 
 `make proofs` makes this table, and the tests make each of its rows anew.
 

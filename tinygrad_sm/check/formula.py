@@ -79,11 +79,11 @@ def _comparison(holds: Callable[[Any, Any], Any]) -> Any:
     return method
 
 
-def _power_exists(a: Formula, b: Formula) -> bool:
+def _power_exists(a: Any, b: Any) -> bool:
     """Compare the base with 0, unless the exponent is a natural number, or unless the base is a number."""
     if a.expression.is_number or (b.expression.is_integer and b.value >= 0):
         return True
-    return a != 0 if b.expression.is_integer else a > 0
+    return bool(a != 0) if b.expression.is_integer else bool(a > 0)
 
 
 for _name in ("lt", "le", "gt", "ge", "eq", "ne"):

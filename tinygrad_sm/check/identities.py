@@ -60,7 +60,7 @@ def _texts(conditions: list[Any]) -> tuple[str, ...]:
     """Return the texts of conditions, but for those that follow from others, and so say nothing new."""
     orders = {frozenset(c.args): c for c in conditions if isinstance(c, sp.Lt | sp.Gt)}  # a < b is b > a, and so a ≠ b
     signs = {c.lhs: sp.Dummy(positive=True) for c in orders.values() if isinstance(c, sp.Gt) and c.rhs == 0}
-    texts = {}
+    texts: dict[str, None] = {}
     for condition in conditions:
         if condition == sp.true:
             continue  # it holds everywhere
