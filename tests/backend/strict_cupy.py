@@ -11,8 +11,9 @@ hidden copy to the host in every step. Here is the stand-in with which tests fin
 The double grants only the names, keywords and methods of `cupy_names.json`, which `freeze_cupy.py` takes from a real
 CuPy. A name that CuPy lacks is an AttributeError; one that CuPy has and the double does not model, a
 NotImplementedError. It shows what a program may not rely on: places named twice get any of their values, sums by
-`add.at` any order, fresh memory NaN. It computes with NumPy, so that rounding, FMA, flushed denormals and true
-asynchrony are not shown.
+`add.at` any order, fresh memory NaN. It computes with NumPy, so that FMA, flushed denormals and true asynchrony are not
+shown. Where CuPy's values or layouts are others than NumPy's, they are as `cupy_answers.json` records them; and of
+sums that depend on the order of their terms the last bit is another than NumPy's: see `strict_cupy_rules`.
 
 What counts as a launch, a synchronisation and a copy: see `strict_cupy_device.EVENTS`.
 """
@@ -116,8 +117,8 @@ def _complete_array(cupy: Any, table: dict[str, Callable[..., Any]]) -> None:
         setattr(ndarray, name, method(name, table[name]))
     methods: dict[str, Callable[..., Any]] = {
         "clip": lambda x, min=None, max=None, out=None: table["clip"](x, min, max, out),
-        "conj": UFUNCS["conjugate"],
-        "conjugate": UFUNCS["conjugate"],
+        "conj": _conj,
+        "conjugate": _conj,
         "take": take,
         "sort": _sort,
         "scatter_add": lambda x, slices, value: UFUNCS["add"].at(x, slices, value),
@@ -144,6 +145,12 @@ def _complete_array(cupy: Any, table: dict[str, Callable[..., Any]]) -> None:
 def _bound(plain: Callable[..., Any]) -> Callable[..., Any]:
     """Return a method: an instance of `ufunc`, unlike a function, does not bind itself."""
     return lambda self, *args, **kwargs: plain(self, *args, **kwargs)
+
+
+def _conj(x: ndarray) -> ndarray:
+    """Return the complex conjugate: of real numbers the array itself."""
+    conjugate: ndarray = UFUNCS["conjugate"](x) if x.dtype.kind == "c" else x
+    return conjugate
 
 
 def _sort(x: ndarray, axis: int = -1, kind: str | None = None) -> None:

@@ -1,6 +1,7 @@
 """The array of the strict double: NumPy's memory behind the refusals and the silence of `cupy.ndarray`."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -142,6 +143,11 @@ class ndarray:  # noqa: N801
         return Device(self._device)
 
     @property
+    def data(self) -> SimpleNamespace:
+        """What stands for the pointer to its memory: an address, and where it is."""
+        return SimpleNamespace(ptr=self._host.ctypes.data, device=self.device, device_id=self._device)
+
+    @property
     def T(self) -> "ndarray":  # noqa: N802
         """The view with reversed axes."""
         return self.transpose()
@@ -205,7 +211,8 @@ class ndarray:  # noqa: N801
         return complex(self.get())
 
     def __bool__(self) -> bool:
-        return bool(self.get())
+        host = self.get()
+        return bool(host) if host.size else False  # where NumPy refuses
 
     def __repr__(self) -> str:
         return repr(self.get())
@@ -217,7 +224,7 @@ class ndarray:  # noqa: N801
         return format(self.get(), spec)
 
     def __reduce__(self) -> Any:
-        return _unpickled, (self.get(),)
+        return _unpickled, (self.get(order="A"),)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Host:
         raise TypeError(
@@ -266,7 +273,8 @@ class ndarray:  # noqa: N801
     ) -> "ndarray":
         """Return the elements as another dtype."""
         dtype = check_dtype(dtype)
-        if dtype == self.dtype and not copy:
+        flags, wanted = self._host.flags, {"C": "c_contiguous", "F": "f_contiguous"}.get(order)
+        if dtype == self.dtype and not copy and (wanted is None or getattr(flags, wanted)):
             return self
         launched()
         with np.errstate(all="ignore"):
@@ -355,4 +363,4 @@ def _view_or_copy(array: ndarray, host: Host, copy: bool = False) -> ndarray:
 
 def _unpickled(host: Host) -> ndarray:
     copied_to_device()
-    return new(host.copy())
+    return new(host.copy("A"))

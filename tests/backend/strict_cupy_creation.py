@@ -37,7 +37,7 @@ def array(
         host = np.array(obj, dtype, order=order or "K", ndmin=ndmin)
         check_dtype(host.dtype)
         copied_to_device()
-        made = new(host)
+        made = new(host.astype(host.dtype.newbyteorder("<"), copy=False))
     return made.reshape((1,) * (ndmin - made.ndim) + made.shape) if ndmin > made.ndim else made
 
 

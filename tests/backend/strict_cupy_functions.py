@@ -6,10 +6,22 @@ from typing import Any
 
 import numpy as np
 
-from tests.backend.strict_cupy_array import SCALARS, memory, ndarray, new, to_host, unsupported, view
+from tests.backend.strict_cupy_array import SCALARS, Host, memory, ndarray, new, to_host, unsupported, view
 from tests.backend.strict_cupy_creation import creation, maker
 from tests.backend.strict_cupy_device import STATE, launched, not_fusable, synchronized
 from tests.backend.strict_cupy_index import setitem, take
+from tests.backend.strict_cupy_rules import (
+    check_scalars,
+    clipped,
+    half_dot,
+    in_c_order,
+    is_half_dot,
+    is_noisy,
+    noisy_product,
+    noisy_sum,
+    scanned,
+    written,
+)
 from tests.backend.strict_cupy_table import MODELLED, TABLE, Signature, signature
 from tests.backend.strict_cupy_ufuncs import UFUNCS
 
@@ -67,6 +79,7 @@ def function(name: str, plain: Callable[..., Any], owner: str = "namespace") -> 
     fusable = name in MODELLED["fusable"]
     sharing, waits = name in MODELLED["views"], name in MODELLED["syncs"]
     handed_on = TABLE["handed_on"].get(name)
+    compute = _UNLIKE_NUMPY.get(name, plain) if owner == "namespace" else plain
     axis_at = sign.positional.index("axis") if name in _REDUCTIONS else None
 
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -96,7 +109,7 @@ def function(name: str, plain: Callable[..., Any], owner: str = "namespace") -> 
         hosts = [x._host if sharing and type(x) is ndarray else _hosts(x) for x in args]
         keywords = {renamed.get(key, key): _hosts(value) for key, value in kwargs.items()} if kwargs else {}
         with np.errstate(all="ignore"):
-            result = plain(*hosts, **keywords)
+            result = compute(*hosts, **keywords)
         if waits:
             synchronized()
         if out is not None:
@@ -105,7 +118,9 @@ def function(name: str, plain: Callable[..., Any], owner: str = "namespace") -> 
         if name in _VARIADIC and len(args) > 1:
             arrays = tuple(wrapped(part, each) for part, each in zip(result, args, strict=True))
         else:
-            arrays = wrapped(result, source if sharing else None)
+            arrays = wrapped(
+                result if sharing or owner == "linalg" else _in_c_order(result), source if sharing else None
+            )
         if not (sharing and _are_views(arrays, args)):
             launched()
         return arrays
@@ -113,6 +128,8 @@ def function(name: str, plain: Callable[..., Any], owner: str = "namespace") -> 
     def _check_first(source: Any) -> None:
         if name in _SEQUENCES:
             for part in source:
+                if type(part) is ndarray and not part.ndim and name in ("concat", "concatenate"):
+                    raise TypeError("zero-dimensional arrays cannot be concatenated")
                 if type(part) is not ndarray:
                     raise TypeError(f"Only cupy arrays can be joined, got {type(part)}")
         elif isinstance(source, list | tuple):
@@ -122,6 +139,10 @@ def function(name: str, plain: Callable[..., Any], owner: str = "namespace") -> 
 
     call.__name__ = name
     return call
+
+
+def _in_c_order(result: Any) -> Any:
+    return in_c_order(result) if isinstance(result, np.ndarray) else result
 
 
 def _no_array(parameter: str, value: Any) -> TypeError:
@@ -145,6 +166,51 @@ def _arg_extreme(plain: Callable[..., Any]) -> Callable[..., Any]:
     return index
 
 
+def _summed(plain: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the sum or mean as a GPU forms it: in another order than NumPy."""
+
+    def summed(a: Host, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
+        result = plain(a, axis=axis, dtype=dtype, keepdims=keepdims)
+        if is_noisy(a):
+            result = noisy_sum(a, axis, keepdims, result)
+        return result if out is None else written(result, (out,), casting="unsafe")
+
+    return summed
+
+
+def _scanned(plain: Callable[..., Any], step: np.ufunc) -> Callable[..., Any]:
+    def partial(a: Host, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
+        if a.dtype != np.float16 or dtype is not None or out is not None:
+            return plain(a, axis, dtype, out)
+        return scanned(step, a, axis)
+
+    return partial
+
+
+def _dotted(plain: Callable[..., Any]) -> Callable[..., Any]:
+    def dotted(a: Host, b: Host, *args: Any, **kwargs: Any) -> Any:
+        if is_half_dot(a, b) and not (args or kwargs):
+            return half_dot(a, b)
+        result = np.asarray(plain(a, b, *args, **kwargs))
+        out = kwargs.get("out")
+        if not is_noisy(a, b) or max(a.size, b.size) <= 1 or out is not None:
+            return result
+        options = {name: value for name, value in kwargs.items() if name != "out"}
+        return noisy_product([a, b], lambda x, y: plain(x, y, *args, **options), result)
+
+    return dotted
+
+
+_UNLIKE_NUMPY = {
+    "sum": _summed(np.sum),
+    "mean": _summed(np.mean),
+    "cumsum": _scanned(np.cumsum, np.add),
+    "cumprod": _scanned(np.cumprod, np.multiply),
+    **{name: _dotted(getattr(np, name)) for name in ("dot", "inner", "tensordot", "vdot")},
+}
+"""The functions that give other values than NumPy's."""
+
+
 def method(name: str, host: Callable[..., Any]) -> Callable[..., Any]:
     """Return `x.sum(...)`, say, from `cp.sum(x, ...)`."""
     sign = signature("ndarray", name)
@@ -165,7 +231,9 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
         raise ValueError("Must provide both 'x' and 'y' or neither.")
     if x is None:
         return function("nonzero", np.nonzero)(condition)
-    result = np.where(to_host(condition.astype("?", copy=False)), to_host(x), to_host(y))
+    mask, x, y = to_host(condition.astype("?", copy=False)), to_host(x), to_host(y)
+    check_scalars(np.result_type(x, y), x, y)
+    result = in_c_order(np.where(mask, x, y))
     if type(condition) is ndarray and condition.dtype != bool:
         launched()
     launched()
@@ -176,8 +244,10 @@ def clip(a: Any, a_min: Any, a_max: Any, out: Any = None) -> Any:
     """Return the array limited to an interval; both limits must be given."""
     if type(a) is not ndarray:
         return a.clip(a_min, a_max, out)
-    bounds = [None if bound is None else to_host(bound) for bound in (a_min, a_max)]
-    result = np.clip(memory(a), *bounds, None if out is None else memory(out))
+    low, high = [None if bound is None else to_host(bound) for bound in (a_min, a_max)]
+    result = in_c_order(clipped(memory(a), low, high))
+    if out is not None:
+        written(result, (memory(out),))
     launched()
     return new(result) if out is None else out
 
@@ -212,8 +282,21 @@ def einsum(*operands: Any, **kwargs: Any) -> ndarray:
     if kwargs:
         raise TypeError(f"Did not understand the following kwargs: {list(kwargs)}")
     hosts = [x if isinstance(x, str | list) else to_host(x) for x in operands]
+    arrays = [x for x in operands if type(x) is ndarray]
+    with np.errstate(all="ignore"):
+        made = np.asarray(np.einsum(*hosts, **options))
+    if len(arrays) == 1 and np.may_share_memory(made, arrays[0]._host):
+        return view(arrays[0], made)
+    memories = [x._host for x in arrays]
+    if is_noisy(*memories):
+
+        def product(*sizes: Any) -> Any:
+            left = iter(sizes)
+            return np.einsum(*[next(left) if isinstance(x, np.ndarray) else x for x in hosts], **options)
+
+        made = noisy_product(memories, product, made)
     launched()
-    return new(np.array(np.einsum(*hosts, **options)))
+    return new(np.array(made))
 
 
 def functions() -> dict[str, Callable[..., Any]]:

@@ -41,7 +41,7 @@ def take(a: ndarray, indices: Any, axis: int | None = None, out: ndarray | None 
     if source.size == 0 and where.size:
         raise IndexError("cannot do a non-empty take from an empty axes.")
     launched()
-    taken = np.take(source, where % max(length, 1), axis or 0)
+    taken = np.asarray(np.take(source, where % max(length, 1), axis or 0), order="C")
     if out is None:
         return new(taken)
     if out.dtype != taken.dtype:
@@ -58,7 +58,7 @@ def getitem(array: ndarray, index: Any) -> ndarray:
     if not advanced:
         return view(array, array._host[resolved])
     launched()
-    return new(memory(array)[resolved])
+    return new(np.asarray(memory(array)[resolved], order="C"))
 
 
 def setitem(array: ndarray, index: Any, value: Any) -> None:
@@ -90,8 +90,8 @@ def scatter(ufunc: str, array: ndarray, index: Any, value: Any) -> None:
 
 def _store(array: ndarray, index: Any, value: Any) -> None:
     """Write into the view that integers and slices select: only scalars and device arrays are taken there."""
-    if isinstance(value, np.ndarray):
-        if value.ndim:
+    if isinstance(value, np.ndarray | list | tuple):
+        if np.ndim(value):
             raise ValueError("non-scalar numpy.ndarray cannot be used for fill")
         value = value.item()
     source = to_host(value)

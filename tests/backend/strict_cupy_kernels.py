@@ -8,6 +8,7 @@ import numpy as np
 
 from tests.backend.strict_cupy_array import SCALARS, Host, memory, ndarray, new, unsupported
 from tests.backend.strict_cupy_device import fusing, launched
+from tests.backend.strict_cupy_rules import in_c_order
 
 PLAIN_KERNELS: dict[str, Callable[..., Any]] = {}
 """What stands for a kernel's CUDA code: the kernel's name, and a function of NumPy arrays.
@@ -157,7 +158,7 @@ class ElementwiseKernel:
             for result, p in zip(results, self.out_params, strict=True):
                 if result.dtype != types[p.ctype]:
                     raise TypeError(f"output {p.name} of {self.name!r}: expected {types[p.ctype]}, got {result.dtype}")
-            arrays = tuple(new(result) for result in results)
+            arrays = tuple(new(in_c_order(result)) for result in results)
         if self.no_return:
             return None
         return arrays[0] if len(arrays) == 1 and not self.return_tuple else arrays

@@ -16,7 +16,8 @@ _MODELLED = {
     "flip fliplr flipud hsplit imag matrix_transpose moveaxis permute_dims ravel real rollaxis rot90 split squeeze "
     "swapaxes vsplit",
     # The host must know the size of the result before it can be made.
-    "syncs": "argwhere bincount compress extract flatnonzero nonzero unique unique_counts unique_inverse unique_values",
+    "syncs": "argwhere bincount compress extract flatnonzero nonzero unique unique_counts unique_inverse unique_values "
+    "unravel_index",
     "launches": "all allclose amax amin angle any argmax argmin argpartition argsort around array_equal average "
     "column_stack concat concatenate convolve corrcoef correlate count_nonzero cov cross cumprod cumsum "
     "cumulative_prod cumulative_sum diag diagflat diff digitize dot dstack gradient hstack inner interp iscomplex "

@@ -8,6 +8,7 @@ import numpy as np
 from tests.backend.strict_cupy_array import SCALARS, Host, memory, ndarray, new, to_host
 from tests.backend.strict_cupy_device import STATE, launched, not_fusable
 from tests.backend.strict_cupy_index import getitem, scatter, setitem
+from tests.backend.strict_cupy_rules import UNLIKE_NUMPY, half_dot, in_c_order, is_half_dot, is_noisy, noisy_product
 from tests.backend.strict_cupy_table import TABLE
 
 
@@ -19,6 +20,7 @@ class ufunc:  # noqa: N801
         self.name = f"cupy_{plain.__name__}"
         self.nin, self.nout, self.nargs = nin, nout, nin + nout
         self._plain = plain
+        self._compute = UNLIKE_NUMPY.get(plain.__name__, plain)
 
     def __repr__(self) -> str:
         return f"<ufunc '{self.name}'>"
@@ -36,13 +38,14 @@ class ufunc:  # noqa: N801
             outs = self._outputs(outs, kwargs)
         hosts = [memory(x) if type(x) is ndarray else to_host(x) for x in args[:nin]]
         with np.errstate(all="ignore"):
-            if not outs:
-                result = self._plain(*hosts, **kwargs)
-            else:
-                result = self._plain(*hosts, *[_output(out) for out in outs], **kwargs)
+            try:
+                result = self._compute(*hosts, *[_output(out) for out in outs], **kwargs)
+            except TypeError as error:
+                raise _plain_error(error) from None
         launched()
         if outs:
             return outs[0] if self.nout == 1 else outs
+        result = in_c_order(result)
         return new(result) if self.nout == 1 else tuple(new(part) for part in result)
 
     def _outputs(self, outs: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
@@ -86,6 +89,14 @@ class ufunc:  # noqa: N801
         raise NotImplementedError("the strict double of CuPy does not model ufunc.reduceat")
 
 
+def _plain_error(error: TypeError) -> TypeError:
+    """Return CuPy's error for NumPy's: its class is TypeError itself, for all that NumPy has subclasses for."""
+    if type(error).__name__ == "_UFuncOutputCastingError":
+        given, asked, rule = (getattr(error, name) for name in ("from_", "to", "casting"))
+        return TypeError(f"Cannot cast output operand from {given!r} to {asked!r} according to the rule {rule!r}")
+    return TypeError(str(error))
+
+
 def _output(out: Any) -> Host:
     if type(out) is not ndarray:
         raise TypeError(f"Output arguments type must be cupy.ndarray, not {type(out)}")
@@ -117,10 +128,18 @@ def matmul(a: Any, b: Any, out: ndarray | None = None, *, dtype: Any = None, cas
                 f"Argument {name!r} has incorrect type (expected cupy._core.core._ndarray_base, "
                 f"got {type(operand).__name__})"
             )
+    x, y, target = memory(a), memory(b), None if out is None else _output(out)
     with np.errstate(all="ignore"):
-        result = np.matmul(memory(a), memory(b), None if out is None else _output(out), dtype=dtype, casting=casting)
+        if is_half_dot(x, y):
+            result: Any = half_dot(x, y)
+        else:
+            result = np.matmul(x, y, dtype=dtype, casting=casting)
+        if is_noisy(x, y) and x.shape[-1] > 1:
+            result = noisy_product([x, y], np.matmul, result)
+    if target is not None:
+        np.copyto(target, result, casting)
     launched()
-    return new(result) if out is None else out
+    return new(in_c_order(np.asarray(result))) if out is None else out
 
 
 def _gives_way(x: ndarray, y: Any) -> bool:

@@ -210,7 +210,7 @@ HOST = "Implicit conversion to a NumPy array is not allowed"
         (lambda x: x.fill(np.ones(3)), ValueError, "non-scalar numpy.ndarray cannot be used for fill"),
         (lambda x: xp.copyto(x, np.ones((2, 3))), ValueError, "non-scalar numpy.ndarray cannot be used for copyto"),
         (lambda x: x.__setitem__(..., np.ones((2, 3))), ValueError, "non-scalar numpy.ndarray"),
-        (lambda x: x.__setitem__(0, [1, 2, 3]), TypeError, "Unsupported type <class 'list'>"),
+        (lambda x: x.__setitem__(0, [1, 2, 3]), ValueError, "non-scalar numpy.ndarray cannot be used for fill"),
         (lambda x: x[2], IndexError, "Index 2 is out of bounds for axis 0 with size 2"),
         (lambda x: x[:, -4], IndexError, "Index -4 is out of bounds for axis 1 with size 3"),
         (lambda x: x[0, 0, 0], IndexError, "too many indices for array: array is 2-dimensional, but 3 were indexed"),
