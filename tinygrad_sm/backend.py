@@ -172,7 +172,10 @@ def check_same_device(caller: str, arrays: Sequence[Any]) -> None:
 
 
 def to_device(array: Array, device: str | None) -> Array:
-    """Return the array on the device, itself if it is there already or `device` is None."""
+    """Return the array on the device, itself if it is there already or `device` is None.
+
+    Numbers whose bytes stand in the other order (">f4") are turned round on the way to a GPU, which has one order only.
+    """
     if device is None or (device := device_name(device)) == device_of(array):
         return array
     if device == "cpu":

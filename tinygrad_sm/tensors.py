@@ -226,6 +226,8 @@ class Tensor(Traced):
         return operator.index(self.item())
 
     def __bool__(self) -> bool:
+        if not self.data.size:  # NumPy refuses, and CuPy says False
+            raise ValueError(f"bool: expected one element, got an empty Tensor of shape {self.shape}: ask t.size > 0")
         return bool(self.data)
 
     def __getitem__(self, index: Any) -> "Tensor":

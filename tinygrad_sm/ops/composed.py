@@ -27,18 +27,16 @@ def square(x):
 def clip(x, min=None, max=None):
     """Return min where x is less, max where x is greater, and x elsewhere; None means no bound.
 
-    Convention: the gradient passes to x inside the closed interval, at the bounds too, as in PyTorch's `clamp`. Where a
-    bound is NaN, the result is NaN, as in NumPy, and the bound takes the gradient. A bound that the integer dtype of x
-    cannot hold does nothing where no x can be beyond it, and raises OverflowError where every x is beyond it.
+    Convention: the gradient passes to x inside the closed interval, at the bounds too, as in PyTorch's `clamp` up to
+    2.13; since 2.14 PyTorch passes none to an x that is equal to a bound which is a number. Where a bound is NaN, the
+    result is NaN, as in NumPy, and the bound takes the gradient. A bound that the integer dtype of x cannot hold does
+    nothing where no x can be beyond it, and raises OverflowError where every x is beyond it.
     """
     x = as_operand(x)
     if x.dtype.kind in "iu":
         limits = np.iinfo(x.dtype)
         min = None if isinstance(min, int) and min < limits.min else min
         max = None if isinstance(max, int) and max > limits.max else max
-        for bound in (min, max):
-            if isinstance(bound, int):
-                x.dtype.type(bound)  # raises OverflowError, where `where` would wrap around
     if min is not None:
         x = where(_or_nan(x < data_of(min), min), min, x)
     if max is not None:

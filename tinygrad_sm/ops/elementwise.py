@@ -67,7 +67,12 @@ def power(a, b, /):
     Conventions where the rules' formulas give 0·∞, as in PyTorch: ∂(a**0)/∂a is 0 for every a, because a**0 is 1, even
     where 1/a overflows. At a = 0, ∂(a**b)/∂b is 0 for b > 0 and −∞ for b < 0, its limits from a > 0; for b = 0 it is 0.
     For a < 0, ∂(a**b)/∂b does not exist: it is NaN.
+
+    A negative int is no exponent for integers: ValueError. Among the exponents of an integer array NumPy refuses
+    negative ones too, but CuPy, which would have to wait for the GPU, gives 0, or ±1 where a is ±1.
     """
+    if isinstance(b, int) and b < 0 and a.dtype.kind in "iu":
+        raise ValueError(f"expected a floating base for the exponent {b}, got {a.dtype}: write power(1.0 * a, {b})")
     return a**b
 
 
@@ -172,7 +177,10 @@ abs.vjp(lambda g, out, x: g * sign(x))
 
 @primitive
 def sign(x, /):
-    """Return −1, 0 or 1: the sign of x. Its gradient is 0; convention: 0 at the jump, x = 0, too."""
+    """Return −1, 0 or 1: the sign of x. Its gradient is 0; convention: 0 at the jump, x = 0, too.
+
+    Booleans have no sign in NumPy, which raises TypeError; CuPy gives 0 and 1.
+    """
     return array_module(x).sign(x)
 
 
@@ -181,7 +189,10 @@ sign.vjp(zero)
 
 @primitive
 def maximum(a, b, /):
-    """Return the larger of a and b. Convention: where a = b, the gradient is split equally between the two."""
+    """Return the larger of a and b. Convention: where a = b, the gradient is split equally between the two.
+
+    −0 and +0 are equal: of the two, NumPy may return either one, a GPU returns +0, and `minimum` there −0.
+    """
     return array_module(a, b).maximum(a, b)
 
 
@@ -277,7 +288,11 @@ def where(condition, a, b, /):
 
     The gradient passes only to the operand that was chosen. An operand that is not finite where it was not chosen can
     still give 0·∞ = NaN in the rule of what made it: choose safe values first, where(c, log(where(c, x, 1)), 0).
+    An int that the integer dtype of the other operand cannot hold is an OverflowError.
     """
+    for number, other in ((a, b), (b, a)):
+        if isinstance(number, int) and number and hasattr(other, "dtype") and other.dtype.kind in "iu":
+            other.dtype.type(number)  # raises OverflowError, where NumPy would wrap around
     return array_module(condition, a, b).where(condition, a, b)
 
 
