@@ -351,7 +351,6 @@ AT_KINKS = {
     "minimum": [[1.0, 2.0], [1.0, 3.0]],
     "max": [[2.0, 1.0, 2.0, 2.0]],
     "min": [[1.0, 1.0, 2.0]],
-    "clip": [[1.0, 2.0, 0.0, 3.0], [1.0] * 4, [2.0] * 4],
     "power": [[0.0, 0.0, 0.0, 0.0], [0.0, 1.0, 2.0, 3.0]],
     "prod": [[0.0, 3.0, 0.0, 2.0]],
     "norm": [[0.0, 0.0]],
@@ -378,3 +377,27 @@ def test_the_agreement_is_told(capsys):
             f"\noracle: {len(samples)} operations and losses × {min(samples.values(), default=0)} samples or more: "
             f"{told} agree with PyTorch {torch.__version__}; {len(DIFFERENCES)} differences on purpose"
         )
+
+
+AT_BOUNDS = [1.0, 2.0, 0.0, 3.0]  # the first two are equal to a bound, the others beyond one
+
+
+def test_clip_at_its_bounds_is_as_one_of_the_versions_of_pytorch():
+    """Ours passes the gradient inside the closed interval, as PyTorch does up to 2.13; since 2.14, its is the open one.
+
+    Whatever a version decides where x is equal to a bound that is an array, the parts of x and the bounds add up to 1.
+    """
+    x = leaf(AT_BOUNDS)
+    assert tg.grad(tg.clip(x, 1.0, 2.0).sum(), x)[0].tolist() == [1, 1, 0, 0]
+    y = torch.tensor(AT_BOUNDS, dtype=torch.float64, requires_grad=True)
+    theirs = torch.autograd.grad(torch.clamp(y, 1.0, 2.0).sum(), y)[0].tolist()
+    assert theirs in ([1, 1, 0, 0], [0, 0, 0, 0])
+
+    arrays = [np.array(AT_BOUNDS), np.ones(4), np.full(4, 2.0)]
+    ours = [leaf(array) for array in arrays]
+    parts = [part.numpy() for part in tg.grad(tg.clip(*ours).sum(), ours)]
+    np.testing.assert_array_equal(parts, [[1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    there = [torch.tensor(array, requires_grad=True) for array in arrays]
+    parts_there = [part.numpy() for part in torch.autograd.grad(torch.clamp(*there).sum(), there)]
+    np.testing.assert_array_equal(sum(parts_there), np.ones(4))
+    np.testing.assert_array_equal([part[2:] for part in parts_there], [part[2:] for part in parts])
