@@ -8,9 +8,12 @@ command line and shows the result.
 """
 
 import argparse
+import contextlib
 import functools
 import math
+import os
 import pathlib
+import stat
 import sys
 import tempfile
 import time
@@ -24,11 +27,12 @@ try:
     import tinygrad_sm as tg
     from tinygrad_sm import nn
     from tinygrad_sm.datasets import DataLoader, mnist, scaled_mnist
+    from tinygrad_sm.locks import lock_within
 except ModuleNotFoundError as error:
     sys.exit(f'{error.name} is missing: install what the examples need with  pip install "tinygrad_sm[examples]"')
 
 
-CHECKPOINT, MODEL = "checkpoint.safetensors", "model.safetensors"
+CHECKPOINT, MODEL, LOCK = "checkpoint.safetensors", "model.safetensors", ".running"
 
 
 class Epoch(NamedTuple):
@@ -214,17 +218,50 @@ def parse_arguments():
     try:
         args.output.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=args.output).close()  # fail now, not when the training is done
+        for path in (args.output / CHECKPOINT, args.output / MODEL, args.output / LOCK):
+            with contextlib.suppress(FileNotFoundError):
+                if not stat.S_ISREG(os.stat(path).st_mode):  # which raises OSError for links in a circle
+                    parser.error(f"argument --output: cannot write there: {path} is no file")
     except OSError as error:
         parser.error(f"argument --output: cannot write there: {error}")
-    for path in (args.output / CHECKPOINT, args.output / MODEL):
-        if path.exists() and not path.is_file():
-            parser.error(f"argument --output: cannot write there: {path} is no file")
     return args
+
+
+@contextlib.contextmanager
+def only_run_in(folder):
+    """Keep other runs out of the folder, or raise TimeoutError if one is in it: it would replace the files of this one.
+
+    The lock is gone with the process, however it ends; a file that it leaves behind locks nothing. Windows has no such
+    locks.
+    """
+    path = folder / LOCK
+    while True:
+        with open(path, "ab") as file:
+            is_locked = lock_within(file.fileno(), 0)
+            # Another run may have ended after this one opened its file, and have removed the name.
+            if is_locked and not (path.exists() and os.path.samestat(os.stat(path), os.fstat(file.fileno()))):
+                continue
+            try:
+                yield
+            finally:
+                if is_locked:
+                    path.unlink(missing_ok=True)
+            return
 
 
 def main():
     """Train, test, show; return the exit status."""
     args = parse_arguments()
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(only_run_in(args.output))
+        except TimeoutError:
+            return f"--output: another run is at work in {args.output}: wait for its end, or give another folder"
+        return run(args)
+
+
+def run(args):
+    """Train, test, show, with the options from the command line; return the exit status."""
     tg.keep_freed_memory()
     training, test = mnist("train", scale=None), mnist("test", args.scale)
     n = args.train_size

@@ -5,6 +5,9 @@
 The content goes to a temporary file beside it, which takes the name once it is on the disk. Nobody else may own that
 file: no other saver, not the user, and nobody through a link. So its name is random, and opening it fails if the name
 exists. Threads and processes that save to one folder take turns; each first removes what killed savers left behind.
+
+A folder that may be written to and not be read, or whose file system does not synchronize folders, is good enough: the
+file is saved, and a warning says what is missing.
 """
 
 import errno
@@ -15,7 +18,11 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from tinygrad_sm.errors import warn_user
 from tinygrad_sm.locks import lock, unlock
+
+_NO_ACCESS = (errno.EACCES, errno.EPERM, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)
+"""Why a folder may not be opened although files in it can be replaced: its permissions, as 0733, or its file system."""
 
 _PREFIX = ".tinygrad_sm-"
 _TEMPORARY = re.compile(re.escape(_PREFIX) + "[0-9a-f]{32}")  # short even if the path's own name is the longest
@@ -34,31 +41,64 @@ def replace_file(path: Path, content: bytes) -> None:
     """Replace the file at the path by one with this content, in one step that survives a loss of power.
 
     The new file gets the old one's permissions, or else the default ones. Raises OSError, and leaves the old file, if
-    it cannot be written, or if something other than a file is at the path.
+    it cannot be written, or if something other than a file is at the path. Once the new file has the name, nothing is
+    raised: a warning says so if a loss of power may still bring the old one back.
     """
-    if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "expected a file to write to, and this is none", str(path))
-    # Windows opens no folders.
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY) if hasattr(os, "O_DIRECTORY") else None
+    permissions = _permissions(path)
+    folder, fault = _opened_folder(path.parent)
     is_inside, _turn.is_taken = _turn.is_taken, True
     is_locked = False
     try:  # not a context manager: Ctrl-C as its __exit__ is called would leave the folder locked
         is_locked = folder is not None and not is_inside and lock(folder)
         if is_locked:
             _remove_leftovers(path.parent)
-        _write_beside_and_rename(path, content)
+        _write_beside_and_rename(path, content, permissions)
         if folder is not None:
-            os.fsync(folder)  # makes the new name durable
+            try:
+                os.fsync(folder)  # makes the new name durable
+            except OSError as error:
+                fault = error
     finally:
         _turn.is_taken = is_inside
         if folder is not None:
             if is_locked:
                 unlock(folder)
             os.close(folder)
+    if fault is not None:
+        warn_user(
+            f"{path} was saved, but its folder could not be synchronized with the disk ({fault.strerror}): until the "
+            "system does so, a loss of power may bring the old file back"
+        )
 
 
-def _write_beside_and_rename(path: Path, content: bytes) -> None:
-    permissions = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
+def _permissions(path: Path) -> int | None:
+    """Return the permissions of the file at the path, None if there is none; OSError if something else is there."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise OSError(errno.ELOOP, "expected a file to write to, and its links lead in a circle", str(path)) from None
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "expected a file to write to, and this is none", str(path))
+    return stat.S_IMODE(mode)
+
+
+def _opened_folder(folder: Path) -> tuple[int | None, OSError | None]:
+    """Return the descriptor of the folder, and no error; or None, and the error that is no reason not to save."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return None, None  # Windows opens no folders
+    try:
+        return os.open(folder, os.O_RDONLY | os.O_DIRECTORY), None
+    except OSError as error:
+        if error.errno not in _NO_ACCESS:
+            raise
+        return None, error
+
+
+def _write_beside_and_rename(path: Path, content: bytes, permissions: int | None) -> None:
     temporary = path.with_name(f"{_PREFIX}{os.urandom(16).hex()}")
 
     def create(name: str, flags: int) -> int:

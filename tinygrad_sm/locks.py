@@ -1,5 +1,6 @@
 """Locks on files and folders, so that processes take turns; a process that ends, in any way, releases its locks."""
 
+import time
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -16,6 +17,22 @@ def lock(descriptor: int, wait: bool = True) -> bool:
     except OSError:
         return False
     return True
+
+
+def lock_within(descriptor: int, seconds: float) -> bool:
+    """Lock as `lock` does, but raise TimeoutError if another still holds the lock after so many seconds."""
+    end = time.monotonic() + seconds
+    while fcntl is not None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                raise TimeoutError(f"another process still holds the lock after {seconds:g} s") from None
+            time.sleep(0.05)
+        except OSError:
+            break
+    return False
 
 
 def unlock(descriptor: int) -> None:

@@ -1,6 +1,8 @@
 """A file that is replaced is the whole old one or the whole new one, whoever else writes, links or dies beside it."""
 
+import errno
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -11,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tinygrad_sm import locks
+from tinygrad_sm import locks, nn
 from tinygrad_sm.nn import files
 from tinygrad_sm.nn.files import replace_file
 
@@ -126,12 +128,102 @@ def test_a_temporary_name_that_somebody_has_guessed_is_not_used(lay, tmp_path, m
     assert other.read_bytes() == b"other"
 
 
-def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path):
-    longest = "x" * os.pathconf(tmp_path, "PC_NAME_MAX")
-    replace_file(tmp_path / longest, b"new")
-    replace_file(tmp_path / longest, b"newer")
-    assert (tmp_path / longest).read_bytes() == b"newer"
-    assert names(tmp_path) == [longest]
+@pytest.mark.parametrize("shorter", range(8))
+def test_a_name_may_be_as_long_as_the_file_system_allows(shorter, tmp_path):
+    long = "x" * (os.pathconf(tmp_path, "PC_NAME_MAX") - shorter)  # where a suffix for the temporary name has no room
+    replace_file(tmp_path / long, b"new")
+    replace_file(tmp_path / long, b"newer")
+    assert (tmp_path / long).read_bytes() == b"newer"
+    assert names(tmp_path) == [long]
+
+
+def test_a_name_that_is_too_long_is_refused(tmp_path):
+    with pytest.raises(OSError, match="File name too long") as raised:
+        replace_file(tmp_path / ("x" * (os.pathconf(tmp_path, "PC_NAME_MAX") + 1)), b"new")
+    assert raised.value.errno == errno.ENAMETOOLONG
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("links", [{"c": "c"}, {"c": "d", "d": "c"}, {"c": "d/c", "d": "e", "e": "d"}], ids=str)
+def test_links_that_lead_in_a_circle_are_refused_and_stay(links, tmp_path):
+    for name, target in links.items():
+        (tmp_path / name).symlink_to(target)
+    with pytest.raises(OSError, match="expected a file to write to, and its links lead in a circle: '.*'") as raised:
+        nn.save(tmp_path / "c", nn.Linear(2, 2))
+    assert raised.value.errno == errno.ELOOP
+    assert {name: os.readlink(tmp_path / name) for name in names(tmp_path)} == links
+
+
+def test_a_folder_whose_links_lead_in_a_circle_is_refused(tmp_path):
+    (tmp_path / "folder").symlink_to("folder")
+    with pytest.raises(OSError, match="its links lead in a circle"):
+        nn.save(tmp_path / "folder" / "c", nn.Linear(2, 2))
+    assert names(tmp_path) == ["folder"]
+
+
+def failing(function, is_concerned, error):
+    """Return the function of `os`, except that it fails where the concerned folder is its argument."""
+
+    def call(first, *others):
+        if is_concerned(first, *others):
+            raise OSError(error, os.strerror(error), None if isinstance(first, int) else str(first))
+        return function(first, *others)
+
+    return call
+
+
+def is_folder(descriptor):
+    return stat.S_ISDIR(os.fstat(descriptor).st_mode)
+
+
+def is_opened_folder(path, flags, *mode):
+    return bool(flags & os.O_DIRECTORY)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_concerned", "error"),
+    [
+        *(("open", is_opened_folder, error) for error in (errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOTSUP)),
+        *(("fsync", is_folder, error) for error in (errno.EINVAL, errno.ENOTSUP, errno.EIO, errno.EBADF, errno.EROFS)),
+    ],
+)
+def test_a_folder_that_cannot_be_synchronized_is_a_warning(name, is_concerned, error, tmp_path, monkeypatch):
+    path = tmp_path / "c"
+    monkeypatch.setattr(os, name, failing(getattr(os, name), is_concerned, error))
+    for content in (b"new", b"newer"):
+        message = f"{path} was saved, but its folder .*{os.strerror(error)}.*loss of power may bring the old file back"
+        with pytest.warns(UserWarning, match=message) as warned:
+            replace_file(path, content)
+        assert [warning.filename for warning in warned] == [__file__]
+        assert path.read_bytes() == content
+        assert names(tmp_path) == ["c"]
+    monkeypatch.undo()
+    in_a_thread(path)()  # the turn was given back
+
+
+def test_a_folder_that_cannot_be_opened_for_another_reason_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "open", failing(os.open, is_opened_folder, errno.EIO))
+    with pytest.raises(OSError, match="Input/output error"):
+        replace_file(tmp_path / "c", b"new")
+    monkeypatch.undo()
+    assert names(tmp_path) == []
+    with pytest.raises(FileNotFoundError, match=re.escape(f"'{tmp_path / 'absent'}'")):
+        replace_file(tmp_path / "absent" / "c", b"new")
+
+
+@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="the superuser may read every folder")
+def test_a_folder_to_write_to_and_not_to_read(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    folder.chmod(0o300)
+    try:
+        for content in (b"new", b"newer"):
+            with pytest.warns(UserWarning, match="was saved, but its folder could not be synchronized"):
+                replace_file(folder / "c", content)
+            assert (folder / "c").read_bytes() == content
+    finally:
+        folder.chmod(0o700)
+    assert names(folder) == ["c"]
 
 
 HOLDING = """
