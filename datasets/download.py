@@ -26,9 +26,9 @@ from urllib.parse import urljoin
 
 from tinygrad_sm.arguments import choice
 from tinygrad_sm.backend import Array
-from tinygrad_sm.datasets.idx import Fault, as_fault, check_labelled, read_open_idx
+from tinygrad_sm.datasets.idx import Fault, as_fault, check_labelled, open_idx, read_open_idx
 from tinygrad_sm.datasets.images import SCALES, LabelledImages, labelled_images
-from tinygrad_sm.errors import DatasetError, package
+from tinygrad_sm.errors import DatasetError, package, shown
 from tinygrad_sm.locks import lock
 
 FOLDER_VARIABLE = "TINYGRAD_SM_DATA"
@@ -53,10 +53,19 @@ class IdxFile(NamedTuple):
 
 
 def data_folder() -> Path:
-    """Return the folder of downloaded data: what TINYGRAD_SM_DATA names, or else a place in the user's cache."""
+    """Return the folder of downloaded data: what TINYGRAD_SM_DATA names, or else a place in the user's cache.
+
+    Raises DatasetError if it begins with ~ and the name of a user who has no home.
+    """
     override = os.environ.get(FOLDER_VARIABLE)
     if override:
-        return Path(override).expanduser()
+        try:
+            return Path(override).expanduser()
+        except RuntimeError as error:
+            raise DatasetError(
+                f"{FOLDER_VARIABLE}: expected the path of a folder, got {shown(override)}, and there is no such home "
+                f"({error}): let it name a folder, from / on"
+            ) from error
     return Path(_pooch().os_cache("tinygrad_sm"))
 
 
@@ -98,7 +107,7 @@ def idx_images(
     try:
         check_labelled(pixels, indices, len(classes))
     except Fault as fault:
-        raise DatasetError(f"{folder / labels.name}: {fault}: name files that belong together") from fault
+        raise DatasetError(f"{shown(str(folder / labels.name))}: {fault}: name files that belong together") from fault
     mean, std = statistics or (0.0, 1.0)
     return labelled_images(pixels, indices, classes, scale, mean, std)
 
@@ -126,10 +135,10 @@ def fetch_idx(file: IdxFile, dimensions: int, folder: Path, mirrors: Sequence[st
     except OSError as error:
         tried.append(f"{folder}: {_reason(error)}")
     raise DatasetError(
-        f"{file.name} is not available. Tried, in this order:\n  "
-        + "\n  ".join(tried)
-        + f"\nPut the file, {file.size} bytes with SHA-256 {file.sha256}, at {path} by hand, or let the environment "
-        f"variable {FOLDER_VARIABLE} name the folder that holds {folder.name}/{file.name}"
+        f"{shown(file.name)} is not available. Tried, in this order:\n  "
+        + "\n  ".join(map(shown, tried))
+        + f"\nPut the file, {file.size} bytes with SHA-256 {file.sha256}, at {shown(str(path))} by hand, or let the "
+        f"environment variable {FOLDER_VARIABLE} name the folder that holds {shown(f'{folder.name}/{file.name}')}"
     )
 
 
@@ -137,13 +146,13 @@ def _reason(error: BaseException) -> str:
     """Return the innermost cause of the error in a few words: libraries wrap a refused connection four times."""
     while inner := error.__cause__ or next((part for part in error.args if isinstance(part, Exception)), None):
         error = inner
-    return str(error) if isinstance(error, Fault) else f"{type(error).__name__}: {error}"[:200]
+    return shown(str(error) if isinstance(error, Fault) else f"{type(error).__name__}: {error}", longest=200)
 
 
 def _read_stored(path: Path, file: IdxFile, dimensions: int) -> Array:
     """Return the data of the file at the path; Fault if it is missing or has other contents."""
     try:
-        with path.open("rb") as opened:
+        with open_idx(path) as opened:
             return _read(opened, file, dimensions)
     except (OSError, zlib.error) as error:
         raise as_fault(error) from error

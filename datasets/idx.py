@@ -22,7 +22,8 @@ from typing import IO
 import numpy as np
 
 from tinygrad_sm.backend import Array
-from tinygrad_sm.errors import DatasetError
+from tinygrad_sm.errors import DatasetError, shown
+from tinygrad_sm.locks import open_file
 
 GZIP_MAGIC = b"\x1f\x8b"
 UNSIGNED_BYTE = 0x08
@@ -32,6 +33,9 @@ DEFLATE_RATIO = 1032
 
 MAX_DATA_BYTES = 48 * 2**20
 """The most bytes of data that are read by default: MNIST has 45 MiB, and the header of a gzip bomb may be true."""
+
+OTHER_BYTES = 2**16
+"""The most bytes in a file beside its data, compressed or not, that are more than a thousandth of them."""
 
 CHUNK_BYTES = 2**20
 """The number of bytes that are unpacked at a time."""
@@ -84,10 +88,18 @@ def read_idx(
     array([7, 2, 1, 0, 4], dtype=uint8)
     """
     try:
-        with path.open("rb") as file:
+        with open_idx(path) as file:
             return read_open_idx(file, dimensions, sha256, packed_sha256, largest)
     except (OSError, zlib.error, Fault) as error:
         raise _dataset_error(path, as_fault(error)) from error
+
+
+def open_idx(path: Path) -> BufferedReader:
+    """Open the file to read it; OSError if that is impossible, Fault if it is none."""
+    try:
+        return open_file(path)
+    except ValueError as error:  # so too for a name that no file can have
+        raise Fault("a file", shown(str(error), 200)) from error
 
 
 def read_open_idx(
@@ -101,8 +113,13 @@ def read_open_idx(
 
     Raises Fault, OSError or zlib.error; else as `read_idx`.
     """
+    largest = MAX_DATA_BYTES if largest is None else largest
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
+    # A header has a few bytes for each dimension; deflate adds 5 bytes to each 16 kB, and gzip a name of any length.
+    most = largest + largest // 1000 + OTHER_BYTES
+    if size > most:
+        raise Fault(f"a file of at most {most} bytes, for {largest} bytes of data", f"{size}")
     if packed_sha256 is not None:
         _check_sha256("", hashlib.file_digest(file, "sha256").hexdigest(), packed_sha256)
         file.seek(0)
@@ -120,7 +137,6 @@ def read_open_idx(
 
     shape = struct.unpack_from(f">{dimensions}I", header, len(magic))
     promised = math.prod(shape)  # Python's integers cannot overflow, as NumPy's can
-    largest = MAX_DATA_BYTES if largest is None else largest
     most = min(largest, size * DEFLATE_RATIO if packed else size - header_size)
     if not 0 < promised <= most:
         raise Fault(f"some data, but at most {most} bytes in a file of {size}", f"the shape {shape}")
@@ -180,5 +196,5 @@ def _check_sha256(what: str, got: str, expected: str) -> None:
 def _dataset_error(path: Path, fault: Fault) -> DatasetError:
     """Return the error that says what is wrong with which file and what to do."""
     return DatasetError(
-        f"{path}: {fault}: put the right file there, or install tinygrad_sm again if the file came with it"
+        f"{shown(str(path))}: {fault}: put the right file there, or install tinygrad_sm again if the file came with it"
     )

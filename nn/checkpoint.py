@@ -12,8 +12,10 @@ fails or is killed leaves the old file unchanged.
 import contextlib
 import ctypes
 import hashlib
+import itertools
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +25,8 @@ import numpy as np
 
 from tinygrad_sm.arrays import described
 from tinygrad_sm.backend import ARRAY_TYPES, Array, is_writable, owned_copy, to_numpy
-from tinygrad_sm.errors import CheckpointError, package, warn_user
+from tinygrad_sm.errors import CheckpointError, package, shown, warn_user
+from tinygrad_sm.locks import open_file
 from tinygrad_sm.nn.files import replace_file
 from tinygrad_sm.nn.module import Module
 from tinygrad_sm.nn.states import faults_of
@@ -35,6 +38,12 @@ VERSION = 1
 
 _MAX_DEPTH = 100
 """The deepest nesting of lists and dicts to save: a deeper value contains itself, or is a mistake."""
+
+_MAX_HEADER = 100_000_000
+"""The most bytes of a file's header: safetensors reads no more."""
+
+_STRING_OR_BRACE = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|(\{)', re.DOTALL)
+"""A string in JSON, or a brace outside of any. Takes linear time: nothing is tried twice, and the last need not end."""
 
 _DTYPES = {
     *("bool", "float16", "float32", "float64", "complex64"),
@@ -75,9 +84,20 @@ def save(path: str | os.PathLike[str], model: Module, optimizer: Stateful | None
     if both := (arrays.keys() | {"__metadata__"}) & state.keys():
         raise ValueError(f"the model has parameters or buffers with the names of other things to save: {sorted(both)}")
     tensors = {name: _savable(name, array) for name, array in {**state, **arrays}.items()}
+    if len(tensors) > (most := _most_tensors(model)):
+        raise ValueError(
+            f"save: expected at most {most} arrays with this model, because `load` takes no more, got {len(tensors)}: "
+            "save lists of arrays as one, as by np.stack"
+        )
     text = json.dumps(contents)
     metadata = {"tinygrad_sm": text, "sha256": _checksum(tensors, text)}
-    replace_file(Path(os.path.realpath(path)), _safetensors().numpy.save(tensors, metadata))
+    content = _safetensors().numpy.save(tensors, metadata)
+    if (length := int.from_bytes(content[:8], "little")) > _MAX_HEADER:
+        raise ValueError(
+            f"save: expected names and values other than arrays of at most {_MAX_HEADER} bytes, because `load` takes "
+            f"no more, got {length}: save long lists of numbers as arrays"
+        )
+    replace_file(Path(os.path.realpath(path)), content)
 
 
 def load(path: str | os.PathLike[str], model: Module, optimizer: Stateful | None = None) -> dict[str, Any]:
@@ -87,12 +107,12 @@ def load(path: str | os.PathLike[str], model: Module, optimizer: Stateful | None
     `load` also restores the random generator, and warns if the number of BLAS threads differs: that changes the order
     of sums, and so their last bits.
 
-    Raises CheckpointError with every difference, and changes nothing, if the file is damaged or does not fit, and
-    FileNotFoundError if there is no file.
+    Raises CheckpointError with the differences, and changes nothing, if the file is damaged or does not fit,
+    FileNotFoundError if there is no file, and another OSError if it cannot be read.
     """
     _check_arguments("load", path, model, optimizer)
-    where = os.fspath(path)
-    contents = _read(where)
+    where = shown(os.fspath(path))
+    contents = _read(path, where, model)
     if refused := _set_all_or_nothing(model, optimizer, contents):
         raise CheckpointError("\n".join([f"{where}:", *refused]))
     then, now = contents.blas_threads, blas_threads()
@@ -143,11 +163,11 @@ def _safetensors() -> Any:
     return package("safetensors.numpy", "for files of models")
 
 
-def _read(where: str) -> _Contents:
-    """Return the contents of a file, once everything that needs no model is checked."""
+def _read(path: str | os.PathLike[str], where: str, model: Module) -> _Contents:
+    """Return the contents of a file, once everything that needs no values of the model is checked."""
     safetensors = _safetensors()
-    content = Path(where).read_bytes()
     try:
+        content = _plausible_content(path, model)
         try:
             # safetensors compares all sizes with the file's before it makes any array.
             tensors = safetensors.numpy.load(content)
@@ -155,7 +175,11 @@ def _read(where: str) -> _Contents:
             raise ValueError(_unsupported_dtype(content, error.args[0])) from None
         metadata = _header(content).get("__metadata__", {})
     except (safetensors.SafetensorError, OverflowError, ValueError) as error:
-        raise CheckpointError(f"{where}: expected a safetensors file, but {error}") from error
+        raise CheckpointError(f"{where}: expected a safetensors file, but {shown(str(error))}") from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # Rust's own, which no module offers to be imported
+            raise
+        raise CheckpointError(f"{where}: safetensors cannot read the file: {shown(str(error))}") from error
     if not {"tinygrad_sm", "sha256"} & metadata.keys():
         return _Contents(tensors, {})
 
@@ -169,8 +193,45 @@ def _read(where: str) -> _Contents:
             others = {name: _from_json(packed, tensors) for name, packed in described_contents.items()}
             return _Contents(tensors, **others)  # `_from_json` has removed all but the model's
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{where}: its metadata cannot be understood: {error!r}") from error
-    raise CheckpointError(f"{where}: expected version {VERSION} of the format, got {version}: update tinygrad_sm")
+        raise CheckpointError(f"{where}: its metadata cannot be understood: {shown(repr(error), 200)}") from error
+    raise CheckpointError(
+        f"{where}: expected version {VERSION} of the format, got {shown(repr(version), 60)}: update tinygrad_sm"
+    )
+
+
+def _most_tensors(model: Module) -> int:
+    """Return the most tensors in a file of the model: enough for any optimizer, and for 10,000 arrays beside it."""
+    return 10_000 + 10 * len([*model._named_tensors()])
+
+
+def _plausible_content(path: str | os.PathLike[str], model: Module) -> bytes:
+    """Return the content of a file; ValueError, before most of it is read, if it cannot be a file of the model.
+
+    A file of a few kilobytes on the disk may claim any size, and a header of some megabytes a million tensors, each of
+    which costs a thousand times the bytes of its entry.
+    """
+    with open_file(path) as file:
+        status = os.fstat(file.fileno())
+        size = status.st_size
+        length = int.from_bytes(file.read(8), "little")
+        if not 2 <= length <= min(size - 8, _MAX_HEADER):
+            raise ValueError(
+                f"the header that its first 8 bytes promise, of {length} bytes, is not in its {size} bytes"
+            )
+        on_disk = 512 * getattr(status, "st_blocks", 0)  # 0 where the file system does not say
+        holes = 2**26 + 10 * sum(tensor.data.nbytes for _, tensor in model._named_tensors())
+        if on_disk and size - on_disk > holes:
+            raise ValueError(
+                f"of its {size} bytes only {on_disk} are on the disk: with this model at most {holes} may be absent"
+            )
+        header = file.read(length)
+        most = _most_tensors(model)
+        if header.count(b"{") > most:  # which may stand in names and texts too
+            braces = (match for match in _STRING_OR_BRACE.finditer(header) if match[1])
+            if sum(1 for _ in itertools.islice(braces, most + 3)) == most + 3:  # two for the header and its metadata
+                raise ValueError(f"it has more than {most} tensors, the most that are expected with this model")
+        file.seek(0)
+        return file.read(size)
 
 
 def _header(content: bytes) -> dict[str, Any]:
@@ -190,8 +251,8 @@ def _unsupported_dtype(content: bytes, dtype: str) -> str:
     names = [name for name, entry in _header(content).items() if name != "__metadata__" and entry["dtype"] == dtype]
     others = f" (and {len(names) - 1} others)" if len(names) > 1 else ""
     return (
-        f"the tensor {names[0]!r}{others} has dtype {dtype}, which NumPy lacks: convert before you save, "
-        "as by PyTorch's .float()"
+        f"the tensor {shown(repr(names[0]), 100)}{others} has dtype {dtype}, which NumPy lacks: convert before you "
+        "save, as by PyTorch's .float()"
     )
 
 
@@ -222,7 +283,7 @@ def _check_random_state(state: Any) -> None:
     try:
         type(random_generator().bit_generator)().state = state
     except (KeyError, OverflowError, TypeError, ValueError) as error:
-        raise ValueError(f"its state of the random draws cannot be used: {error}") from error
+        raise ValueError(f"its state of the random draws cannot be used: {shown(str(error))}") from error
 
 
 def _restorer(model: Module) -> Callable[[], None]:
@@ -289,7 +350,7 @@ def _from_json(packed: Any, arrays: dict[str, Array]) -> Any:
 def _savable(name: str, array: Array) -> np.ndarray[Any, Any]:
     """Return the array on the host, contiguous and little-endian: safetensors saves wrong values of others."""
     if array.dtype.name not in _DTYPES:
-        raise TypeError(f"save: safetensors files hold no arrays of dtype {array.dtype}, got one as {name}")
+        raise TypeError(f"save: safetensors files hold no arrays of dtype {array.dtype}, got one as {shown(name)}")
     array = to_numpy(array)
     return np.asarray(array, array.dtype.newbyteorder("<"), order="C")  # ascontiguousarray would make 0-d arrays 1-d
 

@@ -117,7 +117,7 @@ class Groups:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Set the options and the state from a state dict, so that the next steps are those of its optimizer.
 
-        Raises CheckpointError with every difference if the class, the groups, or the shapes, dtypes or names of
+        Raises CheckpointError with the differences if the class, the groups, or the shapes, dtypes or names of
         parameters do not fit; the optimizer is then unchanged. The order decides which parameter is which, so a name
         that both sides know must be the same.
         """

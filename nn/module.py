@@ -204,7 +204,7 @@ class Module:
 
         A shared Tensor may stand under any of its paths or, as PyTorch saves it, under all, with equal values.
 
-        Raises CheckpointError with every difference if a shape or dtype does not fit or, where strict, if a path is
+        Raises CheckpointError with the differences if a shape or dtype does not fit or, where strict, if a path is
         missing or unexpected; the Module is then unchanged.
         """
         arrays, keys, differences = self._compare(state, strict)

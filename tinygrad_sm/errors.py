@@ -49,6 +49,18 @@ def user_line() -> UserLine:
     return UserLine(frame.f_code.co_filename, frame.f_lineno, frame.f_globals.setdefault("__warningregistry__", {}))
 
 
+def shown(text: str, longest: int = 4000) -> str:
+    r"""Return text from outside for a message: without line ends and control characters, and cut if it is too long.
+
+    A name may hold the codes that move a terminal's cursor, or be longer than the rest of the message.
+
+    >>> shown("weight\n"), shown("w" * 100, longest=8)
+    ('weight\\n', 'wwwww...')
+    """
+    text = text if len(text) <= longest else text[: longest - 3] + "..."
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def package(module: str, purpose: str) -> Any:
     """Import an optional module, and return its package; the ImportError says what the package is needed for."""
     name = module.partition(".")[0]

@@ -1,8 +1,14 @@
-"""Locks on files and folders, so that processes take turns; a process that ends, in any way, releases its locks."""
+"""Locks on files and folders, so that processes take turns; a process that ends, in any way, releases its locks.
 
+And a way to open what is a file, and nothing else: a pipe may keep its reader waiting, and a device may have no end.
+"""
+
+import os
+import stat
 import time
 from importlib import import_module
 from importlib.util import find_spec
+from io import BufferedReader
 from typing import Any
 
 fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None  # neither Windows nor a browser has it
@@ -38,3 +44,17 @@ def lock_within(descriptor: int, seconds: float) -> bool:
 def unlock(descriptor: int) -> None:
     """Unlock what `lock` has locked: closing it is not enough if a forked process has it open too."""
     fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def open_file(path: str | os.PathLike[str]) -> BufferedReader:
+    """Open a file to read its bytes; ValueError, before anything is read, if it is a pipe or a device."""
+
+    def at_once(name: str, flags: int) -> int:
+        """Open without waiting, as a pipe waits for its writer."""
+        return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
+
+    file = open(path, "rb", opener=at_once)  # noqa: SIM115  the caller closes it
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise ValueError("a pipe or a device is at the path")
+    return file

@@ -6,6 +6,7 @@ All mirrors are a server on the loopback; its address, and no other plain http, 
 import gzip
 import hashlib
 import http.server
+import os
 import re
 import struct
 import subprocess
@@ -342,3 +343,44 @@ def test_a_kill_in_mid_download_leaves_nothing_that_is_taken_for_data(
     np.testing.assert_array_equal(fetched(name, tmp_path, server.address("good")), ARRAYS[name])
     assert content(tmp_path) == {name: PACKED[name]}
     assert server.asked == ([] if name in left else [f"/good/{name}"])
+
+
+@posix
+def test_a_pipe_in_the_folder_of_downloads_is_replaced(server: Server, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / NAMES[1])
+    with pytest.raises(DatasetError, match=f"{tmp_path / NAMES[1]}: expected a file, got a pipe or a device"):
+        fetched(NAMES[1], tmp_path)
+    assert fetched(NAMES[1], tmp_path, server.address("good")).shape == (4000,)
+
+
+def odd_reason(handler: Handler, body: bytes) -> None:
+    handler.wfile.write(b"HTTP/1.1 404 gone \x1b[2J\x9b2J" + b"x" * 10_000 + b"\r\n\r\n")
+
+
+def odd_redirection(handler: Handler, body: bytes) -> None:
+    handler.wfile.write(b"HTTP/1.1 302 Found\r\nLocation: ftp://a\x1b[2J" + b"x" * 10_000 + b"\r\n\r\n")
+
+
+def odd_header(handler: Handler, body: bytes) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: \x1b[2J\r\n\r\n" + body)
+
+
+def odd_protocol(handler: Handler, body: bytes) -> None:
+    handler.wfile.write(b"\x1b[2J\x07\r\n\r\n")
+
+
+@pytest.mark.parametrize("mirror", [odd_reason, odd_redirection, odd_header, odd_protocol])
+def test_what_a_server_says_is_escaped_and_cut(
+    mirror: object,
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(MIRROR, "odd", mirror)  # type: ignore[arg-type]
+    with pytest.raises(DatasetError) as raised:
+        fetched(NAMES[0], tmp_path / "set", server.address("odd"))
+    lines = str(raised.value).splitlines()
+    assert len(lines) == 4
+    assert all(line.isprintable() for line in lines)
+    assert len(lines[2]) < 400
+    assert server.asked

@@ -149,7 +149,7 @@ def test_a_file_that_is_far_too_long_is_not_read(tmp_path: Path, start: bytes, m
     path = tmp_path / "long"
     with path.open("wb") as file:
         file.write(start)
-        file.truncate(2**26)
+        file.truncate(2**25)
     refused_within(path, message, mebibytes=2)
 
 
