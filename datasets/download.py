@@ -9,13 +9,16 @@ Servers vanish, answer with a page that says so, or break off in the middle; and
 - whatever goes wrong with one mirror, the next is tried, and at last the error says what was tried;
 - a download goes to a temporary file, which gets its name once it has passed every check: a killed download leaves
   nothing that could be taken for data, and the next download removes its remains;
-- processes that need the same files wait for each other, and then find the files of the first;
+- a mirror that sends too slowly, or whatever but the file, is left, so that each try ends;
+- processes that need the same files wait for each other, but not for ever, and then find the files of the first;
 - every mirror, and every address to which it redirects, must be encrypted.
 
 `pooch` provides the folder of the user's cache, the download and its progress bar.
 """
 
+import ctypes
 import os
+import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -29,7 +32,7 @@ from tinygrad_sm.backend import Array
 from tinygrad_sm.datasets.idx import Fault, as_fault, check_labelled, open_idx, read_open_idx
 from tinygrad_sm.datasets.images import SCALES, LabelledImages, labelled_images
 from tinygrad_sm.errors import DatasetError, package, shown
-from tinygrad_sm.locks import lock
+from tinygrad_sm.locks import lock_within, unlock
 
 FOLDER_VARIABLE = "TINYGRAD_SM_DATA"
 
@@ -38,6 +41,15 @@ PARTIAL = ".partial-"
 
 TIMEOUT_SECONDS = 30.0
 """The seconds without a byte after which the next mirror is tried."""
+
+WINDOW_SECONDS = 60.0
+"""The seconds over which the rate of a download is measured; connecting and redirections count too."""
+
+LEAST_RATE = 10_000
+"""The bytes per second below which the next mirror is tried: n bytes take at most WINDOW_SECONDS + n / LEAST_RATE."""
+
+WAIT_SECONDS = 3600.0
+"""The seconds to wait for another process: in an hour the largest file arrives even at LEAST_RATE."""
 
 _SECURE: tuple[str, ...] = ("https://",)  # how an address may begin; the tests add a server of their own
 
@@ -177,7 +189,48 @@ def _download(address: str, path: Path, file: IdxFile, dimensions: int) -> Array
 
 
 def _receive(address: str, opened: IO[bytes], size: int) -> None:
-    """Download from the address into the file; Fault unless the size fits and all addresses are encrypted."""
+    """Download from the address into the file; Fault unless the size fits, in time, and all addresses are encrypted.
+
+    A limit for each wait, as `requests` has it, is none for a server that sends a byte before each ends, or the interim
+    answer "100 Continue" again and again. So another thread downloads, and this one watches how much has arrived.
+    """
+    received = _Bounded(opened, size)
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            _transfer(address, received)
+        except BaseException as error:  # noqa: BLE001  the watching thread raises it
+            errors.append(error)
+
+    worker = threading.Thread(target=work, name=f"download of {address}", daemon=True)
+    worker.start()
+    try:
+        while worker.is_alive():
+            before = received.count
+            worker.join(WINDOW_SECONDS)
+            rate = (received.count - before) / WINDOW_SECONDS
+            if worker.is_alive() and rate < LEAST_RATE:
+                raise Fault(f"at least {LEAST_RATE} bytes per second", f"{rate:.0f} in {WINDOW_SECONDS:g} seconds")
+    finally:
+        _end(worker)
+    if errors:
+        raise errors[0]
+    if received.count < size:
+        raise Fault(f"{size} bytes", f"{received.count}")
+
+
+def _end(worker: threading.Thread) -> None:
+    """End the thread, if it runs, when its server sends the next byte or the time for that is over; do not wait.
+
+    Python has no other way to end a thread whose loop is in a library: this raises SystemExit in it.
+    """
+    if worker.is_alive():
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(worker.ident or 0), ctypes.py_object(SystemExit))
+
+
+def _transfer(address: str, received: "_Bounded") -> None:
+    """Download from the address, without a limit of the time, and check each answer."""
     responses: list[Any] = []
 
     def check(response: Any, **_: Any) -> None:
@@ -191,19 +244,16 @@ def _receive(address: str, opened: IO[bytes], size: int) -> None:
 
     download = _pooch().HTTPDownloader(
         progressbar=True,
-        chunk_size=2**16,
+        chunk_size=2**14,
         timeout=TIMEOUT_SECONDS,
         hooks={"response": check},
         headers={"Accept-Encoding": "identity"},  # the bytes as stored: servers may take .gz for an encoding
     )
-    received = _Bounded(opened, size)
     try:
         download(address, received, None)
     finally:
         for response in responses:
             response.close()
-    if received.count < size:
-        raise Fault(f"{size} bytes", f"{received.count}")
 
 
 def _check_secure(address: str) -> None:
@@ -231,7 +281,10 @@ class _Bounded:
 
 @contextmanager
 def _exclusive_access(folder: Path) -> Iterator[None]:
-    """Make the folder, wait until no other process downloads to it, and remove what killed downloads left there."""
+    """Make the folder, wait until no other process downloads to it, and remove what killed downloads left there.
+
+    Raises OSError if the folder cannot be made, or if another process holds it longer than one waits.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
         for leftover in folder.glob(f"{PARTIAL}*"):
@@ -250,8 +303,11 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
         return
     descriptor = os.open(folder, os.O_RDONLY)
+    is_locked = False
     try:
-        lock(descriptor)
+        is_locked = lock_within(descriptor, WAIT_SECONDS)
         yield
     finally:
+        if is_locked:
+            unlock(descriptor)
         os.close(descriptor)

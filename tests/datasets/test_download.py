@@ -8,6 +8,7 @@ import hashlib
 import http.server
 import os
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -384,3 +385,159 @@ def test_what_a_server_says_is_escaped_and_cut(
     assert all(line.isprintable() for line in lines)
     assert len(lines[2]) < 400
     assert server.asked
+
+
+def drop_by_drop(handler: Handler, data: bytes, count: int = 1, pause: float = 0.01) -> None:
+    """Send so many bytes at a time, so that the client never waits long."""
+    for place in range(0, len(data), count):
+        handler.wfile.write(data[place : place + count])
+        handler.wfile.flush()
+        time.sleep(pause)
+
+
+def slow_body(handler: Handler, body: bytes) -> None:
+    handler.answer(b"", length=len(body))
+    drop_by_drop(handler, body)
+
+
+def quick_and_then_slow(handler: Handler, body: bytes) -> None:
+    handler.answer(body[:-2000], length=len(body))
+    drop_by_drop(handler, body[-2000:])
+
+
+def slow_chunks(handler: Handler, body: bytes) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for byte in body:
+        drop_by_drop(handler, b"1\r\n%c\r\n" % byte, 6)
+
+
+def slow_header(handler: Handler, body: bytes) -> None:
+    drop_by_drop(handler, b"HTTP/1.1 200 OK\r\nX-Padding: " + b"x" * 10_000)
+
+
+def slow_status(handler: Handler, body: bytes) -> None:
+    drop_by_drop(handler, b"HTTP/1.1 200 " + b"O" * 10_000)
+
+
+def continue_for_ever(handler: Handler, body: bytes) -> None:
+    while True:
+        drop_by_drop(handler, b"HTTP/1.1 100 Continue\r\n\r\n", 100)
+
+
+def continue_without_pause(handler: Handler, body: bytes) -> None:
+    while True:
+        handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+
+
+def slow_redirections(handler: Handler, body: bytes) -> None:
+    time.sleep(0.2)
+    handler.answer(b"", 302, Location=handler.path)
+
+
+SLOW = [
+    *(slow_body, quick_and_then_slow, slow_chunks, slow_header, slow_status, slow_redirections),
+    *(continue_for_ever, continue_without_pause),
+]
+
+
+@pytest.fixture
+def hasty(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """Return a server of which the client expects 5000 bytes in each half of a second."""
+    monkeypatch.setattr(download, "TIMEOUT_SECONDS", 20.0)
+    monkeypatch.setattr(download, "WINDOW_SECONDS", 0.5)
+    return server
+
+
+def downloads_at_work() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("download of ")]
+
+
+@pytest.mark.parametrize("mirror", SLOW)
+def test_a_mirror_that_is_too_slow_is_left(
+    mirror: Callable[[Handler, bytes], None], hasty: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MIRROR, "slow", mirror)
+    start = time.monotonic()
+    with pytest.raises(DatasetError, match=r"/slow/.*: expected at least 10000 bytes per second, got \d+ in 0.5 sec"):
+        fetched(NAMES[0], tmp_path, hasty.address("slow"))
+    assert time.monotonic() - start < 10  # one or two windows, on a machine that others use
+    assert content(tmp_path) == {}
+    np.testing.assert_array_equal(
+        fetched(NAMES[0], tmp_path, hasty.address("slow"), hasty.address("good")), ARRAYS[NAMES[0]]
+    )
+    assert content(tmp_path) == {NAMES[0]: PACKED[NAMES[0]]}
+    end = time.monotonic() + 10
+    while downloads_at_work() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert downloads_at_work() == []
+
+
+def test_a_mirror_that_is_quick_enough_has_its_time(
+    hasty: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """120,000 bytes in some three seconds, which are six windows."""
+    monkeypatch.setattr(download, "LEAST_RATE", 2000)
+    monkeypatch.setitem(MIRROR, "steady", lambda handler, body: steady(handler, body))
+
+    def steady(handler: Handler, body: bytes) -> None:
+        handler.answer(b"", length=len(body))
+        drop_by_drop(handler, body, 2000, 0.05)
+
+    start = time.monotonic()
+    np.testing.assert_array_equal(fetched(NAMES[0], tmp_path, hasty.address("steady")), ARRAYS[NAMES[0]])
+    assert time.monotonic() - start > 2 * download.WINDOW_SECONDS
+
+
+@posix
+def test_who_waits_for_another_download_does_not_wait_for_ever(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "WAIT_SECONDS", 0.3)
+    start = time.monotonic()
+    with download._locked(tmp_path), pytest.raises(DatasetError) as caught:
+        fetched(NAMES[0], tmp_path, server.address("good"))
+    assert 0.3 < time.monotonic() - start < 10
+    assert f"{tmp_path}: TimeoutError: another process still holds the lock after 0.3 s" in str(caught.value)
+    assert server.asked == []
+    assert fetched(NAMES[0], tmp_path, server.address("good")).shape == (4000, 5, 6)
+
+
+@posix
+def test_a_process_that_was_forked_during_a_download_does_not_keep_the_folder(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "WAIT_SECONDS", 0.3)
+    with download._locked(tmp_path):
+        child = os.fork()
+        if not child:
+            time.sleep(60)
+            os._exit(0)
+    try:
+        assert fetched(NAMES[0], tmp_path, server.address("good")).shape == (4000, 5, 6)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_a_download_that_is_broken_off_leaves_nothing_and_no_thread(
+    error: type[BaseException], server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MIRROR, "slow", slow_body)
+    monkeypatch.setattr(download, "TIMEOUT_SECONDS", 20.0)
+    real = threading.Thread.join
+
+    def join(thread: threading.Thread, timeout: float | None = None) -> None:
+        if thread.name.startswith("download of "):
+            real(thread, 0.2)
+            raise error
+        real(thread, timeout)
+
+    monkeypatch.setattr(threading.Thread, "join", join)
+    with pytest.raises(error if error is KeyboardInterrupt else DatasetError):
+        fetched(NAMES[0], tmp_path, server.address("slow"))
+    assert content(tmp_path) == {}
+    end = time.monotonic() + 10
+    while downloads_at_work() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert downloads_at_work() == []
