@@ -6,7 +6,8 @@
 
 A file holds the model's arrays under their own names. Other arrays are further tensors, and JSON in the metadata holds
 the structure around them. A checksum covers all of it, because safetensors itself accepts a flipped bit. A save that
-fails or is killed leaves the old file unchanged.
+fails or is killed leaves the old file unchanged. The same state gives the same bytes: safetensors writes the keys of
+the metadata in random order, so all is sorted JSON under one key.
 """
 
 import contextlib
@@ -33,8 +34,14 @@ from tinygrad_sm.nn.states import faults_of
 from tinygrad_sm.random import random_generator
 from tinygrad_sm.tensors import Tensor
 
-VERSION = 1
-"""The version of the format; it rises when `save` writes what older versions of `load` cannot read."""
+VERSION = 2
+"""The version of the format; it rises when `save` writes what older versions of `load` cannot read.
+
+In version 1 the checksum is the metadata's second key.
+"""
+
+_NAME = "tinygrad_sm"
+"""The key of the metadata. It stands in the text too, so that a file of ours is known by it if the key is damaged."""
 
 _MAX_DEPTH = 100
 """The deepest nesting of lists and dicts to save: a deeper value contains itself, or is a mistake."""
@@ -75,7 +82,7 @@ def save(path: str | os.PathLike[str], model: Module, optimizer: Stateful | None
     """
     _check_arguments("save", path, model, optimizer)
     arrays: dict[str, Array] = {}
-    contents = {"version": VERSION, "extra": _to_json(extra, "extra", arrays)}
+    contents = {"format": _NAME, "version": VERSION, "extra": _to_json(extra, "extra", arrays)}
     if optimizer is not None:
         contents["optimizer"] = _to_json(optimizer.state_dict(), "optimizer", arrays)
         contents["random"] = _to_json(random_generator().bit_generator.state, "random", arrays)
@@ -89,9 +96,8 @@ def save(path: str | os.PathLike[str], model: Module, optimizer: Stateful | None
             f"save: expected at most {most} arrays with this model, because `load` takes no more, got {len(tensors)}: "
             "save lists of arrays as one, as by np.stack"
         )
-    text = json.dumps(contents)
-    metadata = {"tinygrad_sm": text, "sha256": _checksum(tensors, text)}
-    content = _safetensors().numpy.save(tensors, metadata)
+    contents["sha256"] = _checksum(tensors, _sorted_json(contents))
+    content = _safetensors().numpy.save(tensors, {_NAME: _sorted_json(contents)})
     if (length := int.from_bytes(content[:8], "little")) > _MAX_HEADER:
         raise ValueError(
             f"save: expected names and values other than arrays of at most {_MAX_HEADER} bytes, because `load` takes "
@@ -180,23 +186,44 @@ def _read(path: str | os.PathLike[str], where: str, model: Module) -> _Contents:
         if type(error).__name__ != "PanicException":  # Rust's own, which no module offers to be imported
             raise
         raise CheckpointError(f"{where}: safetensors cannot read the file: {shown(str(error))}") from error
-    if not {"tinygrad_sm", "sha256"} & metadata.keys():
+    if "sha256" not in metadata and not any(_NAME in part for pair in metadata.items() for part in pair):
         return _Contents(tensors, {})
 
-    text = metadata.get("tinygrad_sm", "")
-    if metadata.get("sha256") != _checksum(tensors, text):
+    try:
+        text, checksum = _text_and_checksum(metadata)
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+        text, checksum = "", None
+    if checksum != _checksum(tensors, text):
         raise CheckpointError(f"{where}: the file is damaged: its contents do not have its checksum")
     try:
         described_contents = json.loads(text)
         version = described_contents.pop("version")
-        if version == VERSION:
+        if version in (1, VERSION):
+            described_contents.pop("format", None)
             others = {name: _from_json(packed, tensors) for name, packed in described_contents.items()}
             return _Contents(tensors, **others)  # `_from_json` has removed all but the model's
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise CheckpointError(f"{where}: its metadata cannot be understood: {shown(repr(error), 200)}") from error
     raise CheckpointError(
-        f"{where}: expected version {VERSION} of the format, got {shown(repr(version), 60)}: update tinygrad_sm"
+        f"{where}: expected version {VERSION} of the format or an older one, got {shown(repr(version), 60)}: "
+        "update tinygrad_sm"
     )
+
+
+def _sorted_json(contents: dict[str, Any]) -> str:
+    return json.dumps(contents, sort_keys=True)
+
+
+def _text_and_checksum(metadata: dict[str, str]) -> tuple[str, Any]:
+    """Return the text that the checksum covers, and the checksum; an error of any kind if there are none."""
+    text = metadata.get(_NAME, "")
+    if "sha256" in metadata:
+        return text, metadata["sha256"]  # of version 1
+    contents = json.loads(text)
+    if _sorted_json(contents) != text:
+        raise ValueError("the text was changed in a way that its contents do not show")
+    checksum = contents.pop("sha256")
+    return _sorted_json(contents), checksum
 
 
 def _most_tensors(model: Module) -> int:

@@ -9,6 +9,7 @@ import re
 import resource
 import subprocess
 import sys
+from contextlib import suppress
 
 import hypothesis.strategies as st
 import numpy as np
@@ -231,11 +232,17 @@ def test_every_flipped_bit_is_refused(tmp_path):
     ("old", "new"),
     [
         *(('"shape":[2,2]', '"shape":[4]'), ('"F32"', '"I32"'), ('"w"', '"v"'), ('epoch\\", 3', 'epoch\\", 4')),
-        *(("sha256", "sha257"), ("tinygrad_sm", "tinygrad_ms")),
+        *(("sha256", "sha257"), ('"tinygrad_sm"', '"tinygrad_ms"'), ('\\"tinygrad_sm\\"', '\\"tinygrad_ms\\"')),
+        *(
+            ('epoch\\", 3', 'epoch\\",3'),
+            ('{\\"dict', '{ \\"dict'),
+            ('epoch\\", 3', 'epoch\\", 3, 3'),
+            ("1e-05", "1E-05"),
+        ),
     ],
 )
 def test_a_header_that_was_changed_is_refused(old, new, tmp_path):
-    nn.save(tmp_path / "c", Holder(w=np.zeros((2, 2), np.float32)), epoch=3)
+    nn.save(tmp_path / "c", Holder(w=np.zeros((2, 2), np.float32)), epoch=3, lr=1e-5)
     content = (tmp_path / "c").read_bytes()
     length = int.from_bytes(content[:8], "little")
     header = content[8 : 8 + length].decode()
@@ -261,7 +268,22 @@ def test_a_mutated_file_is_refused_or_as_good_as_the_original(original, seed):
 def with_text(text, **tensors):
     """Return a file with this text and a checksum that is right: what someone makes by hand."""
     checksum = checkpoint._checksum(tensors, text)
-    return safetensors.numpy.save(tensors, {"tinygrad_sm": text, "sha256": checksum})
+    return safetensors.numpy.save(tensors, {"tinygrad_sm": text, "sha256": checksum})  # as version 1 does
+
+
+def with_contents(contents, **tensors):
+    """Return a file with these contents and a checksum that is right, in the present form."""
+    checksum = checkpoint._checksum(tensors, json.dumps(contents, sort_keys=True))
+    text = json.dumps({**contents, "sha256": checksum}, sort_keys=True)
+    return safetensors.numpy.save(tensors, {"tinygrad_sm": text})
+
+
+def changed_metadata(content, key, value):
+    """Return the content of a file, and the contents in its metadata with the value of one key changed."""
+    text = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]["tinygrad_sm"]
+    contents = {**json.loads(text), key: value}
+    del contents["sha256"]
+    return contents
 
 
 @pytest.mark.parametrize(
@@ -278,12 +300,75 @@ def test_metadata_made_by_hand_are_refused(text, tmp_path):
     (tmp_path / "c").write_bytes(with_text(text))
     with pytest.raises(CheckpointError, match="c: its metadata cannot be understood"):
         nn.load(tmp_path / "c", Holder())
+    with suppress(ValueError, RecursionError):
+        contents = json.loads(text)
+        if isinstance(contents, dict):
+            (tmp_path / "c").write_bytes(with_contents(contents))
+            with pytest.raises(CheckpointError, match="c: its metadata cannot be understood"):
+                nn.load(tmp_path / "c", Holder())
 
 
-def test_another_version_is_refused(tmp_path):
-    (tmp_path / "c").write_bytes(with_text('{"version": 2, "extra": 0}'))
-    with pytest.raises(CheckpointError, match="c: expected version 1 of the format, got 2: update tinygrad_sm"):
+@pytest.mark.parametrize("text", ["", "[]", "null", "{}", "{", "[" * 10**5, "1" * 10**5, '{"sha256": "00"}', "[[]]"])
+def test_a_text_without_a_checksum_is_refused(text, tmp_path):
+    for metadata in ({"tinygrad_sm": text}, {"tinygrad_ms": text + '{"format": "tinygrad_sm"}'}):
+        (tmp_path / "c").write_bytes(safetensors.numpy.save({}, metadata))
+        with pytest.raises(CheckpointError, match="c: the file is damaged: its contents do not have its checksum"):
+            nn.load(tmp_path / "c", Holder())
+
+
+@pytest.mark.parametrize("with_right_checksum", [lambda contents: with_text(json.dumps(contents)), with_contents])
+def test_another_version_is_refused(with_right_checksum, tmp_path):
+    (tmp_path / "c").write_bytes(with_right_checksum({"version": 3, "extra": 0}))
+    message = "c: expected version 2 of the format or an older one, got 3: update tinygrad_sm"
+    with pytest.raises(CheckpointError, match=message):
         nn.load(tmp_path / "c", Holder())
+
+
+def test_a_file_of_version_1_is_loaded(tmp_path):
+    """Its text is not sorted, and its checksum stands beside it; `test_saved_by_0_1` loads such files as they were."""
+    text = '{"version": 1, "extra": {"dict": [["order", {"array": "extra[\'order\']"}], ["epoch", 3]]}}'
+    order = np.arange(3)
+    (tmp_path / "c").write_bytes(with_text(text, **{"w": np.ones(2, np.float32), "extra['order']": order}))
+    extra = nn.load(tmp_path / "c", holder := Holder(w=np.zeros(2, np.float32)))
+    assert exactly(extra) == exactly({"order": order, "epoch": 3})
+    assert holder.w.data.tolist() == [1, 1]
+    content = (tmp_path / "c").read_bytes()
+    (tmp_path / "c").write_bytes(content[:-1] + b"\1")
+    with pytest.raises(CheckpointError, match="c: the file is damaged"):
+        nn.load(tmp_path / "c", holder)
+
+
+def test_the_same_state_gives_the_same_bytes(tmp_path):
+    """Safetensors writes two keys of the metadata in one order or the other, each time anew."""
+    tg.manual_seed(0)
+    model, optimizer = trained()
+    seen = set()
+    for number in range(20):
+        extra = {"epoch": 3, "order": np.arange(5), "history": [(0.5, 0.25)]}
+        nn.save(tmp_path / "c", model, optimizer, **(extra if number % 2 else dict(reversed(extra.items()))))
+        content = (tmp_path / "c").read_bytes()
+        seen.add((number % 2, content))
+        assert exactly(nn.load(tmp_path / "c", model, optimizer)) == exactly(
+            extra if number % 2 else dict(reversed(extra.items()))
+        )
+    assert len(seen) == 2  # the order of the extras is a part of the state
+
+
+def test_the_same_training_gives_the_same_bytes_in_another_process(tmp_path):
+    code = """if True:
+        import sys
+        import tinygrad_sm as tg
+        from tinygrad_sm import nn
+        tg.manual_seed(0)
+        model = nn.Linear(3, 2)
+        nn.save(sys.argv[1], model, nn.optim.SGD(model.parameters(), lr=0.1), epoch=3, names={"a": 1, "b": 2})
+    """
+    contents = set()
+    for seed in range(4):
+        environment = {**ENVIRONMENT, "PYTHONHASHSEED": str(seed)}
+        subprocess.run([sys.executable, "-c", code, tmp_path / "c"], env=environment, check=True)
+        contents.add((tmp_path / "c").read_bytes())
+    assert len(contents) == 1
 
 
 @pytest.mark.parametrize("random_state", [None, 1, {"dict": []}, {"dict": [["bit_generator", "MT19937"]]}])
@@ -291,9 +376,8 @@ def test_a_state_of_the_random_draws_that_is_none_is_refused(random_state, tmp_p
     model, optimizer = trained()
     nn.save(tmp_path / "c", model, optimizer)
     content = (tmp_path / "c").read_bytes()
-    text = json.loads(json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]["tinygrad_sm"])
-    text["random"] = random_state
-    (tmp_path / "c").write_bytes(with_text(json.dumps(text), **safetensors.numpy.load(content)))
+    contents = changed_metadata(content, "random", random_state)
+    (tmp_path / "c").write_bytes(with_contents(contents, **safetensors.numpy.load(content)))
     before = state(model, optimizer)
     with pytest.raises(CheckpointError, match="c:\nits state of the random draws cannot be used"):
         nn.load(tmp_path / "c", model, optimizer)
@@ -375,6 +459,7 @@ def test_a_write_that_fails_leaves_a_whole_file(written, step, error, tmp_path):
     message = os.strerror(error)
     with pytest.warns(UserWarning, match=message) if is_in_place else pytest.raises(OSError, match=message):
         nn.save(tmp_path / "c", nn.Linear(2, 2), which="new")
+    written[1].clear()
     in_place = "new" if is_in_place else "old"
     assert nn.load(tmp_path / "c", nn.Linear(2, 2)) == {"which": in_place}
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
