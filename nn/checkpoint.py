@@ -234,8 +234,8 @@ def _most_tensors(model: Module) -> int:
 def _plausible_content(path: str | os.PathLike[str], model: Module) -> bytes:
     """Return the content of a file; ValueError, before most of it is read, if it cannot be a file of the model.
 
-    A file of a few kilobytes on the disk may claim any size, and a header of some megabytes a million tensors, each of
-    which costs a thousand times the bytes of its entry.
+    A file of a few kilobytes on the disk may claim any size, and a header of some megabytes a million tensors, which in
+    memory are thirty times as large.
     """
     with open_file(path) as file:
         status = os.fstat(file.fileno())
