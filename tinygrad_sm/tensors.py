@@ -1,6 +1,7 @@
 """The Tensor: a `Traced` with NumPy's operators and methods, each of which names the operation that does the work.
 
-Imports from later files: `protocols` (operators), `exchange`, `hooks`; `composed`, `indexing`, `linalg`, `shaping`.
+Imports from later files: `protocols` (operators), `copies`, `exchange`, `hooks`; `composed`, `indexing`, `linalg`,
+`shaping`.
 
     >>> w = Tensor([1.0, 2.0], requires_grad=True)
     >>> loss = (w * w).sum()
@@ -16,14 +17,14 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from tinygrad_sm import exchange, protocols
+from tinygrad_sm import copies, exchange, protocols
 from tinygrad_sm.arrays import as_array, as_exact_array, unpacked
-from tinygrad_sm.backend import Array, axis_of, device_name, device_of, is_writable, owned_copy, to_numpy
+from tinygrad_sm.backend import Array, axis_of, device_name, device_of, is_writable, to_numpy
 from tinygrad_sm.dtypes import check_unmasked, refuse_masked
 from tinygrad_sm.engine.backward import backward
 from tinygrad_sm.engine.hooks import HookHandle
 from tinygrad_sm.engine.tape import Traced, data_of
-from tinygrad_sm.engine.versions import LEAVES_LOCK, change, share_memory
+from tinygrad_sm.engine.versions import change, share_memory
 from tinygrad_sm.errors import GradientError
 from tinygrad_sm.ops import composed, elementwise, indexing, linalg, reductions, shaping
 from tinygrad_sm.ops import softmax as softmax_ops
@@ -53,6 +54,7 @@ class Tensor(Traced):
     is_state = False  # True for `nn.Parameter` and `nn.Buffer`: the state of Modules changes in place
     __array_ufunc__, __array_function__ = protocols.array_ufunc, protocols.array_function
     __dlpack__, __dlpack_device__ = exchange.dlpack, exchange.dlpack_device
+    __copy__, __deepcopy__, __getstate__ = copies.shallow_copy, copies.deep_copy, copies.pickled_state
     __hash__ = Traced.__hash__  # `__eq__` below would remove it
 
     def __init__(self, data: Any, requires_grad: bool = False, dtype: Any = None, device: str | None = None):
@@ -156,30 +158,6 @@ class Tensor(Traced):
         if np.dtype(dtype).kind != "f":
             return Tensor(self.data.astype(dtype))
         return elementwise.astype(self, dtype)
-
-    def __copy__(self) -> "Tensor":
-        copied = object.__new__(type(self))
-        copied.__setstate__(object.__getstate__(self))
-        if self.node is None:
-            copied.number = self.number
-        share_memory(self, copied)  # it is on the same array
-        return copied
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Tensor":
-        if self.node is not None:
-            raise GradientError(f"only leaves can be copied, and {self.node.op.name} made this: copy its .detach()")
-        copied = object.__new__(type(self))
-        with LEAVES_LOCK:  # no other thread changes it meanwhile
-            Traced.__init__(copied, owned_copy(self.data), requires_grad=self.requires_grad)
-            copied.grad = None if self.grad is None else owned_copy(self.grad)
-        copied.name = self.name
-        return copied
-
-    def __getstate__(self) -> Any:
-        with LEAVES_LOCK:  # pickle writes the data later, without the lock
-            state: Any = object.__getstate__(self)
-            attributes, slots = state
-            return attributes, {**slots, "data": owned_copy(self.data)}
 
     def __repr__(self) -> str:
         data = np.array2string(self.numpy(), separator=", ", prefix=f"{type(self).__name__}(")

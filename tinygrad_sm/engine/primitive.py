@@ -77,6 +77,10 @@ class Primitive:
     def __repr__(self) -> str:
         return f"<primitive {self.name}{inspect.signature(self.plain)}>"
 
+    def __reduce__(self) -> str:
+        """Let pickle write the name and deepcopy return this very object, as for functions."""
+        return self.__qualname__
+
     def __get__(self, instance: Any, owner: type) -> Any:
         """Act as a method if a class has this primitive as an attribute, as functions do."""
         return self if instance is None else MethodType(self, instance)
