@@ -79,8 +79,18 @@ class Sequential(ModuleList):
         super().__init__(layers)
 
     def forward(self, x: Any) -> Any:
-        for layer in self:
-            x = layer(x)
+        rows = {self: iter(self)}  # the innermost last; a recursion would end at Python's limit
+        while rows:
+            row = next(reversed(rows))
+            for layer in rows[row]:
+                if type(layer) is Sequential and "forward" not in vars(layer):
+                    if layer in rows:
+                        raise ValueError("Sequential: expected layers that end, got a Sequential inside itself")
+                    rows[layer] = iter(layer)
+                    break
+                x = layer(x)
+            else:
+                del rows[row]
         return x
 
 

@@ -15,15 +15,21 @@ look into lists and dicts; `ModuleList` holds Modules in a row.
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
+from math import inf
 from operator import index
+from sys import getrecursionlimit
 from typing import Any, NamedTuple
 
 from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import Array, device_name, device_of, is_writable, owned_copy, to_device
 from tinygrad_sm.engine.tape import Traced, data_of
 from tinygrad_sm.engine.versions import LEAVES_LOCK, change
+from tinygrad_sm.nn import depth
 from tinygrad_sm.nn.states import refuse_state
 from tinygrad_sm.tensors import Tensor
+
+NAMED_LEVELS = 50
+"""So many levels inside, a new Module around them extends the names of parameters; `named_parameters` extends all."""
 
 
 class State(Tensor):
@@ -99,7 +105,7 @@ class Module:
     def __setattr__(self, name: str, value: Any) -> None:
         self._check_attribute(name, value)
         object.__setattr__(self, name, value)
-        named = value._named_tensors(f"{name}.") if isinstance(value, Module) else [(name, value)]
+        named = value._named_tensors(f"{name}.", NAMED_LEVELS) if isinstance(value, Module) else [(name, value)]
         for path, tensor in named:  # a shared one keeps the name of its first path
             if isinstance(tensor, State) and self._attribute_at(tensor.name) is not tensor:
                 tensor.name = path  # error messages name the parameter
@@ -128,7 +134,13 @@ class Module:
         raise TypeError(f"{type(self).__name__} has no forward: define forward(self, x) in its class")
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        return self.forward(*inputs, **options)
+        try:
+            return self.forward(*inputs, **options)
+        except RecursionError as error:
+            raise RuntimeError(
+                f"the forward of {type(self).__name__} goes deeper than Python's limit of {getrecursionlimit()} calls: "
+                "it calls itself, or its Modules stand too deep inside each other; nn.Sequential has no such limit"
+            ) from error
 
     def _children(self) -> Iterator[tuple[str, "Module"]]:
         return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
@@ -144,16 +156,26 @@ class Module:
                 to_visit += reversed([child for _, child in module._children()])
         return iter(seen.values())
 
-    def _named_tensors(self, prefix: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, Tensor]]:
-        """Yield parameters and buffers with their paths, in the order of definition; a shared one by its first path."""
-        seen = {id(self)} if seen is None else seen
-        for name, value in vars(self).items():
-            if id(value) not in seen and isinstance(value, Module | State):
+    def _named_tensors(self, prefix: str = "", levels: float = inf) -> Iterator[tuple[str, Tensor]]:
+        """Yield parameters and buffers with their paths, in the order of definition; a shared one by its first path.
+
+        Those in Modules that are `levels` or more inside this one are left out.
+        """
+        seen = {id(self)}
+        to_visit = [(prefix, iter(vars(self).items()))]  # a recursion would end at Python's limit
+        while to_visit:
+            prefix, attributes = to_visit[-1]
+            for name, value in attributes:
+                if id(value) in seen or not isinstance(value, Module | State):
+                    continue
                 seen.add(id(value))
-                if isinstance(value, Module):
-                    yield from value._named_tensors(f"{prefix}{name}.", seen)
-                else:
+                if isinstance(value, State):
                     yield prefix + name, value
+                elif len(to_visit) < levels:
+                    to_visit.append((f"{prefix}{name}.", iter(vars(value).items())))
+                    break
+            else:
+                to_visit.pop()
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Yield the parameters with their paths, as ("0.weight", Parameter), in the order of definition."""
@@ -259,10 +281,8 @@ class Module:
         """Return what `repr` puts between the parentheses of a Module without children."""
         return ""
 
-    def __repr__(self) -> str:
-        lines = [f"({name}): {child!r}".replace("\n", "\n  ") for name, child in self._children()]
-        inside = "".join(f"\n  {line}" for line in lines) + "\n" if lines else self.extra_repr()
-        return f"{type(self).__name__}({inside})"
+    __repr__ = depth.shown
+    __getstate__, __setstate__ = depth.pickled_state, depth.set_state
 
 
 class ModuleList(Module):
