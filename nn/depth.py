@@ -4,10 +4,19 @@ Python allows about 1,000 calls inside each other, so a function that calls itse
 RecursionError. A Module may also stand inside itself, as a child does that knows its parent.
 """
 
+from sys import getrecursionlimit
 from typing import Any
 
 AHEAD = 64
 """Of 5,000 levels, about 80 steps of this size, and at most 64 single levels, are being written at once."""
+
+
+def too_deep(name: str) -> RuntimeError:
+    """Return the error for a forward that went deeper than Python allows."""
+    return RuntimeError(
+        f"the forward of {name} goes deeper than Python's limit of {getrecursionlimit()} calls: it calls itself, or "
+        "its Modules stand too deep inside each other; nn.Sequential has no such limit"
+    )
 
 
 def shown(module: Any) -> str:
@@ -17,13 +26,14 @@ def shown(module: Any) -> str:
     to_show: list[tuple[str, str | None, Any]] = [("", "", module)]  # the next one last; without a label, it is closed
     while to_show:
         indent, label, module = to_show.pop()
-        name, children = type(module).__name__, list(module._children())
+        kind: Any = type(module)
+        name, children = kind.__name__, list(module._children())
         if label is None:
             open_modules.remove(id(module))
             text = ")"
         elif id(module) in open_modules:
             text = f"{label}{name}(...)"
-        elif type(module).__repr__ is not shown:  # a class that shows itself in its own way
+        elif kind.__repr__ is not shown:  # a class that shows itself in its own way
             text = f"{label}{module!r}"
         elif children:
             open_modules.add(id(module))

@@ -79,7 +79,15 @@ class Sequential(ModuleList):
         super().__init__(layers)
 
     def forward(self, x: Any) -> Any:
-        rows = {self: iter(self)}  # the innermost last; a recursion would end at Python's limit
+        if Sequential in map(type, vars(self).values()):
+            return self._forward_of_rows(x)
+        for layer in self:
+            x = layer(x)
+        return x
+
+    def _forward_of_rows(self, x: Any) -> Any:
+        """Compute as `forward` does, without a recursion into the rows inside, which would end at Python's limit."""
+        rows = {self: iter(self)}  # the innermost last
         while rows:
             row = next(reversed(rows))
             for layer in rows[row]:

@@ -17,7 +17,6 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from math import inf
 from operator import index
-from sys import getrecursionlimit
 from typing import Any, NamedTuple
 
 from tinygrad_sm.arrays import as_array, described
@@ -137,10 +136,7 @@ class Module:
         try:
             return self.forward(*inputs, **options)
         except RecursionError as error:
-            raise RuntimeError(
-                f"the forward of {type(self).__name__} goes deeper than Python's limit of {getrecursionlimit()} calls: "
-                "it calls itself, or its Modules stand too deep inside each other; nn.Sequential has no such limit"
-            ) from error
+            raise depth.too_deep(type(self).__name__) from error
 
     def _children(self) -> Iterator[tuple[str, "Module"]]:
         return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
