@@ -4,18 +4,18 @@ Python calls a method of one of the operands: `__add__` of the one on the left, 
 
 NumPy lets an argument take over a function, by its method `__array_ufunc__` (NEP 13) or `__array_function__` (NEP 18).
 A Tensor then calls the function's twin: the operation that does the same and has a gradient rule. Functions that only
-ask a question about values return plain arrays, as comparisons do. All others are refused: a result without its
-history would make gradients silently wrong.
+ask a question about values return plain arrays, as comparisons do. So do all others if no Tensor among their arguments
+requires a gradient, and else they are refused: a result without its history would make gradients silently wrong.
 """
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from tinygrad_sm.backend import NUMBERS, Array, axis_of, check_same_device
+from tinygrad_sm.backend import NUMBERS, PLAIN_OPERANDS, Array, HostArray, axis_of, check_same_device, is_array
 from tinygrad_sm.dtypes import check_unmasked
 from tinygrad_sm.engine.mode import current_mode
 from tinygrad_sm.engine.primitive import as_operand
@@ -53,6 +53,9 @@ NON_DIFFERENTIABLE = {
 }
 """Functions whose results can have no gradient: they are computed on the arrays."""
 
+_WRITERS = {np.copyto, np.fill_diagonal, np.place, np.put, np.put_along_axis, np.putmask}
+"""Functions that change their first argument in place."""
+
 _ADVICE = {
     np.dot: "a @ b, or tg.einsum",
     np.inner: "a @ b, or tg.einsum",
@@ -66,10 +69,28 @@ _ADVICE = {
 }
 
 
-def operators(op: Any) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]:
-    """Return the methods of a binary operator, with the Tensor on the left and on the right."""
-    call = op.__call__  # calling `op` itself would look this method up each time
-    return lambda self, other: call(self, other), lambda self, other: call(other, self)
+def operators(op: Any, name: str) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]:
+    """Return the methods of a binary operator, with the Tensor on the left and on the right; `name` is as in `__mul__`.
+
+    For an operand of an unknown type that has a method of its own for the right side, the left one returns
+    NotImplemented, and so Python calls that method: t * x is x.__rmul__(t), for x of xarray or SciPy's sparse arrays.
+    """
+    call, reflected = op.__call__, f"__r{name}__"  # calling `op` itself would look its method up each time
+
+    def left(self: Any, other: Any) -> Any:
+        if type(other) in PLAIN_OPERANDS or isinstance(other, _KNOWN):
+            return call(self, other)
+        return NotImplemented if _answers_itself(other, reflected) else call(self, other)
+
+    return left, lambda self, other: call(other, self)
+
+
+_KNOWN = (Traced, HostArray, np.generic, *NUMBERS)
+
+
+def _answers_itself(x: Any, reflected: str) -> bool:
+    """Whether an operator is the matter of x; it is not for sequences, nor for arrays of libraries that know DLPack."""
+    return hasattr(type(x), reflected) and not (isinstance(x, Sequence) or is_array(x) or hasattr(x, "__dlpack__"))
 
 
 def comparison(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Array]:
@@ -114,13 +135,16 @@ def array_ufunc(tensor: Any, ufunc: Any, method: str, *inputs: Any, **kwargs: An
     """Compute for NumPy a ufunc, such as np.exp, that has a Tensor among its inputs."""
     if method != "__call__":
         raise TypeError(
-            f"np.{ufunc.__name__}.{method} is not for Tensors: use tg.sum, tg.prod, tg.cumsum, tg.outer, ..."
+            f"{_name(ufunc)}.{method} is not for Tensors: use tg.sum, tg.prod, tg.cumsum, tg.outer, ..., or give it "
+            "t.numpy() if no gradient needs to pass"
         )
     if kwargs:
         raise TypeError(
-            f"np.{ufunc.__name__} on Tensors takes no {', '.join(kwargs)}: they are not written into arrays, so write "
+            f"{_name(ufunc)} on Tensors takes no {', '.join(kwargs)}: they are not written into arrays, so write "
             "a = a + t for a += t, and convert with .astype"
         )
+    if getattr(np, ufunc.__name__, None) is not ufunc:  # another library's
+        raise _no_twin(ufunc)
     return _dispatch(ufunc, inputs, {})
 
 
@@ -139,19 +163,54 @@ def _dispatch(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         except TypeError as error:
             error.add_note(f"np.{function.__name__} on Tensors is {twin!r}: dtype=, out= and the like are not for them")
             raise
-    if function in NON_DIFFERENTIABLE:
-        if function is np.full_like:
-            _check_fill_value(*args, **kwargs)
-        arrays, options = [data_of(x) for x in args], {name: data_of(x) for name, x in kwargs.items()}
-        if arrays and "axis" in options:
-            options["axis"] = axis_of(arrays[0], options["axis"])
-        return function(*arrays, **options)
-    module = getattr(function, "__module__", None) or "numpy"  # a ufunc of another library may have none
-    module = "np" if module == "numpy" else module
-    raise TypeError(
-        f"{module.replace('numpy', 'np')}.{function.__name__} has no twin here through which gradients pass: use "
+    if function is np.full_like:
+        _check_fill_value(*args, **kwargs)
+    if function not in NON_DIFFERENTIABLE and any(x.requires_grad for x in _tensors([args, kwargs])):
+        raise _no_twin(function)
+    first = [*args[:1], *(kwargs.get(name) for name in ("a", "arr", "dst"))] if function in _WRITERS else []
+    if list(_tensors([*first, kwargs.get("out")])):
+        raise TypeError(
+            f"{_name(function)} would change a Tensor in place: set the data of a leaf with t.assign(array)"
+        )
+    arrays, options = _with_arrays(list(args)), _with_arrays(kwargs)
+    if arrays and "axis" in options and function in NON_DIFFERENTIABLE:
+        options["axis"] = axis_of(arrays[0], options["axis"])
+    return function(*arrays, **options)
+
+
+def _tensors(x: Any) -> Iterator[Traced]:
+    """Yield the Tensors in nested lists, tuples and dicts."""
+    if isinstance(x, Traced):
+        yield x
+    elif isinstance(x, list | tuple | dict):
+        for part in x.values() if isinstance(x, dict) else x:
+            yield from _tensors(part)
+
+
+def _with_arrays(x: Any) -> Any:
+    """Return x with the arrays of the Tensors in it, as read-only views: no function may change a Tensor in place."""
+    if isinstance(x, dict):
+        return {name: _with_arrays(part) for name, part in x.items()}
+    if type(x) in (list, tuple):
+        return type(x)(map(_with_arrays, x))
+    if not isinstance(x, Traced) or type(x.data) is not HostArray:
+        return data_of(x)
+    view = x.data.view()
+    view.flags.writeable = False
+    return view
+
+
+def _no_twin(function: Any) -> TypeError:
+    return TypeError(
+        f"{_name(function)} has no twin here through which gradients pass: use "
         f"{_ADVICE.get(function, 'the operations of tinygrad_sm')}, or give it t.numpy() if none needs to pass"
     )
+
+
+def _name(function: Any) -> str:
+    """Return a function's name as one writes it, np.exp; ufuncs of other libraries do not tell their module."""
+    module = "numpy" if getattr(np, function.__name__, None) is function else getattr(function, "__module__", None)
+    return f"{module.replace('numpy', 'np')}.{function.__name__}" if module else str(function.__name__)
 
 
 @functools.cache
@@ -170,8 +229,15 @@ def _translate_arguments(twin: Any, function: Any, args: Any, kwargs: dict[str, 
     that it does not have, such as `out`, unless they have NumPy's default.
     """
     ours, theirs = _signature(twin), _signature(function)
-    if theirs is None or ours is None or any(p.kind is p.VAR_POSITIONAL for p in theirs.parameters.values()):
+    if theirs is None or ours is None:
         return args, kwargs
+    if any(p.kind is p.VAR_POSITIONAL for p in theirs.parameters.values()):  # np.einsum, whose operands have no names
+        defaults = {"out": None, "dtype": None, "order": "K", "casting": "safe"}
+        return args, {
+            name: value
+            for name, value in kwargs.items()
+            if not (name in defaults and _is_default(value, defaults[name]))
+        }
     bound = theirs.bind(*args, **kwargs)
     operands = max(1, sum(p.kind is p.POSITIONAL_ONLY for p in ours.parameters.values()))
     given: list[Any] = []

@@ -219,12 +219,12 @@ class Tensor(Traced):
             "leaf with t.assign(array)"
         )
 
-    __add__, __radd__ = protocols.operators(elementwise.add)
-    __sub__, __rsub__ = protocols.operators(elementwise.subtract)
-    __mul__, __rmul__ = protocols.operators(elementwise.multiply)
-    __truediv__, __rtruediv__ = protocols.operators(elementwise.divide)
-    __pow__, __rpow__ = protocols.operators(elementwise.power)
-    __matmul__, __rmatmul__ = protocols.operators(linalg.matmul)
+    __add__, __radd__ = protocols.operators(elementwise.add, "add")
+    __sub__, __rsub__ = protocols.operators(elementwise.subtract, "sub")
+    __mul__, __rmul__ = protocols.operators(elementwise.multiply, "mul")
+    __truediv__, __rtruediv__ = protocols.operators(elementwise.divide, "truediv")
+    __pow__, __rpow__ = protocols.operators(elementwise.power, "pow")
+    __matmul__, __rmatmul__ = protocols.operators(linalg.matmul, "matmul")
     __neg__ = elementwise.negative
     __iadd__ = protocols.in_place("+=", operator.add)
     __isub__ = protocols.in_place("-=", operator.sub)

@@ -1,6 +1,11 @@
 """NumPy's functions reach the operations with their gradients, answer questions with arrays, and refuse the rest."""
 
+import enum
 import inspect
+import operator
+from array import array
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,6 +15,30 @@ from tests.helpers import leaf
 from tinygrad_sm import Tensor, protocols
 
 A = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 7.0]])
+
+FOREIGN = np.frompyfunc(lambda a, b: a, 2, 1)
+"""A ufunc that is not NumPy's, as those of scipy.special."""
+
+OPTIONS = {
+    "axis": [None, 0, 1, -1, (0, 1)],
+    "axes": [(1, 0)],
+    "keepdims": [True, False],
+    "ddof": [0, 1],
+    "correction": [1],
+    "shift": [2, -1],
+    "shape": [(6,), (3, 2), (1, 2, 3)],
+    "a_max": [3.0, None],
+    "indices": [[], [1], 0],
+    "pad_width": [2, ((0, 1), (2, 0))],
+    "constant_values": [0.0, 2.0],
+    "indices_or_sections": [1, [1]],
+    "optimize": [True, "greedy"],
+}
+"""By NumPy's names of options, values for them."""
+
+
+class Level(enum.IntEnum):
+    TWO = 2
 
 
 def arguments(function):
@@ -213,6 +242,24 @@ def test_questions_give_plain_arrays():
         (np.floor, "np.floor has no twin"),
         (np.linalg.det, "np.linalg.det has no twin"),
         (np.frompyfunc(lambda a: a, 1, 1), r"<lambda> \(vectorized\) has no twin .* use the operations of tinygrad_sm"),
+        (lambda x: np.vstack([x, x]), r"np.vstack has no twin .* use tg.concatenate"),
+    ],
+)
+def test_what_has_no_twin_is_refused_and_names_what_to_use(call, message):
+    with pytest.raises(TypeError, match=message):
+        call(Tensor([1.0, 2.0, 3.0], requires_grad=True))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda x: FOREIGN(x, x),
+            r"<lambda> \(vectorized\) has no twin .* use the operations of tinygrad_sm, or give it t.numpy\(\)",
+        ),
+        (lambda x: FOREIGN(1.0, x), r"<lambda> \(vectorized\) has no twin"),
+        (lambda x: FOREIGN(x, 1.0, dtype=object), r"^<lambda> \(vectorized\) on Tensors takes no dtype"),
+        (FOREIGN.reduce, r"^<lambda> \(vectorized\).reduce is not for Tensors: use tg.sum.* t.numpy\(\) if no"),
         (np.add.reduce, "np.add.reduce is not for Tensors: use tg.sum"),
         (lambda x: np.add(x, x, out=np.zeros(3)), "np.add on Tensors takes no out: they are not written into arrays"),
         (lambda x: np.exp(x, dtype="f4"), "np.exp on Tensors takes no dtype"),
@@ -220,9 +267,264 @@ def test_questions_give_plain_arrays():
     ],
 )
 @pytest.mark.parametrize("requires_grad", [True, False])
-def test_what_has_no_twin_is_refused_and_names_what_to_use(call, message, requires_grad):
+def test_what_is_refused_without_gradients_too(call, message, requires_grad):
     with pytest.raises(TypeError, match=message):
         call(Tensor([1.0, 2.0, 3.0], requires_grad=requires_grad))
+
+
+def test_ufuncs_of_scipy_are_refused():
+    special = pytest.importorskip("scipy.special")
+    for requires_grad in (True, False):
+        with pytest.raises(TypeError, match=r"expit has no twin .* or give it t.numpy\(\)"):
+            special.expit(Tensor([1.0], requires_grad=requires_grad))
+
+
+WITHOUT_A_TWIN = {
+    "median": np.median,
+    "median by name": lambda x: np.median(a=x, axis=0),
+    "histogram": lambda x: np.histogram(x, bins=3),
+    "unique": lambda x: np.unique(x, return_counts=True),
+    "percentile": lambda x: np.percentile(x, [10, 90], axis=1),
+    "dot": lambda x: np.dot(x, x.T),
+    "inner": lambda x: np.inner(A, x),
+    "vstack": lambda x: np.vstack([x, A]),
+    "block": lambda x: np.block([[x, x], [x, A]]),
+    "sort": np.sort,
+    "ravel": np.ravel,
+    "floor": np.floor,
+    "round": lambda x: np.round(x, 1),
+    "det": lambda x: np.linalg.det(x[:, :2]),
+    "svd": np.linalg.svd,
+    "select": lambda x: np.select([A > 2], [x], default=x[0, 0]),
+    "isin": lambda x: np.isin(A, x[0]),
+    "array2string": np.array2string,
+    "nan_to_num": np.nan_to_num,
+    "interp": lambda x: np.interp([1.5], x[0], x[1]),
+    "average": lambda x: np.average(A, weights=x),
+    "digitize": lambda x: np.digitize(A, bins=x[0]),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_A_TWIN)
+def test_what_has_no_twin_works_on_constants_as_on_arrays(name):
+    call, x = WITHOUT_A_TWIN[name], Tensor(A)
+    found, expected = call(x), call(A)
+    assert type(found) is type(expected)
+    for part, right in zip(*((r if isinstance(r, tuple) else (r,)) for r in (found, expected)), strict=True):
+        assert type(part) is type(right)
+        np.testing.assert_array_equal(part, right)
+    np.testing.assert_array_equal(x.data, A)
+    with pytest.raises(TypeError, match="no twin here|does not become an array in silence"):
+        call(Tensor(A, requires_grad=True))
+
+
+def test_constants_are_saved_as_arrays(tmp_path):
+    np.save(tmp_path / "x.npy", Tensor(A))
+    np.savez(tmp_path / "x.npz", x=Tensor(A))
+    np.savetxt(tmp_path / "x.txt", Tensor(A))
+    for x in (np.load(tmp_path / "x.npy"), np.load(tmp_path / "x.npz")["x"], np.loadtxt(tmp_path / "x.txt")):
+        np.testing.assert_array_equal(x, A)
+    with pytest.raises(TypeError, match=r"np.save has no twin .* give it t.numpy\(\)"):
+        np.save(tmp_path / "y.npy", leaf(A))
+    assert not (tmp_path / "y.npy").exists()
+
+
+@pytest.mark.parametrize(
+    ("write", "error"),
+    [
+        (lambda t: np.copyto(t, 0), TypeError),
+        (lambda t: np.copyto(dst=t, src=0), TypeError),
+        (lambda t: np.fill_diagonal(t, 0), TypeError),
+        (lambda t: np.put(t, [0], 9), TypeError),
+        (lambda t: np.put(ind=[0], v=9, a=t), TypeError),
+        (lambda t: np.place(t, A > 2, [0]), TypeError),
+        (lambda t: np.putmask(t, A > 2, 0), TypeError),
+        (lambda t: np.put_along_axis(t, np.array([[0], [1]]), 9, 1), TypeError),
+        (lambda t: np.median(A, axis=0, out=t[0]), TypeError),
+        (lambda t: np.median(t, overwrite_input=True), ValueError),
+        (lambda t: np.nan_to_num(t / 0, copy=False), ValueError),
+        (lambda t: np.ravel(t).fill(0), ValueError),
+        (lambda t: np.add.at(t, ([0],), 1), TypeError),
+    ],
+)
+def test_no_function_changes_a_tensor_in_place(write, error):
+    x = Tensor(A.copy())
+    with np.errstate(all="ignore"), pytest.raises(error, match="in place|read-only|is not for Tensors"):
+        write(x)
+    np.testing.assert_array_equal(x.data, A)
+
+
+class Labelled:
+    """An array with a label, as in xarray: an operator between it and anything is its own matter."""
+
+    def __init__(self, label):
+        self.label = label
+
+    def __array__(self, dtype=None, copy=None):
+        return np.ones(3)
+
+
+OPERATORS = {"add": operator.add, "sub": operator.sub, "mul": operator.mul, "truediv": operator.truediv}
+OPERATORS |= {"pow": operator.pow, "matmul": operator.matmul}
+for symbol in OPERATORS:
+    setattr(Labelled, f"__r{symbol}__", lambda self, other, name=symbol: (name, self.label, other))
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("requires_grad", [True, False])
+def test_an_operand_that_answers_itself_is_asked(name, requires_grad):
+    x = Tensor([1.0, 2.0, 3.0], requires_grad=requires_grad)
+    assert OPERATORS[name](x, Labelled("u")) == (name, "u", x)
+    assert getattr(x, f"__{name}__")(Labelled("u")) is NotImplemented
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize(
+    "other", [Fraction(1, 2), Decimal(1), "ab", b"ab", object(), {1}], ids=lambda x: type(x).__name__
+)
+def test_operands_that_nobody_knows_are_a_type_error_that_names_them(name, other):
+    if (name, type(other)) == ("pow", Fraction):  # which answers t ** Fraction itself
+        assert (leaf([4.0]) ** other).tolist() == [2.0]
+        return
+    for call in (lambda: OPERATORS[name](leaf([1.0]), other), lambda: OPERATORS[name](other, leaf([1.0]))):
+        with pytest.raises(TypeError, match=rf"{type(other).__name__}"):
+            call()
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize(
+    "other",
+    [
+        2,
+        2.5,
+        True,
+        np.float32(2),
+        np.ones(3),
+        [1.0, 2.0, 3.0],
+        (1, 2, 3),
+        range(1, 4),
+        array("d", [1, 2, 3]),
+        Level.TWO,
+    ],
+    ids=lambda x: type(x).__name__,
+)
+def test_numbers_and_sequences_are_operands(name, other):
+    if name == "matmul" and np.ndim(other) == 0:
+        return
+    right = np.asarray(other, np.float64)
+    np.testing.assert_allclose(OPERATORS[name](leaf(A), other).data, OPERATORS[name](A, right), rtol=1e-6)
+
+
+def test_xarray_and_sparse_arrays_are_asked():
+    xarray, sparse = pytest.importorskip("xarray"), pytest.importorskip("scipy.sparse")
+    x = Tensor([1.0, 2.0])
+    assert isinstance(x * xarray.DataArray([3.0, 4.0], dims="u"), xarray.DataArray)
+    np.testing.assert_array_equal(x @ sparse.csr_array([[1.0, 0.0], [2.0, 3.0]]), [5.0, 6.0])
+
+
+@pytest.mark.parametrize("function", [*ARRAY_FUNCTIONS], ids=lambda f: f.__name__)
+def test_all_arguments_may_have_numpys_names_at_once(function):
+    """Of every twin each option, by every one of NumPy's names, has NumPy's meaning or is refused by its name."""
+    given, parameters = arguments(function), parameters_of(function)
+    named = {p.name: x for p, x in zip(parameters, given, strict=False) if p.kind is p.POSITIONAL_OR_KEYWORD}
+    unnamed = given[: len(given) - len(named)]
+    x, tried = Tensor(A), 0
+    for name in [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]:
+        for value in OPTIONS.get(name, ()):
+            try:
+                expected = function(*unnamed, **{**named, name: value})
+            except (AttributeError, IndexError, TypeError, ValueError):  # NumPy does not take it
+                continue
+            ours = {key: with_leaf(part, x) for key, part in {**named, name: value}.items()}
+            result = function(*(with_leaf(part, x) for part in unnamed), **ours)
+            tried += 1
+            for part, right in zip(*((r if isinstance(r, list) else [r]) for r in (result, expected)), strict=True):
+                np.testing.assert_allclose(part.data, right, rtol=1e-14)
+    assert tried or not OPTIONS.keys() & {p.name for p in parameters}
+
+
+@pytest.mark.parametrize("names", [("a_min", "a_max"), ("min", "max")])
+def test_bounds_of_clip_have_both_of_their_names(names):
+    for bounds in ((2, 4), (None, 4), (2, None)):
+        options = dict(zip(names, bounds, strict=True))
+        np.testing.assert_array_equal(np.clip(a=Tensor(A), **options).data, np.clip(A, *bounds))
+
+
+EINSUMS = [
+    (A, [0, 1], A, [2, 1], [0, 2]),
+    (A, [0, 1], A, [2, 1]),
+    (A, [3, 1], [1, 3]),
+    (A, [30, 2]),
+    (A, [0, 1], []),
+    (A, [..., 0], [0, ...]),
+    (A.T @ A, (1, 1)),
+    (A, [0, 1], A[0], [1], A[:, 0], [0], [1]),
+    ("ij,kj->ik", A, A),
+]
+
+
+@pytest.mark.parametrize("given", EINSUMS, ids=range(len(EINSUMS)))
+@pytest.mark.parametrize("options", [{}, {"optimize": True}, {"optimize": False}, {"optimize": "greedy"}], ids=str)
+def test_einsum_takes_numbered_axes_and_optimize(given, options):
+    expected = np.einsum(*given, **options)
+    for einsum in (np.einsum, tg.einsum):
+        found = einsum(*(leaf(x) if isinstance(x, np.ndarray) else x for x in given), **options)
+        np.testing.assert_allclose(found.data, expected, rtol=1e-12)
+        assert found.requires_grad
+    assert np.einsum("ij->i", leaf(A), out=None, dtype=None, order="K", casting="safe").shape == (2,)
+
+
+@pytest.mark.parametrize("given", [(A, "u"), (A, [0, 99]), (A, [-1, 0]), (A, A), (A,)], ids=range(5))
+def test_einsum_says_what_it_takes(given):
+    with pytest.raises((TypeError, ValueError), match="einsum"):
+        tg.einsum(*(leaf(x) if isinstance(x, np.ndarray) else x for x in given))
+
+
+@pytest.mark.parametrize("indices", [[], (), [[]], [[], []], np.zeros((0, 2), int), Tensor(np.zeros(0, int))], ids=repr)
+@pytest.mark.parametrize("axis", [None, 0, -1])
+def test_take_of_no_indices(indices, axis):
+    given = indices.data if isinstance(indices, Tensor) else indices
+    for take in (np.take, tg.take):
+        found = take(leaf(A), indices, axis=axis)
+        assert found.requires_grad
+        assert found.shape == np.take(A, given, axis=axis).shape
+
+
+F4 = np.ones(2, np.float32)
+NUMBERS = {
+    "reshape": (lambda n, t: tg.reshape(n, (1, 1)), lambda n, a: np.reshape(n, (1, 1))),
+    "take": (lambda n, t: tg.take(n, [0, 0]), lambda n, a: np.take(n, [0, 0])),
+    "take of": (lambda n, t: tg.take(t, int(n) - 1), lambda n, a: np.take(a, int(n) - 1)),
+    "outer": (lambda n, t: tg.outer(n, n), lambda n, a: np.outer(n, n)),
+    "outer left": (lambda n, t: tg.outer(n, t), lambda n, a: n * a[None]),
+    "outer right": (lambda n, t: tg.outer(t, n), lambda n, a: a[:, None] * n),
+    "np.outer": (lambda n, t: np.outer(t, n), lambda n, a: a[:, None] * n),
+    "concatenate": (
+        lambda n, t: tg.concatenate([n, t, n], axis=None),
+        lambda n, a: np.concatenate([n, a, n], axis=None),
+    ),
+    "np.concatenate": (
+        lambda n, t: np.concatenate([t, n], axis=None),
+        lambda n, a: np.concatenate([a, n], axis=None),
+    ),
+    "numbers alone": (
+        lambda n, t: tg.concatenate([n, n], axis=None),
+        lambda n, a: np.concatenate([n, n], axis=None),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("number", [1, 2.0, True], ids=repr)
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.float64, np.int8])
+def test_pythons_numbers_are_operands_and_promote_nothing(name, number, dtype):
+    ours, numpys = NUMBERS[name]
+    a = np.ones(2, dtype)
+    found, expected = ours(number, Tensor(a)), numpys(number, a)
+    kind = {"f": np.float32, "i": np.int64}.get(expected.dtype.kind, expected.dtype)
+    alone = name in ("reshape", "take", "outer", "numbers alone")
+    assert found.dtype == (kind if alone else expected.dtype)
+    np.testing.assert_array_equal(getattr(found, "data", found) if not alone else found, expected)
 
 
 def test_an_array_is_not_changed_by_a_tensor_in_place():

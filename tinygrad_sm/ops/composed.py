@@ -6,8 +6,8 @@ from string import ascii_letters
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from tinygrad_sm.arrays import described
-from tinygrad_sm.backend import array_module, axis_of
+from tinygrad_sm.arrays import as_array, described
+from tinygrad_sm.backend import NUMBERS, array_module, axis_of, device_of
 from tinygrad_sm.dtypes import check_unmasked
 from tinygrad_sm.engine.primitive import as_operand
 from tinygrad_sm.engine.tape import data_of
@@ -187,8 +187,18 @@ def pad(x, pad_width, mode="constant", constant_values=0):
 def concatenate(xs, axis=0):
     """Return the arrays of a sequence joined along an axis; with None, their elements in one row."""
     if axis is None:
-        xs, axis = [reshape(x, (-1,)) for x in xs], 0
+        xs, axis = _rows(xs), 0
     return shaping.concatenate(*xs, axis=axis)
+
+
+def _rows(xs):
+    """Return each array as one row; a Python number takes the dtype of the arrays beside it, as in NumPy."""
+    xs = [x if type(x) in NUMBERS else as_operand(x) for x in xs]
+    arrays = [data_of(x) for x in xs if type(x) not in NUMBERS]
+    for i, x in enumerate(xs):
+        if type(x) in NUMBERS and arrays:
+            xs[i] = as_array(x, np.result_type(x, *(array.dtype for array in arrays)), device_of(arrays[0]))
+    return [reshape(x, (-1,)) for x in xs]
 
 
 def stack(xs, axis=0):
@@ -212,8 +222,9 @@ def take(x, indices, axis=None):
     Booleans count as the integers 0 and 1, as in NumPy; x[mask] selects by a mask.
     """
     x = reshape(x, (-1,)) if axis is None else as_operand(x)
+    is_empty = isinstance(indices, list | tuple) and np.size(indices) == 0  # which has no dtype
     indices = as_operand(data_of(indices))
-    indices = indices.astype("intp") if indices.dtype.kind == "b" else indices
+    indices = indices.astype("intp") if is_empty or indices.dtype.kind == "b" else indices
     return x[_index_along(axis or 0, indices, x)]
 
 
@@ -235,21 +246,28 @@ def take_along_axis(x, indices, axis=-1):
 
 def outer(a, b):
     """Return all products a_i b_j, shape (M, N), of the elements of two arrays."""
-    return multiply(reshape(a, (-1, 1)), reshape(b, (1, -1)))
+    if type(a) not in NUMBERS or type(b) in NUMBERS:  # one number keeps to the dtype of the array beside it
+        a = reshape(a, (-1, 1))
+    if type(b) not in NUMBERS:
+        b = reshape(b, (1, -1))
+    return multiply(a, b)
 
 
-def einsum(formula, *xs):
+def einsum(formula, *xs, optimize=True):
     """Return the sum of products that the formula gives: "ij,jk->ik" is Σ_j a_ij b_jk, the matrix product.
 
     Without an arrow, the output has the indices that occur once, in alphabetical order. An index that is repeated in an
     operand takes its diagonal; an index that is not in the output is summed over; "..." stands for all other axes.
+    NumPy's other form numbers the indices, behind each operand: einsum(a, [0, 1], b, [1, 2], [0, 2]).
+
+    optimize : NumPy's choice of the order of products. It is accepted and changes nothing: a good order is always used.
 
     >>> a = np.array([[1.0, 2.0], [3.0, 4.0]])
     >>> einsum("ii", a), einsum("ij->j", a), einsum("...j->...", a)
     (np.float64(5.0), array([4., 6.]), array([3., 7.]))
     """
     if not isinstance(formula, str):
-        raise TypeError(f"einsum: expected a formula such as 'ij,jk->ik' before the operands, got {described(formula)}")
+        formula, xs = _formula_of_numbers(formula, *xs)
     *terms, output = _named_axes(formula, [np.ndim(data_of(x)) for x in xs])
     xs = tuple(as_operand(x) for x in xs)
     if np.result_type(*(x.dtype for x in xs)) == "float16":  # partial sums are not rounded to float16
@@ -266,6 +284,22 @@ def einsum(formula, *xs):
         operands[k] = sum(x, lone) if lone else x, "".join(c for c in term if c in elsewhere)
     formula = ",".join(term for _, term in operands) + "->" + output
     return linalg.einsum(*(x for x, _ in operands), formula=formula)
+
+
+def _formula_of_numbers(*arguments):
+    """Return the formula, and the operands, of a, [0, 1], b, [1, 2], [0, 2]; without the last list, of no arrow."""
+    xs, indices = arguments[: len(arguments) // 2 * 2 : 2], arguments[1::2] + arguments[len(arguments) // 2 * 2 :]
+    if len(arguments) < 2 or not all(isinstance(term, list | tuple) for term in indices):
+        raise TypeError(
+            "einsum: expected a formula such as 'ij,jk->ik' before the operands, or a list of numbers behind each, got "
+            + described(arguments[0])
+        )
+    if any(i is not ... and not 0 <= i < len(ascii_letters) for term in indices for i in term):
+        raise ValueError(f"einsum: expected numbers from 0 to {len(ascii_letters) - 1} and ..., got {indices}")
+    letters = sorted(ascii_letters)  # NumPy's order: an output that is not given is sorted by the numbers
+    terms = ["".join("..." if i is ... else letters[i] for i in term) for term in indices]
+    inputs = ",".join(terms[: len(xs)])
+    return inputs + ("->" + terms[-1] if len(terms) > len(xs) else ""), xs
 
 
 def _named_axes(formula, ndims):
