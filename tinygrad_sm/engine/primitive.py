@@ -140,7 +140,7 @@ class Primitive:
             out = forward(*arrays, **static)
         except Exception as error:
             if isinstance(error, AttributeError) and type(arrays[0]) in NUMBERS and len(arrays) == 1:
-                return self._run_forward([as_array(arrays[0])], static, observers)  # a number has no shape
+                return self._run_forward([asarray(arrays[0])], static, observers)  # a number has no shape
             self.annotate_error(error, arrays)
             raise
         return (out, None) if self.saves is None else out
