@@ -31,7 +31,7 @@ from tinygrad_sm.locks import open_file
 from tinygrad_sm.nn.files import replace_file
 from tinygrad_sm.nn.module import Module
 from tinygrad_sm.nn.states import faults_of
-from tinygrad_sm.random import random_generator
+from tinygrad_sm.random import check_rng_state, get_rng_state, set_rng_state
 from tinygrad_sm.tensors import Tensor
 
 VERSION = 2
@@ -85,7 +85,7 @@ def save(path: str | os.PathLike[str], model: Module, optimizer: Stateful | None
     contents = {"format": _NAME, "version": VERSION, "extra": _to_json(extra, "extra", arrays)}
     if optimizer is not None:
         contents["optimizer"] = _to_json(optimizer.state_dict(), "optimizer", arrays)
-        contents["random"] = _to_json(random_generator().bit_generator.state, "random", arrays)
+        contents["random"] = _to_json(get_rng_state(), "random", arrays)
         contents["blas_threads"] = blas_threads()
     state = model.state_dict()
     if both := (arrays.keys() | {"__metadata__"}) & state.keys():
@@ -292,7 +292,7 @@ def _set_all_or_nothing(model: Module, optimizer: Stateful | None, contents: _Co
         if optimizer is not None and contents.optimizer is None:
             refused += ["expected a checkpoint, but it was saved without optimizer"]
         elif optimizer is not None:
-            refused += faults_of(_check_random_state, contents.random)
+            refused += faults_of(check_rng_state, contents.random)
             undo.callback(optimizer.load_state_dict, optimizer.state_dict())
             refused += faults_of(optimizer.load_state_dict, contents.optimizer)
         if not refused:
@@ -301,16 +301,8 @@ def _set_all_or_nothing(model: Module, optimizer: Stateful | None, contents: _Co
         if not refused:
             undo.pop_all()
             if optimizer is not None:
-                random_generator().bit_generator.state = contents.random
+                set_rng_state(contents.random)
     return refused
-
-
-def _check_random_state(state: Any) -> None:
-    """Raise ValueError unless the random generator accepts this state; do not set it yet."""
-    try:
-        type(random_generator().bit_generator)().state = state
-    except (KeyError, OverflowError, TypeError, ValueError) as error:
-        raise ValueError(f"its state of the random draws cannot be used: {shown(str(error))}") from error
 
 
 def _restorer(model: Module) -> Callable[[], None]:

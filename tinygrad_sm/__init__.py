@@ -93,7 +93,7 @@ from tinygrad_sm.ops.softmax import (
     logsumexp,
     softmax,
 )
-from tinygrad_sm.random import manual_seed
+from tinygrad_sm.random import get_rng_state, manual_seed, set_rng_state
 from tinygrad_sm.tensors import Tensor
 from tinygrad_sm.transforms import grad, hessian, hvp, jacobian, jvp, vjp
 
@@ -143,6 +143,7 @@ __all__ = [
     "from_dlpack",
     "full",
     "gelu",
+    "get_rng_state",
     "grad",
     "gradcheck",
     "hessian",
@@ -185,6 +186,7 @@ __all__ = [
     "reshape",
     "roll",
     "set_default_device",
+    "set_rng_state",
     "sigmoid",
     "sign",
     "sin",

@@ -371,7 +371,10 @@ def test_the_same_training_gives_the_same_bytes_in_another_process(tmp_path):
     assert len(contents) == 1
 
 
-@pytest.mark.parametrize("random_state", [None, 1, {"dict": []}, {"dict": [["bit_generator", "MT19937"]]}])
+@pytest.mark.parametrize(
+    "random_state",
+    [None, 1, [1], {"dict": []}, {"dict": [["bit_generator", "MT19937"]]}, {"tuple": ["state"]}],
+)
 def test_a_state_of_the_random_draws_that_is_none_is_refused(random_state, tmp_path):
     model, optimizer = trained()
     nn.save(tmp_path / "c", model, optimizer)
@@ -379,7 +382,9 @@ def test_a_state_of_the_random_draws_that_is_none_is_refused(random_state, tmp_p
     contents = changed_metadata(content, "random", random_state)
     (tmp_path / "c").write_bytes(with_contents(contents, **safetensors.numpy.load(content)))
     before = state(model, optimizer)
-    with pytest.raises(CheckpointError, match="c:\nits state of the random draws cannot be used"):
+    with pytest.raises(
+        CheckpointError, match="c:\nexpected a state of the random draws, as get_rng_state returns it, got"
+    ):
         nn.load(tmp_path / "c", model, optimizer)
     assert state(model, optimizer) == before
 
