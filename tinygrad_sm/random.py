@@ -92,7 +92,7 @@ _seeds: list[np.random.SeedSequence | None] = []
 
 
 def _before_fork() -> None:
-    """Make the child's seed here: a lock of the generator that a thread of the parent holds stays held in the child."""
+    """Make the child's seed, in the parent, so that the next fork counts this one."""
     global _forks
     _FORKING.acquire()
     seed = None
@@ -110,7 +110,10 @@ def _after_fork_in_parent() -> None:
 
 
 def _after_fork_in_child() -> None:
-    """Seed the child's own generator; without a seed it makes one when it first draws, as any new process does."""
+    """Make the child's generator; without a seed the child makes one when it first draws, as any new process does.
+
+    The parent's is left: if a thread was drawing from it, its lock is never released here.
+    """
     global _generator, _forks
     seed = _seeds[-1] if _seeds else None
     _seeds.clear()
