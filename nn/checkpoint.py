@@ -11,13 +11,11 @@ the metadata in random order, so all is sorted JSON under one key.
 """
 
 import contextlib
-import ctypes
 import hashlib
 import itertools
 import json
 import os
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -29,15 +27,17 @@ from tinygrad_sm.backend import ARRAY_TYPES, Array, is_writable, owned_copy, to_
 from tinygrad_sm.errors import CheckpointError, package, shown, warn_user
 from tinygrad_sm.locks import open_file
 from tinygrad_sm.nn.files import replace_file
+from tinygrad_sm.nn.machine import Facts, check_facts, differences, facts, remedies
 from tinygrad_sm.nn.module import Module
 from tinygrad_sm.nn.states import faults_of
 from tinygrad_sm.random import check_rng_state, get_rng_state, set_rng_state
 from tinygrad_sm.tensors import Tensor
 
-VERSION = 2
+VERSION = 3
 """The version of the format; it rises when `save` writes what older versions of `load` cannot read.
 
-In version 1 the checksum is the metadata's second key.
+Version 2 holds, of the facts about the machine, the number of BLAS threads alone. In version 1 moreover the checksum is
+the metadata's second key.
 """
 
 _NAME = "tinygrad_sm"
@@ -72,8 +72,9 @@ def save(path: str | os.PathLike[str], model: Module, optimizer: Stateful | None
         machine's byte order), and lists, tuples and dicts of these
 
     With an optimizer the file is a checkpoint, from which training resumes exactly: it also holds the state of the
-    random generator and the number of BLAS threads. Pass what else the training depends on as extra, such as
-    `loader=loader.state_dict()`.
+    random generator and the facts about the machine that decide the last bits: NumPy's version, the CPU's instructions
+    that it uses, and the BLAS with its core and number of threads. Pass what else the training depends on as extra,
+    such as `loader=loader.state_dict()`.
 
     At every moment the path holds the whole old file or the whole new one, which gets the old one's permissions.
     Processes and threads that save to one path take turns; the last file remains.
@@ -86,7 +87,7 @@ def save(path: str | os.PathLike[str], model: Module, optimizer: Stateful | None
     if optimizer is not None:
         contents["optimizer"] = _to_json(optimizer.state_dict(), "optimizer", arrays)
         contents["random"] = _to_json(get_rng_state(), "random", arrays)
-        contents["blas_threads"] = blas_threads()
+        contents["machine"] = _to_json(facts(), "machine", arrays)
     state = model.state_dict()
     if both := (arrays.keys() | {"__metadata__"}) & state.keys():
         raise ValueError(f"the model has parameters or buffers with the names of other things to save: {sorted(both)}")
@@ -110,8 +111,8 @@ def load(path: str | os.PathLike[str], model: Module, optimizer: Stateful | None
     """Set the state of the model, and of the optimizer if one is given, from a file; return what was saved as extra.
 
     A file from another program, such as PyTorch with safetensors, has neither checksum nor extra. With an optimizer
-    `load` also restores the random generator, and warns if the number of BLAS threads differs: that changes the order
-    of sums, and so their last bits.
+    `load` also restores the random generator, and warns if facts about the machine differ: they change the order of
+    sums, and so their last bits.
 
     Raises CheckpointError with the differences, and changes nothing, if the file is damaged or does not fit,
     FileNotFoundError if there is no file, and another OSError if it cannot be read.
@@ -121,11 +122,11 @@ def load(path: str | os.PathLike[str], model: Module, optimizer: Stateful | None
     contents = _read(path, where, model)
     if refused := _set_all_or_nothing(model, optimizer, contents):
         raise CheckpointError("\n".join([f"{where}:", *refused]))
-    then, now = contents.blas_threads, blas_threads()
-    if optimizer is not None and None not in (then, now) and then != now:
+    then, now = contents.machine or {}, facts() if optimizer is not None else {}
+    if differ := differences(then, now):
         warn_user(
-            f"{where} was saved with {then} BLAS threads, now there are {now}: the training goes on, but its last bits "
-            f"may differ; set OPENBLAS_NUM_THREADS={then} for equal ones"
+            f"{where} was saved where other facts decide the last bits: {'; '.join(differ)}. The training goes on, but "
+            f"perhaps not bit for bit; for equal bits {remedies(then, now)}"
         )
     return contents.extra
 
@@ -140,20 +141,6 @@ def _check_arguments(caller: str, path: Any, model: Any, optimizer: Any) -> None
         raise TypeError(f"{caller}: expected an optimizer or None after the model, got {described(optimizer)}")
 
 
-def blas_threads() -> int | None:
-    """Return the number of threads in NumPy's matrix products, or None where its BLAS does not say.
-
-    Asks the library itself: an environment variable may have been set too late to have an effect.
-    """
-    umath = sys.modules["numpy._core._multiarray_umath"].__file__
-    library = ctypes.CDLL(umath)  # its symbols include those of the BLAS that it is linked to
-    for name in ("scipy_openblas_get_num_threads64_", "scipy_openblas_get_num_threads", "openblas_get_num_threads64_",
-                 "openblas_get_num_threads", "MKL_Get_Max_Threads", "bli_thread_get_num_threads"):  # fmt: skip
-        if hasattr(library, name):
-            return int(getattr(library, name)())
-    return None
-
-
 class _Contents(NamedTuple):
     """What a file holds; the last three are None if it is no checkpoint."""
 
@@ -161,7 +148,7 @@ class _Contents(NamedTuple):
     extra: dict[str, Any]
     optimizer: Any = None
     random: Any = None
-    blas_threads: int | None = None
+    machine: Facts | None = None
 
 
 def _safetensors() -> Any:
@@ -198,9 +185,13 @@ def _read(path: str | os.PathLike[str], where: str, model: Module) -> _Contents:
     try:
         described_contents = json.loads(text)
         version = described_contents.pop("version")
-        if version in (1, VERSION):
+        if version in range(1, VERSION + 1):
             described_contents.pop("format", None)
             others = {name: _from_json(packed, tensors) for name, packed in described_contents.items()}
+            if "blas_threads" in others:
+                others["machine"] = {"BLAS threads": others.pop("blas_threads")}
+            if "machine" in others:
+                check_facts(others["machine"])
             return _Contents(tensors, **others)  # `_from_json` has removed all but the model's
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise CheckpointError(f"{where}: its metadata cannot be understood: {shown(repr(error), 200)}") from error
