@@ -57,6 +57,10 @@ class DataLoader:
     two threads. The order depends on seed and epoch alone, so a run goes on after `loader.epoch = n`. Batches are
     copies: they share no memory with each other or with the data set.
 
+    Batches are made when they are asked for, by the process that asks. So a transform that draws, as by `tg.rand`, has
+    used just the draws of the batches that were given, and `nn.save` with an optimizer saves the state after them; a
+    loader's own state holds no draws. In a forked process the order stays the same, but a transform draws differently.
+
     Raises TypeError, ValueError, IndexError (a label out of range) or DeviceError when it is made.
 
     >>> loader = DataLoader((np.arange(10.0), np.arange(10)), batch_size=4)

@@ -72,6 +72,29 @@ def test_each_part_of_the_state_matters(forgotten, tmp_path):
     assert finished(forgotten) != finished()
 
 
+@pytest.mark.parametrize("steps", [1, 7, 16, 17])
+def test_a_transform_that_draws_goes_on_with_the_next_draws(steps, tmp_path):
+    """Also in the middle of an epoch: the loader has drawn for no batch that it has not given."""
+
+    def training(seed=0):
+        model, optimizer, loader, schedule = stress.toy_training(seed)
+        loader.transform = lambda x: x + 0.3 * tg.randn(*x.shape).numpy()
+        return model, optimizer, loader, schedule
+
+    taken = []
+
+    def save_once():
+        taken.append(1)
+        if len(taken) == steps:
+            stress.save(tmp_path / "c", *whole)
+
+    whole, resumed = training(), training(seed=5)
+    stress.train(*whole, after_step=save_once, epochs=2)
+    stress.load(tmp_path / "c", *resumed)
+    stress.train(*resumed, after_step=lambda: None, epochs=2)
+    assert stress.exactly(resumed[0].state_dict()) == stress.exactly(whole[0].state_dict())
+
+
 needs_sigkill = pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no SIGKILL")
 
 

@@ -260,3 +260,36 @@ os._exit(0)
 """
     lines = run(code, first=pause)
     assert len(set(flat(lines))) == 3
+
+
+@needs_fork
+def test_a_worker_goes_on_from_the_state_of_a_loader_and_of_the_draws():
+    """The order of a loader is the same in every process; what its transform draws is not, unless it is restored."""
+    worker, sibling, parent, restored = run("""
+import numpy as np
+from tinygrad_sm.datasets import DataLoader
+def new_loader():
+    x = np.zeros((10, 1), np.float32)
+    return DataLoader((x, np.arange(10)), 2, shuffle=True, transform=lambda x: x + tg.randn(*x.shape).numpy())
+def rest(batches):
+    return [[x.tolist(), y.tolist()] for x, y in batches]
+def work():
+    loader = new_loader()
+    batches = iter(loader)
+    next(batches)
+    states = loader.state_dict(), tg.get_rng_state()
+    return *states, rest(batches)
+tg.manual_seed(0)
+worker, sibling = fork(work), fork(work)
+def restored():
+    loader = new_loader()
+    loader.load_state_dict(worker[0])
+    tg.set_rng_state(worker[1])
+    return rest(loader)
+print(json.dumps([worker[2], sibling[2], work()[2], fork(restored)]))
+""")
+    orders = [[y for _, y in batches] for batches in (worker, sibling, parent)]
+    assert orders[0] == orders[1] == orders[2]
+    drawn = {str([x for x, _ in batches]) for batches in (worker, sibling, parent)}
+    assert len(drawn) == 3
+    assert restored == worker
