@@ -80,7 +80,8 @@ def remedies(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     known = [
         _REMEDIES[name].replace("{}", shown(str(then[name]), 60)) for name in _differ(then, now) if name in _REMEDIES
     ]
-    return ", ".join([*known, "or go on where it was saved"]) if known else "go on where it was saved"
+    place = "go on where it was saved, with the same environment variables"
+    return ", ".join([*known, f"or {place}"]) if known else place
 
 
 def _differ(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -19,6 +19,7 @@ from tinygrad_sm.nn import checkpoint, machine
 
 HERE = {"NumPy": "2.0.0", "SIMD": "SSE2 AVX2", "BLAS": "OpenBLAS", "BLAS version": "0.3.31", "BLAS core": "Haswell"}
 HERE["BLAS threads"] = 2
+SAME_PLACE = "go on where it was saved, with the same environment variables"
 
 
 def is_told(name):
@@ -82,18 +83,18 @@ def test_what_a_machine_does_not_tell_is_unknown(monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "lines", "remedy"),
     [
-        ({}, [], "go on where it was saved"),
-        *(({name: None}, [], "go on where it was saved") for name in HERE),
-        ({"a fact of a later version": 3}, [], "go on where it was saved"),
-        ({"BLAS core": "Zen"}, ["BLAS core Zen then, Haswell now"], "go on where it was saved"),
-        ({"SIMD": "SSE2"}, ["SIMD SSE2 then, SSE2 AVX2 now"], "go on where it was saved"),
-        ({"BLAS version": "0.3"}, ["BLAS version 0.3 then, 0.3.31 now"], "go on where it was saved"),
-        ({"BLAS": "\x1b[2J"}, ["BLAS \\x1b[2J then, OpenBLAS now"], "go on where it was saved"),
+        ({}, [], SAME_PLACE),
+        *(({name: None}, [], SAME_PLACE) for name in HERE),
+        ({"a fact of a later version": 3}, [], SAME_PLACE),
+        ({"BLAS core": "Zen"}, ["BLAS core Zen then, Haswell now"], SAME_PLACE),
+        ({"SIMD": "SSE2"}, ["SIMD SSE2 then, SSE2 AVX2 now"], SAME_PLACE),
+        ({"BLAS version": "0.3"}, ["BLAS version 0.3 then, 0.3.31 now"], SAME_PLACE),
+        ({"BLAS": "\x1b[2J"}, ["BLAS \\x1b[2J then, OpenBLAS now"], SAME_PLACE),
         (
             {"NumPy": "1.9", "BLAS threads": 1},
             ["NumPy 1.9 then, 2.0.0 now", "BLAS threads 1 then, 2 now"],
             "install numpy==1.9, set OPENBLAS_NUM_THREADS=1, or for MKL MKL_NUM_THREADS=1, before Python starts, "
-            "or go on where it was saved",
+            f"or {SAME_PLACE}",
         ),
     ],
 )
