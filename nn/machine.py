@@ -31,8 +31,9 @@ _REMEDIES = {
 
 def facts() -> Facts:
     """Return the facts by name."""
-    # NumPy has read all of it when it was imported; the second is its public report on itself.
-    config: Any = np.show_config(mode="dicts")
+    config: Any = np.show_config(
+        mode="dicts"
+    )  # the instructions in it are those of this CPU, the BLAS that of the build
     simd = config.get("SIMD Extensions", {})
     features = [*simd.get("baseline", []), *simd.get("found", [])]
     build = config.get("Build Dependencies", {}).get("blas", {})
