@@ -31,17 +31,14 @@ _REMEDIES = {
 
 def facts() -> Facts:
     """Return the facts by name."""
-    config: Any = np.show_config(
-        mode="dicts"
-    )  # the instructions in it are those of this CPU, the BLAS that of the build
+    config: Any = np.show_config(mode="dicts")  # of this CPU its instructions, but the BLAS of the build
     simd = config.get("SIMD Extensions", {})
     features = [*simd.get("baseline", []), *simd.get("found", [])]
     build = config.get("Build Dependencies", {}).get("blas", {})
     name, version = build.get("name"), build.get("version")
-    if running := _openblas(
-        "get_config", ctypes.c_char_p
-    ):  # b"OpenBLAS 0.3.31 DYNAMIC_ARCH ...": not what it was built
-        name, version = [*running.decode(errors="replace").split(), "", ""][:2]  # with, but what is there
+    running = _openblas("get_config", ctypes.c_char_p)  # b"OpenBLAS 0.3.31 DYNAMIC_ARCH ...", the one that is here
+    if running:
+        name, version = [*running.decode(errors="replace").split(), "", ""][:2]
     core = _openblas("get_corename", ctypes.c_char_p)
     return {
         "NumPy": np.__version__,
