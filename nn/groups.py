@@ -14,7 +14,7 @@ from tinygrad_sm.arguments import MAX_COUNT, integer, number
 from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import ARRAY_TYPES, Array, device_of, is_writable, owned_copy, to_device
 from tinygrad_sm.engine.tape import data_of
-from tinygrad_sm.engine.versions import LEAVES_LOCK
+from tinygrad_sm.engine.versions import LEAVES_LOCK, write_all
 from tinygrad_sm.nn.module import Parameter
 from tinygrad_sm.nn.states import Optional, differences, faults_of, refuse_state
 from tinygrad_sm.tensors import Tensor
@@ -67,8 +67,8 @@ class Groups:
 
     @lr.setter
     def lr(self, value: float) -> None:
-        for group in self.param_groups:
-            group |= self._at_least_0({"lr": value}, "lr")
+        lr = self._at_least_0({"lr": value}, "lr")
+        write_all([(dict.update, group, lr) for group in self.param_groups])
 
     def _check_groups(self) -> None:
         """Raise unless groups and parameters are those of the slots; check the options and make them plain values."""
@@ -78,9 +78,7 @@ class Groups:
                 f"{type(self).__name__}: expected in param_groups the groups and parameters that it was made with: set "
                 "their options one by one, or make a new optimizer"
             )
-        checked = [self._checked(group) for group in self.param_groups]
-        for group, options in zip(self.param_groups, checked, strict=True):
-            group |= options
+        write_all([(dict.update, group, self._checked(group)) for group in self.param_groups])
 
     def _new_state(self, data: Array) -> dict[str, Any]:
         """Return the first state of a parameter: arrays like its data, and numbers."""
@@ -138,11 +136,12 @@ class Groups:
         for i, loaded in enumerate(state["state"]):
             faults += faults_of(integer, f"state[{i}]", "step", (loaded or {}).get("step", 0), 0, MAX_COUNT)
         refuse_state(owner, faults)
-        states = [_copied_to_device(slot, loaded) for slot, loaded in zip(self._slots, state["state"], strict=True)]
-        for own, group in zip(self.param_groups, state["param_groups"], strict=True):
-            own |= self._checked(group)
-        for slot, loaded in zip(self._slots, states, strict=True):
-            slot.state = loaded
+        pairs = zip(self.param_groups, state["param_groups"], strict=True)
+        writes: list[tuple[Any, ...]] = [(dict.update, own, self._checked(group)) for own, group in pairs]
+        states = zip(self._slots, state["state"], strict=True)
+        writes += [(setattr, slot, "state", _copied_to_device(slot, loaded)) for slot, loaded in states]
+        with LEAVES_LOCK:  # not while another thread saves
+            write_all(writes)
 
 
 def _copied_to_device(slot: Slot, loaded: Mapping[str, Any]) -> dict[str, Any]:

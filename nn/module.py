@@ -16,13 +16,13 @@ look into lists and dicts; `ModuleList` holds Modules in a row.
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from math import inf
-from operator import index
+from operator import delitem, index, setitem
 from typing import Any, NamedTuple
 
 from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import Array, device_name, device_of, is_writable, owned_copy, to_device
 from tinygrad_sm.engine.tape import Traced, data_of
-from tinygrad_sm.engine.versions import LEAVES_LOCK, change
+from tinygrad_sm.engine.versions import LEAVES_LOCK, change, write_all
 from tinygrad_sm.nn import depth
 from tinygrad_sm.nn.states import refuse_state
 from tinygrad_sm.tensors import Tensor
@@ -209,7 +209,9 @@ class Module:
         tensors = [tensor for _, tensor in self._named_tensors() if tensor.device != device]
         arrays = [to_device(tensor.data, device) for tensor in tensors]  # all copies first: memory may run out
         gradients = [None if tensor.grad is None else to_device(tensor.grad, device) for tensor in tensors]
-        change(tensors, _set_arrays, tensors, arrays, gradients)
+        writes: list[tuple[Any, ...]] = [(setattr, t, "data", data) for t, data in zip(tensors, arrays, strict=True)]
+        writes += [(setattr, t, "grad", grad) for t, grad in zip(tensors, gradients, strict=True)]
+        change(tensors, write_all, writes)
         return self
 
     def state_dict(self) -> dict[str, Any]:
@@ -232,7 +234,7 @@ class Module:
             for path, tensor in self._named_tensors()
             if path in arrays
         }
-        change(loaded, _write, loaded)
+        change(loaded, write_all, [(setitem, tensor.data, ..., array) for tensor, array in loaded.items()])
         return keys
 
     def check_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
@@ -303,8 +305,8 @@ class ModuleList(Module):
         first = bisect_left(range(len(vars(self))), 1, key=lambda i: str(i) not in vars(self))  # the first free number
         for i, module in enumerate(modules, first):
             self._check_module(module, i)
-        for i, module in enumerate(modules, first):
-            setattr(self, str(i), module)
+            self._check_attribute(str(i), module)
+        self._number(modules, first, self)
         return self
 
     __iadd__ = extend
@@ -322,10 +324,22 @@ class ModuleList(Module):
         self._renumber(modules)
 
     def _renumber(self, modules: list[Module]) -> None:
-        for name, _ in list(self._children()):
-            delattr(self, name)
-        for i, module in enumerate(modules):
-            setattr(self, str(i), module)
+        others = Module()
+        vars(others).update((name, x) for name, x in vars(self).items() if not isinstance(x, Module))
+        self._number(modules, 0, others)
+
+    def _number(self, modules: list[Module], first: int, kept: Module) -> None:
+        """Name the Modules by numbers, from the first on, and keep only the attributes of `kept`: all at once."""
+        numbered, names = Module(), dict[Tensor, str]()
+        for i, module in enumerate(modules, first):
+            vars(numbered)[str(i)] = module
+            for path, tensor in module._named_tensors(f"{i}.", NAMED_LEVELS):  # see __setattr__
+                if not any(list_._attribute_at(tensor.name) is tensor for list_ in (kept, numbered)):
+                    names.setdefault(tensor, path)
+        removed = [] if kept is self else list(self._children())
+        writes: list[tuple[Any, ...]] = [(delitem, vars(self), name) for name, _ in removed]
+        writes += [(setitem, vars(self), name, module) for name, module in vars(numbered).items()]
+        write_all([*writes, *[(setattr, tensor, "name", path) for tensor, path in names.items()]])
 
     def _check_module(self, module: Any, i: int) -> None:
         if not isinstance(module, Module):
@@ -354,13 +368,3 @@ def _array_or_none(value: Any) -> Any:
         return as_array(data_of(value))
     except (OverflowError, RecursionError, RuntimeError, TypeError, ValueError):  # text, objects, ragged lists
         return None
-
-
-def _set_arrays(tensors: list[Tensor], arrays: list[Array], gradients: list[Array | None]) -> None:
-    for tensor, data, grad in zip(tensors, arrays, gradients, strict=True):
-        tensor.data, tensor.grad = data, grad
-
-
-def _write(loaded: Mapping[Tensor, Array]) -> None:
-    for tensor, array in loaded.items():
-        tensor.data[...] = array

@@ -12,15 +12,18 @@
 
 import math
 from collections.abc import Iterable
+from functools import partial
+from operator import setitem
 from typing import Any
 
 from numpy import errstate
 
 from tinygrad_sm.arguments import number
 from tinygrad_sm.arrays import as_exact_array, described
-from tinygrad_sm.backend import array_module, owned_copy, to_numpy
+from tinygrad_sm.backend import array_module, owned_copy, to_device, to_numpy
 from tinygrad_sm.engine.backward import check_grad
 from tinygrad_sm.engine.tape import data_of
+from tinygrad_sm.engine.versions import change, write_all
 from tinygrad_sm.nn.groups import as_list, check_leaves, check_tensors
 from tinygrad_sm.ops import composed
 from tinygrad_sm.precision import wide, wide_dtype
@@ -52,8 +55,7 @@ def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float, error_if_nonfi
     factor = max_norm / (norm + 1e-6)
     if not factor >= 1:  # also where it is NaN
         with errstate(all="ignore"):  # np.errstate(all="raise") would stop half-way
-            for g in gradients:
-                array_module(g).multiply(g, factor, out=g, dtype=wide_dtype(g))
+            write_all([(partial(array_module(g).multiply, dtype=wide_dtype(g)), g, factor, g) for g in gradients])
     return norm
 
 
@@ -89,11 +91,13 @@ def vector_to_parameters(vector: Any, parameters: Iterable[Tensor]) -> None:
         raise ValueError(f"vector_to_parameters: expected a vector of shape ({size},), got {described(values)}")
     if values.dtype.kind not in "fiu":
         raise TypeError(f"vector_to_parameters: expected a vector of floats, got {described(values)}")
-    start = 0
+    start, writes = 0, []
+    for parameter in parameters:
+        part = values[start : start + parameter.size].reshape(parameter.shape)
+        writes.append((setitem, parameter.data, ..., to_device(part, parameter.device)))
+        start += parameter.size
     with errstate(all="ignore"):  # np.errstate(all="raise") would stop half-way
-        for parameter in parameters:
-            parameter.assign(values[start : start + parameter.size].reshape(parameter.shape))
-            start += parameter.size
+        change(parameters, write_all, writes)
 
 
 def _gradients(caller: str, parameters: Iterable[Tensor]) -> list[Any]:

@@ -22,9 +22,11 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from itertools import count, pairwise
+from operator import setitem
 from typing import Any
 
 from tinygrad_sm.arguments import MAX_COUNT, integer, number
+from tinygrad_sm.engine.versions import write_all
 from tinygrad_sm.nn.optim import Optimizer
 from tinygrad_sm.nn.states import check_state, faults_of, refuse_state
 
@@ -73,12 +75,13 @@ class Schedule:
             lrs = [number(owner, name, self._next(lr, base, t), smallest=0) for lr, base in pairs]
         except OverflowError as error:
             raise ValueError(f"{owner}: expected {name} to be a finite number, got a factor beyond floats") from error
-        self.last_epoch = t
-        self._set_lrs(lrs)
+        self._write(t, self.base_lrs, lrs)
 
-    def _set_lrs(self, lrs: Iterable[float]) -> None:
-        for group, lr in zip(self.optimizer.param_groups, lrs, strict=True):
-            group["lr"] = float(lr)
+    def _write(self, t: int, base_lrs: list[float], lrs: Iterable[float]) -> None:
+        """Set t, the bases and the lr of every group: all at once."""
+        pairs = zip(self.optimizer.param_groups, lrs, strict=True)
+        writes: list[tuple[Any, ...]] = [(setitem, group, "lr", float(lr)) for group, lr in pairs]
+        write_all([*writes, (setattr, self, "last_epoch", t), (setattr, self, "base_lrs", base_lrs)])
 
     def _first_lrs(self) -> list[float]:
         return self.get_last_lr()
@@ -111,8 +114,7 @@ class Schedule:
             for i, lr in enumerate(state[name]):
                 faults += faults_of(number, "state", f"{name}[{i}]", lr, 0)
         refuse_state(owner, faults)
-        self.last_epoch, self.base_lrs = state["last_epoch"], [*map(float, state["base_lrs"])]
-        self._set_lrs(state["lrs"])
+        self._write(state["last_epoch"], [*map(float, state["base_lrs"])], state["lrs"])
 
     def __repr__(self) -> str:
         options = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._option_names)

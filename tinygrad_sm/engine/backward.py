@@ -6,6 +6,8 @@
 All checks run before any `.grad` changes.
 """
 
+from itertools import chain, repeat
+from operator import attrgetter, iadd, is_
 from typing import Any
 
 from numpy import errstate
@@ -14,7 +16,7 @@ from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import Array, array_module, check_same_device, device_of, is_writable, owned_copy
 from tinygrad_sm.dispatch import replaceable
 from tinygrad_sm.engine.tape import Traced, count_uses, data_of, gradients
-from tinygrad_sm.engine.versions import LEAVES_LOCK
+from tinygrad_sm.engine.versions import LEAVES_LOCK, write_all
 from tinygrad_sm.errors import GradientError
 
 
@@ -78,12 +80,24 @@ def _accumulate_into_grad(found: dict[Traced, Any]) -> None:
         owned = {}
         for value in list(found):
             owned[value] = owned_gradient(found, value)
-        for value, g in owned.items():
-            if value.grad is None:  # checked only here: a signal handler may have stored a gradient since
-                value.grad = g
-            else:
-                with errstate(all="ignore"):  # np.errstate(all="raise") would stop half-way
-                    value.grad += g
+        with errstate(all="ignore"):  # np.errstate(all="raise") would stop half-way
+            while not _is_added(owned):
+                pass  # a signal handler has changed a .grad since, and it counts
+
+
+def _is_added(owned: dict[Traced, Array]) -> bool:
+    """Add all gradients to the `.grad`s at once, or none and return False if one has changed meanwhile."""
+    grads = [value.grad for value in owned]
+    same = map(is_, map(attrgetter("grad"), owned), grads)  # evaluated by write_all, just before the writes
+    writes = [
+        (setattr, value, "grad", g) if grad is None else (iadd, grad, g)
+        for (value, g), grad in zip(owned.items(), grads, strict=True)
+    ]
+    try:
+        write_all(chain(zip(repeat({True: None}.__getitem__), same), writes))
+    except KeyError:  # from the key False
+        return False
+    return True
 
 
 @replaceable

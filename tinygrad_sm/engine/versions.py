@@ -8,13 +8,21 @@ One counter numbers leaves, nodes and changes as they occur. Every value has a m
 array's last change; a node has the number at which its forward began, and is stale if an operand changed after that.
 While an array is being changed, its memory holds ∞: what another thread computes meanwhile, from some old elements and
 some new ones, is therefore stale too.
+
+Whoever changes several things prepares the new values first, and then writes them all with one `write_all`:
+
+    write_all([(operator.setitem, w.data, ..., new), (setattr, slot, "state", state)])
+
+Ctrl-C then finds all of them changed, or none.
 """
 
 import math
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Collection, Iterable
-from itertools import count
+from itertools import count, starmap
+from operator import call
 from typing import Any
 
 from tinygrad_sm.backend import Array
@@ -79,6 +87,15 @@ def change(leaves: Collection[Any], write: Callable[..., Any], *arguments: Any) 
             LAST_CHANGE.changed_at = math.inf if _under_way else now
     for observer in observers:
         observer.changed(tuple(leaves))
+
+
+def write_all(writes: Iterable[tuple[Any, ...]]) -> None:
+    """Call functions of C, such as setattr or np.add, one after the other: writes are (function, *arguments).
+
+    Python runs signal handlers, and so raises KeyboardInterrupt, only between instructions of Python. All writes are
+    one instruction, so nothing can come between them. A function of Python among them would end that promise.
+    """
+    deque(starmap(call, writes), maxlen=0)
 
 
 def wait_for_changes() -> None:
