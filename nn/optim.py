@@ -10,8 +10,9 @@ The formulas, the names of the options and their defaults are PyTorch's; θ is a
 the dtype of its parameter, except Adam's for half precision (see there).
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from operator import isub
 from typing import Any
 
 from numpy import errstate
@@ -21,7 +22,7 @@ from tinygrad_sm.arrays import described
 from tinygrad_sm.backend import Array, array_module, device_of, is_writable
 from tinygrad_sm.dispatch import replaceable
 from tinygrad_sm.engine.backward import check_grad
-from tinygrad_sm.engine.versions import LEAVES_LOCK, change
+from tinygrad_sm.engine.versions import LEAVES_LOCK, change, write_all
 from tinygrad_sm.nn.groups import Groups, Slot
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer"]
@@ -58,22 +59,23 @@ class Optimizer(Groups):
         with LEAVES_LOCK:
             writes = {}  # all that can fail comes before any change: memory may run out
             for slot in self._slots:
-                data = slot.parameter.data
-                if slot.parameter.requires_grad and slot.parameter.grad is not None:
-                    check_grad("step", slot.parameter)
+                parameter, data = slot.parameter, slot.parameter.data
+                if parameter.requires_grad and parameter.grad is not None:
+                    check_grad("step", parameter)
                     if not is_writable(data):
-                        raise ValueError(f"step: the array of {slot.parameter.name or 'a parameter'} is read-only")
+                        raise ValueError(f"step: the array of {parameter.name or 'a parameter'} is read-only")
                     if device_of(data) != slot.device:
                         slot.move_state()
-                    writes[slot.parameter] = self._prepare_update(slot)
+                    writes[parameter] = self._prepare_update(slot)
             with errstate(all="ignore"):  # np.errstate(all="raise") would stop half-way
-                change(writes, _all, writes.values())
+                change(writes, write_all, chain.from_iterable(writes.values()))
 
     @replaceable
-    def _prepare_update(self, slot: Slot) -> Callable[[], None]:
-        """Return a function that changes a parameter and its state, and cannot fail."""
+    def _prepare_update(self, slot: Slot) -> Iterable[tuple[Any, ...]]:
+        """Return the writes, for `write_all`, that change a parameter and its state, and cannot fail."""
         data = slot.parameter.data
-        return partial(_write, slot, data, *self._update(data, slot.parameter.grad, slot.state, slot.group))
+        change, state = self._update(data, slot.parameter.grad, slot.state, slot.group)
+        return (isub, data, change), (setattr, slot, "state", state)
 
     def _update(self, theta: Array, g: Array, state: Any, options: Mapping[str, Any]) -> tuple[Array, Any]:
         """Return the decrease of θ, and its new state, as new arrays.
@@ -81,16 +83,6 @@ class Optimizer(Groups):
         state : the state so far, {} at the first step.  options : those of the group, checked.
         """
         raise NotImplementedError
-
-
-def _write(slot: Slot, data: Array, change: Array, state: dict[str, Any]) -> None:
-    data -= change
-    slot.state = state
-
-
-def _all(writes: Iterable[Callable[[], None]]) -> None:
-    for write in writes:
-        write()
 
 
 class SGD(Optimizer):

@@ -13,7 +13,7 @@ from tinygrad_sm import Tensor, nn
 from tinygrad_sm.dispatch import HAS_WING, PAIRS
 from tinygrad_sm.engine.backward import first_gradient, seed_gradient
 from tinygrad_sm.engine.tape import count_uses
-from tinygrad_sm.engine.versions import NEVER_CHANGED
+from tinygrad_sm.engine.versions import NEVER_CHANGED, write_all
 from tinygrad_sm.ops.softmax import cross_entropy
 
 RANDOM = np.random.default_rng(0)
@@ -158,7 +158,7 @@ def steps_of_optimizers(form, device):
             (slot,) = optimizer._slots
             for k in range(3):
                 w.grad = Tensor(np.cos(np.arange(12.0) + k).reshape(3, 4).astype(dtype), device=device).data
-                form(optimizer, slot)()
+                write_all(form(optimizer, slot))
             found += [w.data, *slot.state.values()]
     return found
 

@@ -1,0 +1,48 @@
+"""Ctrl-C, or a MemoryError, in any line leaves what several writes change as it was, or changes all of it."""
+
+import signal
+
+import pytest
+
+from tests.interruptions import CASES, half_done, interrupted
+from tinygrad_sm.arguments import number
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_interruption_finds_all_done_or_nothing(case):
+    """A sample of the lines; `make stress` tries all."""
+    for error, every in ((KeyboardInterrupt, 5), (MemoryError, 11)):
+        spoiled, points = half_done(CASES[case], error, every)
+        assert spoiled == []
+        assert points > 2
+
+
+def test_ctrl_c_finds_all_done_or_nothing():
+    """A real signal, which the handler of Python answers where Python runs it, sent at each line of a step."""
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    act, state = CASES["Adam.step"]()
+    before = state()
+    with interrupted(None, None) as places:
+        act()
+    after = state()
+    for at in range(1, len(places) + 1, 7):
+        act, state = CASES["Adam.step"]()
+        with interrupted(at, signal.SIGINT), pytest.raises(KeyboardInterrupt):
+            act()
+        assert state() in (before, after)
+
+
+def half_written():
+    pair = {"x": 0, "y": 0}
+
+    def act():
+        for name in pair:
+            pair[name] = number("act", name, 1.0)
+
+    return act, lambda: dict(pair)
+
+
+def test_what_is_half_done_is_seen():
+    spoiled, points = half_done(half_written)
+    assert 0 < len(spoiled) < points
+    assert {path for path, _ in spoiled} == {"tinygrad_sm/arguments.py"}

@@ -1,0 +1,222 @@
+"""Interrupt an action at each line of the package that it runs, and see that it is then done wholly or not at all.
+
+    spoiled, points = half_done(case, KeyboardInterrupt)
+
+A case is a function that prepares everything anew; it returns the action and a function that returns the state. Ctrl-C
+raises KeyboardInterrupt between any two lines, and a small object that finds no memory raises MemoryError in any line.
+`tests.nn.stress` interrupts at every line and at every instruction of the bytecode, the tests at a sample of the lines.
+"""
+
+import signal
+import sys
+from contextlib import contextmanager
+
+import numpy as np
+
+from tests.helpers import ROOT
+from tests.nn.stress import exactly
+from tinygrad_sm import nn
+from tinygrad_sm.nn.parameters import clip_grad_norm, vector_to_parameters
+
+FOLDERS = tuple(str(ROOT / name) + "/" for name in ("tinygrad_sm", "nn", "datasets"))
+
+
+@contextmanager
+def interrupted(at, error, event="line"):
+    """Raise the error at the so-manieth line, or "opcode", of the package that runs; yield a list of the places.
+
+    The error may be a signal too, which the process then sends to itself.
+    """
+    places = []
+
+    def in_frame(frame, what, _):
+        if what == event:
+            places.append((frame.f_code.co_filename.removeprefix(f"{ROOT}/"), frame.f_lineno))
+            if len(places) == at:
+                sys.settrace(None)
+                if isinstance(error, signal.Signals):
+                    signal.raise_signal(error)
+                else:
+                    raise error
+        return in_frame
+
+    def enter(frame, what, _):
+        if frame.f_code.co_filename.startswith(FOLDERS):
+            frame.f_trace_opcodes = event == "opcode"
+            return in_frame
+        return None
+
+    before = sys.gettrace()
+    sys.settrace(enter)
+    try:
+        yield places
+    finally:
+        sys.settrace(before)
+
+
+def half_done(case, error=KeyboardInterrupt, every=1, event="line"):
+    """Interrupt a case at one point of so many; return the places that left it half done, and how many were tried."""
+    act, state = case()
+    before = state()
+    with interrupted(None, error, event) as places:
+        act()
+    after, points, spoiled = state(), range(1, len(places) + 1, every), []
+    assert before != after, "the action changes nothing that the state shows"
+    for at in points:
+        act, state = case()
+        assert state() == before, "the case does not begin anew"
+        is_interrupted = False
+        with interrupted(at, error, event) as places:
+            try:
+                act()
+            except error:
+                is_interrupted = True
+        found = state()
+        if found not in ((before, after) if is_interrupted else (after,)):
+            spoiled.append(places[-1])
+    return spoiled, len(points)
+
+
+def model_and_optimizer(kind=nn.optim.Adam, steps=1, **options):
+    """Return a model of three layers, one of them in half precision, and its optimizer after so many steps."""
+    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2), nn.Linear(2, 2))
+    for i, p in enumerate(model.parameters()):
+        p.assign(np.linspace(-1, 1, p.size).reshape(p.shape) + i)
+    model.half = nn.Parameter(np.ones(3, np.float16))
+    groups = [{"params": model[0].parameters(), "lr": 0.5}, {"params": [*model[1].parameters(), model.half]}]
+    optimizer = kind([*groups, {"params": model[2].parameters()}], lr=0.25, **options)
+    for i in range(steps):
+        give_gradients(model, i)
+        optimizer.step()
+    give_gradients(model, steps)
+    return model, optimizer
+
+
+def give_gradients(model, i):
+    for p in model.parameters():
+        p.grad = np.cos(p.data + i).astype(p.dtype)
+
+
+def seen(model, optimizer=None):
+    """Return a function that returns all that a training reads of a model and its optimizer."""
+
+    def state():
+        tensors = [(name, p.name, exactly(p.data), exactly(p.grad)) for name, p in model.named_parameters()]
+        return tensors, exactly([optimizer.state_dict() if optimizer else None])
+
+    return state
+
+
+def load_model():
+    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+    for p in model.parameters():
+        p.assign(np.zeros(p.shape))
+    other = {name: array + 1 for name, array in model.state_dict().items()}
+    return lambda: model.load_state_dict(other), seen(model)
+
+
+def load_optimizer():
+    model, optimizer = model_and_optimizer(steps=0)
+    other = model_and_optimizer(steps=2)[1]
+    other.lr = 0.125
+    other = other.state_dict()
+    return lambda: optimizer.load_state_dict(other), seen(model, optimizer)
+
+
+def set_lr():
+    model, optimizer = model_and_optimizer()
+    return lambda: setattr(optimizer, "lr", 0.125), seen(model, optimizer)
+
+
+def step(kind, steps=1, **options):
+    def case():
+        model, optimizer = model_and_optimizer(kind, steps, **options)
+        return optimizer.step, seen(model, optimizer)
+
+    return case
+
+
+def schedule_and_state():
+    optimizer = model_and_optimizer()[1]
+    warm_up = nn.schedules.LinearLR(optimizer, total_iters=3)
+    parts = [warm_up, nn.schedules.CosineAnnealingLR(optimizer, 5)]
+    schedule = nn.schedules.SequentialLR(optimizer, parts, milestones=[3])
+    return schedule, lambda: (repr(schedule.state_dict()), exactly(optimizer.state_dict()))
+
+
+def step_schedule():
+    schedule, state = schedule_and_state()
+    return schedule.step, state
+
+
+def load_schedule():
+    schedule, state = schedule_and_state()
+    other = {**schedule.state_dict(), "last_epoch": 4, "base_lrs": [1.0, 2.0, 3.0], "lrs": [0.1, 0.2, 0.3]}
+    return lambda: schedule.load_state_dict(other), state
+
+
+def change_list(change):
+    def case():
+        modules = nn.ModuleList(nn.Linear(1, 1) for _ in range(4))
+        modules.append(modules[1])  # a shared one
+        for p in modules.parameters():
+            p.assign(np.zeros(p.shape))
+        known = list(modules)
+
+        def state():
+            names = [(p.name, q.name) for p, q in ((m.weight, m.bias) for m in known)]
+            at = [(name, known.index(module) if module in known else "new") for name, module in modules._children()]
+            return names, at
+
+        return lambda: change(modules), state
+
+    return case
+
+
+def set_vector():
+    model = model_and_optimizer()[0]
+    vector = np.arange(sum(p.size for p in model.parameters()), dtype=np.float32)
+    return lambda: vector_to_parameters(vector, model.parameters()), seen(model)
+
+
+def clip():
+    model = model_and_optimizer()[0]
+    return lambda: clip_grad_norm(model.parameters(), 0.5), seen(model)
+
+
+def walk(with_gradients):
+    def case():
+        model = model_and_optimizer()[0]
+        first = next(model.parameters())
+        for p in model.parameters():
+            p.grad = p.grad if with_gradients or p is first else None
+        x = np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)
+        loss = model[2](model[1](model[0](x))).sum() + model.half.sum()
+        return loss.backward, seen(model)
+
+    return case
+
+
+CASES = {
+    "Module.load_state_dict": load_model,
+    "Optimizer.load_state_dict": load_optimizer,
+    "Schedule.load_state_dict": load_schedule,
+    "Schedule.step": step_schedule,
+    "Optimizer.lr": set_lr,
+    "ModuleList.append": change_list(lambda modules: modules.append(nn.Linear(1, 1))),
+    "ModuleList.extend": change_list(lambda modules: modules.extend([nn.Linear(1, 1), nn.Linear(1, 1)])),
+    "ModuleList.insert": change_list(lambda modules: modules.insert(1, nn.Linear(1, 1))),
+    "del of a module": change_list(lambda modules: modules.__delitem__(0)),
+    "del of modules": change_list(lambda modules: modules.__delitem__(slice(0, 3, 2))),
+    "vector_to_parameters": set_vector,
+    "clip_grad_norm": clip,
+    "backward": walk(False),
+    "backward to old gradients": walk(True),
+    "SGD.step": step(nn.optim.SGD),
+    "SGD.step with momentum": step(nn.optim.SGD, momentum=0.9, weight_decay=0.1),
+    "SGD.step with Nesterov's": step(nn.optim.SGD, momentum=0.9, nesterov=True),
+    "SGD.step, the first": step(nn.optim.SGD, 0, momentum=0.9),
+    "Adam.step": step(nn.optim.Adam, weight_decay=0.1),
+    "Adam.step, the first": step(nn.optim.Adam, 0),
+    "AdamW.step": step(nn.optim.AdamW),
+}
