@@ -257,7 +257,12 @@ def main():
             stack.enter_context(only_run_in(args.output))
         except TimeoutError:
             return f"--output: another run is at work in {args.output}: wait for its end, or give another folder"
-        return run(args)
+        try:
+            return run(args)
+        except KeyboardInterrupt:
+            message = "interrupted: the same command with --resume goes on from the last epoch that was saved"
+            tqdm.write(message, file=sys.stderr)  # which first removes the bar
+            return 130  # what shells report of a program that Ctrl-C has ended
 
 
 def run(args):

@@ -1,6 +1,7 @@
 """A training that is interrupted, even killed, and resumed ends with the very bits of one that was not."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -121,7 +122,8 @@ SMALL = ["--train-size", "500", "--epochs", "25", "--batch-size", "50", "--seed"
 
 # With a clock on which a second passes at each look, every epoch is saved; it takes real time, to be killed in.
 SAVING_OFTEN = """
-import itertools, pathlib, sys, time
+import itertools, pathlib, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # processes in the background of a shell ignore it
 sys.path.insert(0, str(pathlib.Path(sys.argv.pop(1)).parent))
 import mnist_softmax
 seconds, sleep = itertools.count(), time.sleep
@@ -141,6 +143,12 @@ def ended(process):
     return process.returncode, text, errors
 
 
+def wait_for(checkpoint, process):
+    deadline = time.monotonic() + 60
+    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
 def weights(path):
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
     extra = nn.load(path, model)
@@ -155,9 +163,7 @@ def test_the_flagship_resumes_after_a_kill(tmp_path):
 
     process = flagship(other)
     checkpoint = other / "checkpoint.safetensors"
-    deadline = time.monotonic() + 60
-    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_for(checkpoint, process)
     process.kill()
     process.communicate()
     assert not (other / "model.safetensors").exists()
@@ -178,6 +184,19 @@ def test_the_flagship_resumes_after_a_kill(tmp_path):
     ]
     assert curves[0] == curves[1]
     assert len(curves[0]) == 25
+
+
+@needs_sigkill
+def test_ctrl_c_ends_the_flagship_with_a_line_that_names_resume(tmp_path):
+    process = flagship(tmp_path)
+    wait_for(tmp_path / "checkpoint.safetensors", process)
+    process.send_signal(signal.SIGINT)
+    status, _, errors = ended(process)
+    assert status == 130
+    assert errors == "interrupted: the same command with --resume goes on from the last epoch that was saved\n"
+    assert not (tmp_path / ".running").exists()
+    status, _, errors = ended(flagship(tmp_path, "--resume"))
+    assert (status, errors) == (0, "")
 
 
 def run_flagship(monkeypatch, folder, *options):
