@@ -5,7 +5,7 @@
 # make plain     runs the tests without the wing of what is only fast
 # make record    writes what tests compare with and a program can measure: what steps cost, the README's line counts
 # make proofs    proves the rules of all operations as formulas, and writes docs/proofs.md, in 2 minutes
-# make stress    kills, flips bits and mutates files, in full; the tests do a sample of it
+# make stress    kills, interrupts, flips bits and mutates files, in full; the tests do a sample of it
 # make gpu       runs the tests on the NVIDIA GPU, then the benchmark there; CUDA=cuda12 for a driver of CUDA 12
 # make bench     compares the speed with plain NumPy and other libraries; ARGS="--quick" for a look
 # make lint      checks style, types and the floors of the house

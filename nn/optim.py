@@ -50,9 +50,7 @@ class Optimizer(Groups):
     def step(self) -> None:
         """Change every parameter that has a gradient by the formulas of the class."""
         # Types come first: a value of another type may equal the old one, or may not be comparable with it.
-        groups = [
-            (*map(type, group.values()), id(group), id(group["params"]), *group.values()) for group in self.param_groups
-        ]
+        groups = [(*map(type, g.values()), id(g), id(g["params"]), *g.values()) for g in self.param_groups]
         if groups != self._checked_groups:
             self._check_groups()
             self._checked_groups = groups
@@ -73,9 +71,8 @@ class Optimizer(Groups):
     @replaceable
     def _prepare_update(self, slot: Slot) -> Iterable[tuple[Any, ...]]:
         """Return the writes, for `write_all`, that change a parameter and its state, and cannot fail."""
-        data = slot.parameter.data
-        change, state = self._update(data, slot.parameter.grad, slot.state, slot.group)
-        return (isub, data, change), (setattr, slot, "state", state)
+        change, state = self._update(slot.parameter.data, slot.parameter.grad, slot.state, slot.group)
+        return (isub, slot.parameter.data, change), (setattr, slot, "state", state)
 
     def _update(self, theta: Array, g: Array, state: Any, options: Mapping[str, Any]) -> tuple[Array, Any]:
         """Return the decrease of θ, and its new state, as new arrays.

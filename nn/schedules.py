@@ -39,6 +39,7 @@ class Schedule:
     A subclass defines its `factor`; its options are its attributes.
     """
 
+    last_epoch: int
     eta_min = 0.0
     """The lr at factor 0: the factor scales the distance of lr above it."""
 

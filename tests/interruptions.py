@@ -4,7 +4,8 @@
 
 A case is a function that prepares everything anew; it returns the action and a function that returns the state. Ctrl-C
 raises KeyboardInterrupt between any two lines, and a small object that finds no memory raises MemoryError in any line.
-`tests.nn.stress` interrupts at every line and at every instruction of the bytecode, the tests at a sample of the lines.
+`tests.nn.stress` interrupts at every line, and at a sample of the instructions of the bytecode; the tests do so at a
+sample of the lines.
 """
 
 import signal
@@ -16,6 +17,7 @@ import numpy as np
 from tests.helpers import ROOT
 from tests.nn.stress import exactly
 from tinygrad_sm import nn
+from tinygrad_sm.engine.versions import LEAVES_LOCK
 from tinygrad_sm.nn.parameters import clip_grad_norm, vector_to_parameters
 
 FOLDERS = tuple(str(ROOT / name) + "/" for name in ("tinygrad_sm", "nn", "datasets"))
@@ -52,6 +54,8 @@ def interrupted(at, error, event="line"):
         yield places
     finally:
         sys.settrace(before)
+        while LEAVES_LOCK._is_owned():  # a signal cannot, but this can interrupt `with` just before it releases
+            LEAVES_LOCK.release()
 
 
 def half_done(case, error=KeyboardInterrupt, every=1, event="line"):

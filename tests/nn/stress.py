@@ -1,7 +1,8 @@
 """Try to spoil checkpoints and to break resumption, and print how often that was tried: make stress.
 
 Processes are killed with SIGKILL while they train and while they save; several save to one path; every bit of a
-checkpoint is flipped; files are mutated in many ways. The tests run a sample of each, with the same functions.
+checkpoint is flipped; files are mutated in many ways; Ctrl-C comes in every line. The tests run a sample of each, with
+the same functions.
 """
 
 import contextlib
@@ -305,6 +306,19 @@ def mutate(count, folder, seed):
     return sum(loading.is_refused(mutated(content, draw)) for _ in range(count))
 
 
+def interrupt():
+    """Interrupt what writes several things wherever it can be, and return how often; nothing may be half done."""
+    from tests.interruptions import CASES, half_done  # which compares with `exactly`
+
+    tried = 0
+    for name, case in CASES.items():
+        for event, every in (("line", 1), ("opcode", 7)):
+            spoiled, points = half_done(case, KeyboardInterrupt, every, event)
+            assert not spoiled, f"{name} is half done after an interruption at {spoiled}"
+            tried += points
+    return tried
+
+
 def main():
     """Run everything in full, in a folder of its own for each."""
     parts = [
@@ -316,6 +330,10 @@ def main():
         ),
         ("{:,} single-bit flips of a checkpoint of 10 kB: all refused", flip_all),
         ("100,000 mutated checkpoints: {:,} refused, the others equal", lambda f: mutate(100_000, f, time.time_ns())),
+        (
+            "{:,} interruptions, at every line and in every seventh instruction: all done or nothing",
+            lambda f: interrupt(),
+        ),
     ]
     for text, part in parts:
         start = time.perf_counter()

@@ -6,6 +6,7 @@
 All checks run before any `.grad` changes.
 """
 
+from contextlib import suppress
 from itertools import chain, repeat
 from operator import attrgetter, iadd, is_
 from typing import Any
@@ -73,31 +74,22 @@ def backward(root: Traced, gradient: Any = None, retain_graph: bool = False) -> 
 
 def _accumulate_into_grad(found: dict[Traced, Any]) -> None:
     """Add each gradient to the `.grad` of its value; everything that can fail comes before the first write."""
-    with LEAVES_LOCK:
-        for value in found:
-            if value.grad is not None:
-                check_grad("backward()", value, writes=True, same_dtype=True)  # again: a hook may have set it
-        owned = {}
-        for value in list(found):
-            owned[value] = owned_gradient(found, value)
-        with errstate(all="ignore"):  # np.errstate(all="raise") would stop half-way
-            while not _is_added(owned):
-                pass  # a signal handler has changed a .grad since, and it counts
+    with LEAVES_LOCK, errstate(all="ignore"):  # np.errstate(all="raise") would stop half-way
+        for value in [value for value in found if value.grad is not None]:
+            check_grad("backward()", value, writes=True, same_dtype=True)  # again: a hook may have set it
+        owned = {value: owned_gradient(found, value) for value in list(found)}
+        while not _is_added(owned):
+            pass  # a signal handler has changed a .grad since, and it counts
 
 
 def _is_added(owned: dict[Traced, Array]) -> bool:
     """Add all gradients to the `.grad`s at once, or none and return False if one has changed meanwhile."""
-    grads = [value.grad for value in owned]
-    same = map(is_, map(attrgetter("grad"), owned), grads)  # evaluated by write_all, just before the writes
-    writes = [
-        (setattr, value, "grad", g) if grad is None else (iadd, grad, g)
-        for (value, g), grad in zip(owned.items(), grads, strict=True)
-    ]
-    try:
+    same = map(is_, map(attrgetter("grad"), owned), [v.grad for v in owned])  # evaluated just before the writes
+    writes = [(setattr, v, "grad", g) if v.grad is None else (iadd, v.grad, g) for v, g in owned.items()]
+    with suppress(KeyError):  # from the key False
         write_all(chain(zip(repeat({True: None}.__getitem__), same), writes))
-    except KeyError:  # from the key False
-        return False
-    return True
+        return True
+    return False
 
 
 @replaceable

@@ -13,7 +13,8 @@ Whoever changes several things prepares the new values first, and then writes th
 
     write_all([(operator.setitem, w.data, ..., new), (setattr, slot, "state", state)])
 
-Ctrl-C then finds all of them changed, or none.
+Python runs signal handlers, and so raises KeyboardInterrupt, only between instructions of Python. All writes are one
+instruction, so Ctrl-C finds all of them done, or none. A function of Python among them, as CuPy's are, would end that.
 """
 
 import math
@@ -90,11 +91,7 @@ def change(leaves: Collection[Any], write: Callable[..., Any], *arguments: Any) 
 
 
 def write_all(writes: Iterable[tuple[Any, ...]]) -> None:
-    """Call functions of C, such as setattr or np.add, one after the other: writes are (function, *arguments).
-
-    Python runs signal handlers, and so raises KeyboardInterrupt, only between instructions of Python. All writes are
-    one instruction, so nothing can come between them. A function of Python among them would end that promise.
-    """
+    """Call functions of C, such as setattr or np.add, one after the other: writes are (function, *arguments)."""
     deque(starmap(call, writes), maxlen=0)
 
 
