@@ -252,12 +252,14 @@ def with_contents(contents, **tensors):
     return safetensors.numpy.save(tensors, {"tinygrad_sm": text})
 
 
-def changed_metadata(content, key, value):
-    """Return the content of a file, and the contents in its metadata with the value of one key changed."""
+def change_contents(path, removed=(), **changed):
+    """Write the file again, with contents of its metadata changed or removed, and with a checksum that is right."""
+    content = path.read_bytes()
     text = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]["tinygrad_sm"]
-    contents = {**json.loads(text), key: value}
-    del contents["sha256"]
-    return contents
+    contents = {**json.loads(text), **changed}
+    for name in ("sha256", *removed):
+        del contents[name]
+    path.write_bytes(with_contents(contents, **safetensors.numpy.load(content)))
 
 
 @pytest.mark.parametrize(
@@ -352,9 +354,7 @@ def test_the_same_training_gives_the_same_bytes_in_another_process(tmp_path):
 def test_a_state_of_the_random_draws_that_is_none_is_refused(random_state, tmp_path):
     model, optimizer = trained()
     nn.save(tmp_path / "c", model, optimizer)
-    content = (tmp_path / "c").read_bytes()
-    contents = changed_metadata(content, "random", random_state)
-    (tmp_path / "c").write_bytes(with_contents(contents, **safetensors.numpy.load(content)))
+    change_contents(tmp_path / "c", random=random_state)
     before = state(model, optimizer)
     with pytest.raises(
         CheckpointError, match="c:\nexpected a state of the random draws, as get_rng_state returns it, got"

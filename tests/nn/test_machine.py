@@ -9,11 +9,10 @@ import sys
 
 import numpy as np
 import pytest
-import safetensors.numpy
 
 import tinygrad_sm as tg
 from tests.nn.stress import ENVIRONMENT
-from tests.nn.test_checkpoint import changed_metadata, trained, with_contents
+from tests.nn.test_checkpoint import change_contents, trained
 from tinygrad_sm import CheckpointError, nn
 from tinygrad_sm.nn import checkpoint, machine
 
@@ -138,10 +137,7 @@ nn.load(sys.argv[1], model, nn.optim.SGD(model.parameters(), lr=0.1, momentum=0.
 
 def old_file(path, **changed):
     """Change a checkpoint to one of version 2, with this instead of the facts."""
-    content = path.read_bytes()
-    contents = {**changed_metadata(content, "version", 2), **changed}
-    del contents["machine"]
-    path.write_bytes(with_contents(contents, **safetensors.numpy.load(content)))
+    change_contents(path, removed=["machine"], version=2, **changed)
 
 
 def test_an_older_checkpoint_tells_its_threads_or_nothing(tmp_path, monkeypatch, recwarn):
@@ -167,9 +163,7 @@ def test_a_file_of_a_model_alone_has_no_facts(tmp_path):
 def test_facts_that_are_none_are_refused(facts, tmp_path):
     model, optimizer = trained()
     nn.save(tmp_path / "c", model, optimizer)
-    content = (tmp_path / "c").read_bytes()
-    contents = changed_metadata(content, "machine", facts)
-    (tmp_path / "c").write_bytes(with_contents(contents, **safetensors.numpy.load(content)))
+    change_contents(tmp_path / "c", machine=facts)
     before = tg.get_rng_state()
     with pytest.raises(CheckpointError, match="c: its metadata cannot be understood"):
         nn.load(tmp_path / "c", model, optimizer)

@@ -210,9 +210,8 @@ class Order:
         positions = np.array([position for element in self.elements for position in element.positions], int)
         at = np.abs(self.point.row[positions])
         direction = Direction(positions, self.random.standard_normal(len(at)) * np.where(at == 0, 1, at), 1.0)
-        terms = [
-            slope.low * step for slope, step in zip(slopes, direction.steps, strict=False)
-        ]  # slopes goes on with directions
+        of_elements = slopes[: len(positions)]  # those along directions follow
+        terms = [slope.low * step for slope, step in zip(of_elements, direction.steps, strict=True)]
         size = sum(map(abs, terms))
         nudged = self.nudged(direction)
         differences = real_slope(nudged, self.flat_weights, 1.0, self.precision.eps, 1e-6, thorough=True)
@@ -242,9 +241,8 @@ class Order:
                 if slopes[e].low == slopes[e].high and before.uncertainty < slopes[e].uncertainty:
                     slopes[e] = before
         for e in np.flatnonzero(~self.verdict(g, along, slopes).right):
-            if (
-                e >= len(self.elements) and not self.by_complex_steps
-            ):  # steps in proportion keep numbers on their side of 0
+            if e >= len(self.elements) and not self.by_complex_steps:
+                # Steps in proportion to the numbers keep them on their side of 0.
                 positions, steps, at = directions[e]
                 sizes = np.abs(self.point.row[positions])
                 directions[e] = Direction(positions, np.sign(steps) * np.where(sizes == 0, 1, sizes), at)
