@@ -107,6 +107,14 @@ def left_in_leaves(form, device):
     return [form(found, name) for name in list(found)]
 
 
+@row("set_all_or_none")
+def accumulated(form, device):
+    first, second, third = (Tensor(np.ones(2), requires_grad=True) for _ in range(3))
+    second.grad = np.array([1.0, -2.0])
+    done = [form({first: np.array([3.0, 4.0]), third: np.zeros(2)}), form({second: np.array([0.5, np.inf])})]
+    return [*done, first.grad, second.grad, third.grad]
+
+
 @row("shared_one")
 def first_gradients(form, device):
     roots = [

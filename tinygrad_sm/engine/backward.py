@@ -74,19 +74,20 @@ def backward(root: Traced, gradient: Any = None, retain_graph: bool = False) -> 
 
 def _accumulate_into_grad(found: dict[Traced, Any]) -> None:
     """Add each gradient to the `.grad` of its value; everything that can fail comes before the first write."""
-    with LEAVES_LOCK, errstate(all="ignore"):  # np.errstate(all="raise") would stop half-way
+    with LEAVES_LOCK:
         for value in [value for value in found if value.grad is not None]:
             check_grad("backward()", value, writes=True, same_dtype=True)  # again: a hook may have set it
         owned = {value: owned_gradient(found, value) for value in list(found)}
-        while not _is_added(owned):
+        while not add_all_or_none(owned):
             pass  # a signal handler has changed a .grad since, and it counts
 
 
-def _is_added(owned: dict[Traced, Array]) -> bool:
+@replaceable
+def add_all_or_none(owned: dict[Traced, Array]) -> bool:
     """Add all gradients to the `.grad`s at once, or none and return False if one has changed meanwhile."""
     same = map(is_, map(attrgetter("grad"), owned), [v.grad for v in owned])  # evaluated just before the writes
     writes = [(setattr, v, "grad", g) if v.grad is None else (iadd, v.grad, g) for v, g in owned.items()]
-    with suppress(KeyError):  # from the key False
+    with suppress(KeyError), errstate(all="ignore"):  # KeyError: from False. np.errstate(all="raise") stops half-way
         write_all(chain(zip(repeat({True: None}.__getitem__), same), writes))
         return True
     return False

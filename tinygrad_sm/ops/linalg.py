@@ -21,7 +21,7 @@ def matmul(a, b, /):
 
 def _product(a, b):
     """Return a @ b; of one row and one column in half precision formed in float32, because CuPy adds them in half."""
-    if a.dtype == b.dtype == np.float16 and a.ndim and a.size == b.size == a.shape[-1]:
+    if a.size == b.size and a.ndim and a.size == a.shape[-1] and a.dtype == b.dtype == np.float16:
         return (a.astype(np.float32) @ b.astype(np.float32)).astype(np.float16)
     return a @ b
 
