@@ -110,6 +110,10 @@ def concatenate(*xs, axis=1):
     return torch.cat([x.reshape(-1) for x in xs], 0) if axis is None else torch.cat(xs, axis)
 
 
+def split(x, parts, part):
+    return torch.tensor_split(x, parts if isinstance(parts, int) else [int(k) for k in parts], dim=1)[part]
+
+
 def var_of(f):
     return along_one(lambda x, dim, ddof=0: f(x, dim=dim, correction=ddof))
 
@@ -131,7 +135,7 @@ TWINS = {
     "take_along_axis": take_along_axis,
     "concatenate": concatenate,
     "stack": lambda a, b, axis: torch.stack([a, b, a], axis or 0),
-    "split": lambda x, parts: torch.tensor_split(x, parts, dim=1)[1],
+    "split": split,
     "negative": torch.neg,
     "softplus": F.softplus,
     "gelu": lambda x: F.gelu(x, approximate="tanh"),
@@ -297,12 +301,6 @@ DIFFERENCES = {  # on purpose: why, the point, and of ours and PyTorch's the fun
         (tg.softplus, [21 + 7.582560422162385e-10], [1 - 7.582560422162385e-10]),
         (F.softplus, [21], [1]),
     ),
-    "clip between equal bounds": (
-        "what is beyond a bound has the bound's value, so the bound has the gradient; here by the lower bound",
-        [1.0],
-        (lambda low: tg.clip(np.array([0.0]), low, np.array([1.0])), [1], [1]),
-        (lambda low: torch.clamp(torch.zeros(1).double(), low, torch.ones(1).double()), [1], [0]),
-    ),
     "var without ddof": (
         "ddof is 0, as in NumPy; PyTorch's correction is 1",
         [1.0, 3.0],
@@ -367,6 +365,76 @@ def test_conventions_at_kinks_are_those_of_pytorch(name):
             np.testing.assert_allclose(x, y, rtol=1e-15)
 
 
+NUMBERS = np.array([0.0, 1.0, 1.5, 2.0, 3.0])
+CLIPS = {  # x and the bounds: our gradients of them, those of PyTorch up to 2.13, and since 2.14
+    "numbers": (
+        [NUMBERS, 1.0, 2.0],
+        ([[0, 1, 1, 1, 0]], [[0, 1, 1, 1, 0]], [[0, 0, 1, 0, 0]]),
+    ),
+    "a number below": (
+        [NUMBERS, 1.0, None],
+        ([[0, 1, 1, 1, 1]], [[0, 1, 1, 1, 1]], [[0, 0, 1, 1, 1]]),
+    ),
+    "a number above": (
+        [NUMBERS, None, 2.0],
+        ([[1, 1, 1, 1, 0]], [[1, 1, 1, 1, 0]], [[1, 1, 1, 0, 0]]),
+    ),
+    "equal numbers": (
+        [NUMBERS, 1.0, 1.0],
+        ([[0, 1, 0, 0, 0]], [[0, 1, 0, 0, 0]], [[0, 0, 0, 0, 0]]),
+    ),
+    "arrays": (
+        [NUMBERS, np.ones(5), np.full(5, 2.0)],
+        (
+            [[0, 1, 1, 1, 0], [1, 0, 0, 0, 0], [0, 0, 0, 0, 1]],
+            [[0, 1, 1, 1, 0], [1, 0, 0, 0, 0], [0, 0, 0, 0, 1]],
+            [[0, 0.5, 1, 0.5, 0], [1, 0.5, 0, 0, 0], [0, 0, 0, 0.5, 1]],
+        ),
+    ),
+    "equal arrays": (
+        [NUMBERS, np.ones(5), np.ones(5)],
+        (
+            [[0, 1, 0, 0, 0], [1, 0, 0, 0, 0], [0, 0, 1, 1, 1]],
+            [[0, 1, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 1, 1, 1]],
+            [[0, 1, 0, 0, 0], [1, 0, 0, 0, 0], [0, 0, 1, 1, 1]],
+        ),
+    ),
+    "a lower bound above the upper": (
+        [NUMBERS, np.full(5, 2.0), np.ones(5)],
+        ([[0] * 5, [0] * 5, [1] * 5],) * 3,
+    ),
+    "a lower bound that is NaN": (
+        [NUMBERS, np.full(5, NAN), np.full(5, 4.0)],
+        ([[0] * 5, [1] * 5, [0] * 5], [[0] * 5, [0] * 5, [0] * 5], [[1] * 5, [0] * 5, [0] * 5]),
+    ),
+    "NaN": (
+        [np.array([NAN]), 0.0, 1.0],
+        ([[1]], [[0]], [[0]]),
+    ),
+}
+
+
+def gradients_of_clip(f, operands, as_leaf, grad):
+    """Return the gradients of f of the operands with respect to those of them that are arrays."""
+    operands = [as_leaf(x) if isinstance(x, np.ndarray) else x for x in operands]
+    leaves = [x for x in operands if x is not None and not isinstance(x, float)]
+    return [g.tolist() for g in grad(f(*operands).sum(), leaves)]
+
+
+def test_clip_follows_its_own_rule_and_pytorch_that_of_one_of_its_versions():
+    """PyTorch's clamp changed in 2.14. `clip` says which rule is ours; the installed PyTorch has one of its two."""
+    found_there = []
+    for operands, (ours, *_) in CLIPS.values():
+        assert gradients_of_clip(tg.clip, operands, leaf, tg.grad) == ours
+        found_there.append(gradients_of_clip(torch.clamp, operands, as_torchs_leaf, torch.autograd.grad))
+    until_2_13, since_2_14 = ([answers[i] for _, answers in CLIPS.values()] for i in (1, 2))
+    assert found_there in (until_2_13, since_2_14)
+
+
+def as_torchs_leaf(x):
+    return torch.tensor(x, requires_grad=True)
+
+
 def test_the_agreement_is_told(capsys):
     """The last test, which prints what the others counted."""
     samples, *orders = AGREED.values()
@@ -377,27 +445,3 @@ def test_the_agreement_is_told(capsys):
             f"\noracle: {len(samples)} operations and losses × {min(samples.values(), default=0)} samples or more: "
             f"{told} agree with PyTorch {torch.__version__}; {len(DIFFERENCES)} differences on purpose"
         )
-
-
-AT_BOUNDS = [1.0, 2.0, 0.0, 3.0]  # the first two are equal to a bound, the others beyond one
-
-
-def test_clip_at_its_bounds_is_as_one_of_the_versions_of_pytorch():
-    """Ours passes the gradient inside the closed interval, as PyTorch does up to 2.13; since 2.14, its is the open one.
-
-    Whatever a version decides where x is equal to a bound that is an array, the parts of x and the bounds add up to 1.
-    """
-    x = leaf(AT_BOUNDS)
-    assert tg.grad(tg.clip(x, 1.0, 2.0).sum(), x)[0].tolist() == [1, 1, 0, 0]
-    y = torch.tensor(AT_BOUNDS, dtype=torch.float64, requires_grad=True)
-    theirs = torch.autograd.grad(torch.clamp(y, 1.0, 2.0).sum(), y)[0].tolist()
-    assert theirs in ([1, 1, 0, 0], [0, 0, 0, 0])
-
-    arrays = [np.array(AT_BOUNDS), np.ones(4), np.full(4, 2.0)]
-    ours = [leaf(array) for array in arrays]
-    parts = [part.numpy() for part in tg.grad(tg.clip(*ours).sum(), ours)]
-    np.testing.assert_array_equal(parts, [[1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
-    there = [torch.tensor(array, requires_grad=True) for array in arrays]
-    parts_there = [part.numpy() for part in torch.autograd.grad(torch.clamp(*there).sum(), there)]
-    np.testing.assert_array_equal(sum(parts_there), np.ones(4))
-    np.testing.assert_array_equal([part[2:] for part in parts_there], [part[2:] for part in parts])

@@ -137,12 +137,13 @@ case(
 )
 for parts, part in ((2, 1), ([1, 3], 1), ([0, 5], 1), ([3, 1], -1), ([-3, -1], 0), (np.array([1, 3], np.uint8), 1)):
     case(
-        lambda x, parts, part=part: composed.split(x, parts, axis=1)[part],
-        lambda x, parts, part=part: np.split(x, parts, axis=1)[part],
+        lambda x, parts, part: composed.split(x, parts, axis=1)[part],
+        lambda x, parts, part: np.split(x, parts, axis=1)[part],
         [anything],
         *rows(((2, 4),), ((0, 4),)),
-        label=f"split{parts}",
+        label="split",
         parts=parts,
+        part=part,
     )
 for axis in (0, -1, None):
     case(
