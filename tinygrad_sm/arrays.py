@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_sm.backend import Array, device_name, device_of, is_array, to_device
-from tinygrad_sm.dtypes import is_masked, strong_dtype
+from tinygrad_sm.dtypes import is_masked, number_dtype, strong_dtype
 
 _OF_PYTHON = {"f": np.float32, "c": np.complex64, "i": np.int64}  # NumPy's own int may have 32 bits, as in a browser
 
@@ -29,7 +29,9 @@ def as_array(data: Any, dtype: Any = None, device: str | None = None, is_new: bo
     strong = None if has_dtype else strong_dtype(data)
     array = data if has_dtype else np.asarray(data)
     if array.dtype.kind not in "biufc":
-        raise TypeError(f"expected numbers, got {described(data)}")
+        kind = "" if has_dtype or not hasattr(data, "shape") else type(data).__name__ + " "  # such as SciPy's csr_array
+        raise TypeError(f"expected numbers, got {kind}{described(data)}")
+    dtype = None if dtype is None else number_dtype(dtype)
     if dtype is None and strong is not None and array.dtype != strong:
         array = np.asarray(data, strong)  # raises OverflowError for a number that astype would wrap around
     elif dtype is None and strong is None and not has_dtype:

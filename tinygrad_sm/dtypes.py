@@ -16,6 +16,13 @@ import numpy as np
 _PYTHON_NUMBERS = (bool, int, float, complex)  # bool first, because a bool is an int too
 
 
+def number_dtype(dtype: Any) -> np.dtype[Any]:
+    """Return the dtype; TypeError unless it is one of numbers: not every device refuses the others."""
+    if np.dtype(dtype).kind not in "biufc":
+        raise TypeError(f"expected a dtype of numbers, got {np.dtype(dtype)}")
+    return np.dtype(dtype)
+
+
 def is_masked(data: Any) -> bool:
     """Whether this is a masked array of NumPy."""
     masked = sys.modules.get("numpy.ma")  # without it, there are no masked arrays

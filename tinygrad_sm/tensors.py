@@ -20,7 +20,7 @@ import numpy as np
 from tinygrad_sm import copies, exchange, protocols
 from tinygrad_sm.arrays import as_array, as_exact_array, unpacked
 from tinygrad_sm.backend import Array, axis_of, device_name, device_of, is_writable, to_numpy
-from tinygrad_sm.dtypes import check_unmasked, refuse_masked
+from tinygrad_sm.dtypes import check_unmasked, number_dtype, refuse_masked
 from tinygrad_sm.engine.backward import backward
 from tinygrad_sm.engine.hooks import HookHandle
 from tinygrad_sm.engine.tape import Traced, data_of
@@ -155,7 +155,8 @@ class Tensor(Traced):
 
     def astype(self, dtype: Any) -> "Tensor":
         """Return this Tensor with another dtype. No gradient passes through one that is not floating."""
-        if np.dtype(dtype).kind != "f":
+        dtype = number_dtype(dtype)
+        if dtype.kind != "f":
             return Tensor(self.data.astype(dtype))
         return elementwise.astype(self, dtype)
 

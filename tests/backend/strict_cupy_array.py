@@ -35,7 +35,7 @@ def poison(host: Host) -> Host:
     """Fill memory that nobody has written yet with what shows in every result: NaN, or a large integer."""
     host[...] = np.nan if host.dtype.kind in "fc" else host.dtype.type(True if host.dtype == bool else 0x5A)
     if host.dtype.kind in "iu":
-        host.view(np.uint8)[...] = 0x5A
+        host.ravel("K").view(np.uint8)[...] = 0x5A
     return host
 
 

@@ -4,6 +4,7 @@ An index that is a list or an array of the host is copied to the device, silentl
 for the number of its true elements.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -67,9 +68,9 @@ def setitem(array: ndarray, index: Any, value: Any) -> None:
     if not advanced:
         _store(array, resolved, value)
         return
-    target = memory(array)
+    target = np.atleast_1d(memory(array))
     values = _values(value, target.dtype)
-    places, values = _shuffled(target, resolved, values)
+    places, values = _shuffled(array.shape, resolved, values)
     launched()
     with np.errstate(all="ignore"):
         target[places] = values
@@ -78,11 +79,11 @@ def setitem(array: ndarray, index: Any, value: Any) -> None:
 def scatter(ufunc: str, array: ndarray, index: Any, value: Any) -> None:
     """Apply `ufunc.at`: every occurrence of a place counts, in any order."""
     resolved, advanced = _resolved(array, index, "write")
-    target = memory(array)
+    target = np.atleast_1d(memory(array))
     if advanced and target.dtype.char not in _SCATTERED[ufunc]:
         names = ", ".join(dict.fromkeys(np.dtype(char).name for char in _SCATTERED[ufunc]))
         raise TypeError(f"cupy.{ufunc}.at only supports {names} as data type")
-    places, values = _shuffled(target, resolved, _values(value, target.dtype))
+    places, values = _shuffled(array.shape, resolved, _values(value, target.dtype))
     launched()
     with np.errstate(all="ignore"):
         getattr(np, ufunc).at(target, places, values)
@@ -109,12 +110,12 @@ def _values(value: Any, dtype: "np.dtype[Any]") -> Host:
     return np.asarray(value).astype(dtype, copy=False)
 
 
-def _shuffled(target: Host, index: Any, values: Host) -> tuple[tuple[Host, ...], Host]:
+def _shuffled(shape: tuple[int, ...], index: Any, values: Host) -> tuple[tuple[Host, ...], Host]:
     """Return the places that an index names, and their values, in an order that means nothing."""
-    places = np.arange(target.size).reshape(target.shape)[index].reshape(-1)
-    flat = np.broadcast_to(values, target[index].shape).reshape(-1)
-    order = _random.permutation(places.size)
-    return np.unravel_index(places[order], target.shape), flat[order]
+    named = np.arange(math.prod(shape)).reshape(shape)[index]
+    flat = np.broadcast_to(values, named.shape).reshape(-1)
+    order = _random.permutation(named.size)
+    return np.unravel_index(named.reshape(-1)[order], shape or (1,)), flat[order]  # a 0-d array is a row of one
 
 
 def _index_array(index: Any) -> Host:

@@ -29,8 +29,14 @@ def written(result: Any, out: tuple[Host, ...], dtype: Any = None, casting: str 
 
 
 def power(a: Any, b: Any, *out: Host, **kwargs: Any) -> Any:
-    """Return a**b; of integers also where b is negative, which NumPy refuses: 0, unless a is 1 or −1."""
+    """Return a**b; of integers also where b is negative, which NumPy refuses: 0, unless a is 1 or −1.
+
+    NumPy takes the root for the exponent 0.5, if it is a single number: then −∞ gives NaN, and −0 itself.
+    """
     dtype = np.result_type(a, b)
+    if dtype.kind == "f" and np.size(b) == 1 and b == 0.5:
+        result = np.where(np.equal(a, -np.inf), np.inf, np.power(a, b, **kwargs) + 0.0)
+        return written(result, out, **kwargs)
     if dtype.kind not in "iu" or not np.any(np.less(b, 0)):
         return np.power(a, b, *out, **kwargs)
     base, exponent = np.broadcast_arrays(np.asarray(a, dtype), np.asarray(b, dtype))
@@ -60,7 +66,7 @@ def _signed_zeros(plain: Any, is_negative: Any, a: Any, b: Any, out: Any, kwargs
     if np.result_type(a, b).kind != "f":
         return plain(a, b, *out, **kwargs)
     are_zeros = np.logical_and(np.equal(a, 0), np.equal(b, 0))
-    negative = is_negative(np.signbit(a), np.signbit(b))
+    negative = is_negative(*(np.signbit(float(x) if type(x) is int else x) for x in (a, b)))
     result = np.asarray(plain(a, b, **kwargs))
     result[are_zeros] = np.where(negative, -0.0, 0.0)[are_zeros]
     return written(result, out)

@@ -111,6 +111,28 @@ def test_integers_to_negative_powers():
     assert bases.get().tolist() == [1, -1, 1, 0, 0, 8]
 
 
+@pytest.mark.parametrize("exponent", [0.5, np.float64(0.5), np.array(0.5)])
+def test_a_power_of_one_half_is_no_root(exponent):
+    xp = strict_cupy.namespace()
+    for dtype in (np.float16, np.float32, np.float64):
+        x = xp.asarray(np.array([-np.inf, -0.0, 4.0], dtype))
+        found = (x ** (xp.asarray(exponent) if isinstance(exponent, np.ndarray) else exponent)).get()
+        assert found.tolist() == [np.inf, 0, 2]
+        assert not np.signbit(found).any()
+
+
+def test_an_integer_of_any_size_is_compared_with_floats():
+    xp = strict_cupy.namespace()
+    x = xp.asarray(np.array([1.0, -0.0], np.float32))
+    assert xp.maximum(x, 10**30).dtype == xp.minimum(10**30, x).dtype == np.float32
+    assert xp.minimum(10**30, x).get().tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(("shape", "order"), [((), "C"), ((2, 3), "F")])
+def test_new_memory_of_integers_is_poisoned(shape, order):
+    assert (strict_cupy.namespace().empty(shape, np.int64, order).get() == 0x5A5A5A5A5A5A5A5A).all()
+
+
 def test_zeros_have_the_sign_of_the_greater_and_the_smaller():
     xp = strict_cupy.namespace()
     a, b = xp.asarray(np.array([0.0, -0.0, -0.0])), xp.asarray(np.array([-0.0, 0.0, -0.0]))

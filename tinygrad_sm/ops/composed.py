@@ -179,6 +179,7 @@ def pad(x, pad_width, mode="constant", constant_values=0):
     x = as_operand(x)
     xp = array_module(data_of(x))
     check_unmasked((pad_width, constant_values))
+    pad_width = _on_host(pad_width)
     border = xp.pad(xp.full(x.shape, -0.0, x.dtype), pad_width, constant_values=constant_values)
     before = np.broadcast_to(pad_width, (x.ndim, 2))[:, 0].tolist()
     return put(x, border.shape, tuple(slice(k, k + n) for k, n in zip(before, x.shape, strict=True))) + border
@@ -192,13 +193,18 @@ def concatenate(xs, axis=0):
 
 
 def _rows(xs):
-    """Return each array as one row; a Python number takes the dtype of the arrays beside it, as in NumPy."""
-    xs = [x if type(x) in NUMBERS else as_operand(x) for x in xs]
-    arrays = [data_of(x) for x in xs if type(x) not in NUMBERS]
+    """Return each array as one row. A number goes to the device of the arrays; Python's takes their dtype too."""
+    xs = [x if _is_number(x) else as_operand(x) for x in xs]
+    arrays = [data_of(x) for x in xs if not _is_number(x)]
     for i, x in enumerate(xs):
-        if type(x) in NUMBERS and arrays:
+        if _is_number(x) and arrays:
             xs[i] = as_array(x, np.result_type(x, *(array.dtype for array in arrays)), device_of(arrays[0]))
     return [reshape(x, (-1,)) for x in xs]
+
+
+def _is_number(x):
+    """Whether this is a number of Python or of NumPy, which fits arrays on any device."""
+    return type(x) in NUMBERS or isinstance(x, np.generic)
 
 
 def stack(xs, axis=0):
@@ -209,11 +215,16 @@ def stack(xs, axis=0):
 def split(x, indices_or_sections, axis=0):
     """Return a list of parts of x: the given number of equal parts, or the parts between the given indices."""
     check_unmasked(indices_or_sections)
-    x, at = as_operand(x), data_of(indices_or_sections)
-    at = at.tolist() if hasattr(at, "shape") else at  # on the host, where slices are made
-    parts = np.split(np.arange(x.shape[axis]), at)  # NumPy decides which range each part is
+    x = as_operand(x)
+    parts = np.split(np.arange(x.shape[axis]), _on_host(indices_or_sections))  # NumPy decides which range each part is
     slices = [slice(int(part[0]), int(part[-1]) + 1) if part.size else slice(0) for part in parts]
     return [x[_index_along(axis, part, x)] for part in slices]
+
+
+def _on_host(numbers):
+    """Return numbers that say where to cut or how wide to pad as Python's own: the host makes slices of them."""
+    numbers = data_of(numbers)
+    return numbers.tolist() if hasattr(numbers, "shape") else numbers
 
 
 def take(x, indices, axis=None):
@@ -246,9 +257,9 @@ def take_along_axis(x, indices, axis=-1):
 
 def outer(a, b):
     """Return all products a_i b_j, shape (M, N), of the elements of two arrays."""
-    if type(a) not in NUMBERS or type(b) in NUMBERS:  # one number keeps to the dtype of the array beside it
+    if not _is_number(a) or _is_number(b):  # one number keeps to the dtype and the device of the array beside it
         a = reshape(a, (-1, 1))
-    if type(b) not in NUMBERS:
+    if not _is_number(b):
         b = reshape(b, (1, -1))
     return multiply(a, b)
 

@@ -5,6 +5,7 @@ Import from a later file: `array_module(x)` of `backend`, NumPy or CuPy. The sha
 """
 
 from math import inf
+from numbers import Integral
 
 from numpy import finfo
 
@@ -69,9 +70,11 @@ def power(a, b, /):
     For a < 0, ∂(a**b)/∂b does not exist: it is NaN.
 
     A negative int is no exponent for integers: ValueError. Among the exponents of an integer array NumPy refuses
-    negative ones too, but CuPy, which would have to wait for the GPU, gives 0, or ±1 where a is ±1.
+    negative ones too, but CuPy, which would have to wait for the GPU, gives 0, or ±1 where a is ±1. On the CPU a**0.5
+    is √a, NaN at −∞; on a GPU it is ∞ there, as for other exponents. The square of a boolean is an int8 on the CPU, an
+    int64 on a GPU.
     """
-    if isinstance(b, int) and b < 0 and a.dtype.kind in "iu":
+    if isinstance(b, Integral) and b < 0 and hasattr(a, "dtype") and a.dtype.kind in "biu":
         raise ValueError(f"expected a floating base for the exponent {b}, got {a.dtype}: write power(1.0 * a, {b})")
     return a**b
 
@@ -290,10 +293,13 @@ def where(condition, a, b, /):
     still give 0·∞ = NaN in the rule of what made it: choose safe values first, where(c, log(where(c, x, 1)), 0).
     An int that the integer dtype of the other operand cannot hold is an OverflowError.
     """
+    if a is None or b is None:
+        raise TypeError("expected numbers to choose from, got None")
     for number, other in ((a, b), (b, a)):
         if isinstance(number, int) and number and hasattr(other, "dtype") and other.dtype.kind in "iu":
             other.dtype.type(number)  # raises OverflowError, where NumPy would wrap around
-    return array_module(condition, a, b).where(condition, a, b)
+    xp = array_module(condition, a, b)
+    return xp.where(condition if hasattr(condition, "dtype") else xp.asarray(condition), a, b)  # CuPy takes no bool
 
 
 where.vjp(
