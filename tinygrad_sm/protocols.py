@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_sm.backend import NUMBERS, PLAIN_OPERANDS, Array, HostArray, axis_of, check_same_device, is_array
+from tinygrad_sm.backend import NUMBERS, PLAIN_OPERANDS, Array, HostArray, axis_of, check_same_device
 from tinygrad_sm.dtypes import check_unmasked
 from tinygrad_sm.engine.mode import current_mode
 from tinygrad_sm.engine.primitive import as_operand
@@ -88,9 +88,10 @@ def operators(op: Any, name: str) -> tuple[Callable[[Any, Any], Any], Callable[[
 _KNOWN = (Traced, HostArray, np.generic, *NUMBERS)
 
 
-def _answers_itself(x: Any, reflected: str) -> bool:
-    """Whether an operator is the matter of x; it is not for sequences, nor for arrays of libraries that know DLPack."""
-    return hasattr(type(x), reflected) and not (isinstance(x, Sequence) or is_array(x) or hasattr(x, "__dlpack__"))
+def _answers_itself(x: Any, method: str) -> bool:
+    """Whether x has a method for what is to be done; sequences, and arrays that know DLPack, become operands here."""
+    is_ours = isinstance(x, (*_KNOWN, Sequence)) or hasattr(x, "__dlpack__")
+    return not is_ours and hasattr(type(x), method)
 
 
 def comparison(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Array]:
@@ -132,7 +133,12 @@ def in_place(name: str, compute: Callable[[Any, Any], Any]) -> Callable[[Any, An
 
 
 def array_ufunc(tensor: Any, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-    """Compute for NumPy a ufunc, such as np.exp, that has a Tensor among its inputs."""
+    """Compute for NumPy a ufunc, such as np.exp, that has a Tensor among its inputs.
+
+    For an input that answers itself it returns NotImplemented, and so NumPy asks that one: np.add(t, x) is as t + x.
+    """
+    if any(_answers_itself(x, "__array_ufunc__") for x in inputs):
+        return NotImplemented
     if method != "__call__":
         raise TypeError(
             f"{_name(ufunc)}.{method} is not for Tensors: use tg.sum, tg.prod, tg.cumsum, tg.outer, ..., or give it "
@@ -150,6 +156,8 @@ def array_ufunc(tensor: Any, ufunc: Any, method: str, *inputs: Any, **kwargs: An
 
 def array_function(tensor: Any, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
     """Compute for NumPy a function, such as np.sum, that has a Tensor among its arguments."""
+    if not all(issubclass(kind, (Traced, HostArray)) or hasattr(kind, "__dlpack__") for kind in types):
+        return NotImplemented  # another library's, which NumPy then asks
     if function in TWINS:
         args, kwargs = _translate_arguments(TWINS[function], function, args, kwargs)
     return _dispatch(function, args, kwargs)

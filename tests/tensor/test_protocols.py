@@ -28,7 +28,7 @@ OPTIONS = {
     "shift": [2, -1],
     "shape": [(6,), (3, 2), (1, 2, 3)],
     "a_max": [3.0, None],
-    "indices": [[], [1], 0],
+    "indices": [[], (), range(0), [1], 0],
     "pad_width": [2, ((0, 1), (2, 0))],
     "constant_values": [0.0, 2.0],
     "indices_or_sections": [1, [1]],
@@ -354,6 +354,26 @@ def test_no_function_changes_a_tensor_in_place(write, error):
     np.testing.assert_array_equal(x.data, A)
 
 
+class Answering:
+    """Answers NumPy's functions itself."""
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        return ("answer", ufunc.__name__)
+
+    def __array_function__(self, function, types, args, kwargs):
+        return ("answer", function.__name__)
+
+
+@pytest.mark.parametrize("requires_grad", [True, False])
+def test_whoever_answers_numpys_functions_is_asked_after_a_tensor(requires_grad):
+    x, other = Tensor([1.0, 2.0], requires_grad=requires_grad), Answering()
+    for operands in ((x, other), (other, x)):
+        assert np.multiply(*operands) == ("answer", "multiply")
+        assert np.concatenate(operands) == ("answer", "concatenate")
+        assert np.append(*operands) == ("answer", "append")
+    assert np.where(x.data > 1, x, other) == ("answer", "where")
+
+
 class Labelled:
     """An array with a label, as in xarray: an operator between it and anything is its own matter."""
 
@@ -417,8 +437,10 @@ def test_numbers_and_sequences_are_operands(name, other):
 
 def test_xarray_and_sparse_arrays_are_asked():
     xarray, sparse = pytest.importorskip("xarray"), pytest.importorskip("scipy.sparse")
-    x = Tensor([1.0, 2.0])
-    assert isinstance(x * xarray.DataArray([3.0, 4.0], dims="u"), xarray.DataArray)
+    x, labelled = Tensor([1.0, 2.0]), xarray.DataArray([3.0, 4.0], dims="u")
+    assert all(isinstance(y, xarray.DataArray) for y in (x * labelled, labelled * x, np.multiply(x, labelled)))
+    with pytest.raises(TypeError, match=r"expected numbers, got csr_array float64 \(2, 2\)"):
+        np.multiply(x, sparse.csr_array(np.eye(2)))
     np.testing.assert_array_equal(x @ sparse.csr_array([[1.0, 0.0], [2.0, 3.0]]), [5.0, 6.0])
 
 

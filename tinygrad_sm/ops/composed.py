@@ -233,7 +233,7 @@ def take(x, indices, axis=None):
     Booleans count as the integers 0 and 1, as in NumPy; x[mask] selects by a mask.
     """
     x = reshape(x, (-1,)) if axis is None else as_operand(x)
-    is_empty = isinstance(indices, list | tuple) and np.size(indices) == 0  # which has no dtype
+    is_empty = not hasattr(indices, "dtype") and np.size(indices) == 0  # which has no dtype
     indices = as_operand(data_of(indices))
     indices = indices.astype("intp") if is_empty or indices.dtype.kind == "b" else indices
     return x[_index_along(axis or 0, indices, x)]
