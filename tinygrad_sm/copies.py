@@ -2,7 +2,7 @@
 
 A leaf can be copied and pickled, with its gradient. The result of an operation cannot: its history leads to operands
 that others use too, and a copy of all of them would train apart from the originals in silence. Only copy.copy, which
-shares the array and the history, takes any Tensor.
+shares the array and the history, takes any Tensor. Hooks stay with the original, except in a copy by copy.copy.
 """
 
 from typing import Any
@@ -40,7 +40,7 @@ def pickled_state(tensor: Any) -> Any:
     with LEAVES_LOCK:  # pickle writes the data later, without the lock
         state: Any = object.__getstate__(tensor)
         attributes, slots = state
-        return attributes, {**slots, "data": owned_copy(tensor.data)}
+        return attributes, {**slots, "data": owned_copy(tensor.data), "hooks": ()}
 
 
 def _check_is_leaf(tensor: Any, done: str, do: str) -> None:

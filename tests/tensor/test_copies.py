@@ -87,6 +87,17 @@ def test_a_result_with_a_history_says_what_to_write(copied, advice):
     copied(y.detach())
 
 
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))], ids=["deepcopy", "pickle"])
+def test_hooks_stay_with_the_original(copied):
+    x, seen = leaf([1.0, 2.0]), []
+    x.register_hook(lambda g: seen.append(g.tolist()))
+    other = copied(x)
+    (other * 2).sum().backward()
+    assert (other.grad.tolist(), seen) == ([2, 2], [])
+    (x * 2).sum().backward()
+    assert seen == [[2, 2]]
+
+
 def test_results_without_a_history_and_leaves_are_pickled_whole():
     x = leaf([1.0, 2.0])
     (x * x).sum().backward()
