@@ -40,6 +40,13 @@ def test_joining_0_d_tensors_is_a_value_error(device):
     assert tg.stack([x, x]).numpy().tolist() == [1, 1]
 
 
+def test_a_product_of_matrices_takes_no_numbers(device):
+    x = Tensor(np.ones((2, 2)), device=device)
+    for product in (lambda: x @ 2, lambda: 2.5 @ x, lambda: np.matmul(x, True), lambda: tg.matmul(3, x)):
+        with pytest.raises(ValueError, match=r"expected arrays of at least one axis, got a number: \* multiplies"):
+            product()
+
+
 @pytest.mark.parametrize(
     "shapes", [((2,), (2,)), ((1, 2), (2,)), ((2,), (2, 1)), ((1, 2), (2, 1)), ((3, 1, 2), (2, 1))]
 )

@@ -16,6 +16,8 @@ def matmul(a, b, /):
     Shapes: (..., M, K) and (..., K, N) give (..., M, N), with leading axes broadcast. A 1-D a stands for one row and a
     1-D b for one column, and that axis is absent from the result.
     """
+    if not (hasattr(a, "dtype") and hasattr(b, "dtype")):
+        raise ValueError("expected arrays of at least one axis, got a number: * multiplies by numbers")
     return _product(a, b)
 
 
