@@ -96,7 +96,9 @@ def test_numbers_of_numpy_and_python_fit_arrays_on_every_device(device, number):
 @pytest.mark.parametrize("width", [1, [1, 0], np.array(1), np.array([[0, 1]])])
 def test_widths_may_be_an_array(device, width):
     x = np.array([1, 2])
-    padded = [tg.pad(Tensor(x, device=device), w).tolist() for w in (width, Tensor(width), Tensor(width, device=device))]
+    padded = [
+        tg.pad(Tensor(x, device=device), w).tolist() for w in (width, Tensor(width), Tensor(width, device=device))
+    ]
     assert padded == [np.pad(x, width).tolist()] * 3
 
 
