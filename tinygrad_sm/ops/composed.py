@@ -29,8 +29,8 @@ def clip(x, min=None, max=None):
 
     Convention: the gradient passes to x inside the closed interval, at the bounds too, as in PyTorch's `clamp` up to
     2.13; since 2.14, an x that is equal to a bound has none there, or half of it if the bound is a tensor. Where a
-    bound is NaN, the result is NaN, as in NumPy, and the bound takes the gradient. A bound that the integer dtype of x cannot hold does
-    nothing where no x can be beyond it, and raises OverflowError where every x is beyond it.
+    bound is NaN, the result is NaN, as in NumPy, and the bound takes the gradient. A bound that the integer dtype of x
+    cannot hold does nothing where no x can be beyond it, and raises OverflowError where every x is beyond it.
     """
     x = as_operand(x)
     if x.dtype.kind in "iu":
