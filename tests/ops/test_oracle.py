@@ -186,7 +186,7 @@ def three_orders_of_torch(f, arrays, seed):
     first = torch.autograd.grad(out, xs, torch.tensor(random.uniform(-1, 1, tuple(out.shape))), **options)
     weighted = sum((t * torch.tensor(random.uniform(-1, 1, tuple(t.shape)))).sum() for t in first)
     second = torch.autograd.grad(weighted, xs, **options) if weighted.requires_grad else map(torch.zeros_like, xs)
-    # The clone has memory of its own: PyTorch 2.4 has zeros without any, of which numpy(force=True) gives what is there.
+    # A clone has memory of its own: PyTorch 2.4 has zeros without any, of which numpy(force=True) gives garbage.
     return [[t.detach().clone().numpy() for t in tensors] for tensors in ([out], first, second)]
 
 
