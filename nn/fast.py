@@ -38,7 +38,7 @@ def _sgd_in_place(optimizer: Any, slot: Slot) -> Iterable[Write]:
         velocity = state["velocity"]
     parts: Iterable[Any]
     if type(data) is not HostArray and group["momentum"]:
-        writes: list[Write] = [(momentum_step, grad, *constants, data, velocity)]
+        writes: list[Write] = [(momentum_step.of(array_module(data)), grad, *constants, data, velocity)]
     else:
         if data.size <= BLOCK:  # mostly: without the parts of `blocks`, which cost as much as the update of few numbers
             parts = ((data, grad, velocity, _scratch(slot, "change", data)),)

@@ -15,7 +15,7 @@ MOST_CLASSES = 64
 
 
 class Kernel:
-    """A kernel, made when it is first called: `kernel(*inputs, *outputs)`, with outputs that must exist if `raw`."""
+    """A kernel, made when it is first needed: `kernel(*inputs, *outputs)`, with outputs that must exist if `raw`."""
 
     def __init__(self, name: str, inputs: str, outputs: str, operation: str):
         self.name = name
@@ -26,10 +26,13 @@ class Kernel:
 
     def __call__(self, *arguments: Any) -> Any:
         """Launch it, on the device of the arrays."""
-        xp = array_module(*arguments)
+        return self.of(array_module(*arguments))(*arguments)
+
+    def of(self, xp: Any) -> Any:
+        """Return the array module's own kernel: in `write_all`, a call of this object would be a function of Python."""
         if xp not in self._made:
             self._made[xp] = xp.ElementwiseKernel(self.inputs, self.outputs, self.operation, self.name)
-        return self._made[xp](*arguments)
+        return self._made[xp]
 
 
 cross_entropy_rows = Kernel(

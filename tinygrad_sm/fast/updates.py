@@ -59,7 +59,7 @@ def adam_update(
     for theta, g, m, v, scratch, decayed_g in parts:
         if scratch is None:  # on a GPU, where a kernel computes in registers
             constants = shrink, weight_decay, beta1, 1 - beta1, beta2, 1 - beta2, root, eps, rate
-            writes.append((adam_step, g, *constants, theta, m, v))
+            writes.append((adam_step.of(array_module(theta)), g, *constants, theta, m, v))
             continue
         xp = array_module(theta)
         add, multiply = xp.add, xp.multiply
