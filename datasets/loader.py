@@ -166,9 +166,9 @@ class DataLoader:
         if faults:
             raise CheckpointError("the state does not fit the DataLoader:\n  " + "\n  ".join(faults))
         epoch, position, seed = (int(state[name]) for name in ("epoch", "position", "seed"))
-        with _LOCK:
-            self.seed, self.epoch = seed, epoch
-            self._latest = self._restored = Iteration(epoch, position)
+        iteration = Iteration(epoch, position)
+        with _LOCK:  # in one call, so that Ctrl-C finds all of it done, or nothing
+            vars(self).update(seed=seed, epoch=epoch, _latest=iteration, _restored=iteration)
 
 
 def _faults(state: Any, settings: Mapping[str, int], batches: int) -> list[str]:

@@ -10,13 +10,13 @@ fails or is killed leaves the old file unchanged. The same state gives the same 
 the metadata in random order, so all is sorted JSON under one key.
 """
 
-import contextlib
 import hashlib
 import itertools
 import json
 import os
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -24,13 +24,15 @@ import numpy as np
 
 from tinygrad_sm.arrays import described
 from tinygrad_sm.backend import ARRAY_TYPES, Array, is_writable, owned_copy, to_numpy
+from tinygrad_sm.engine.versions import LEAVES_LOCK, change, write_all
 from tinygrad_sm.errors import CheckpointError, package, shown, warn_user
 from tinygrad_sm.locks import open_file
 from tinygrad_sm.nn.files import replace_file
+from tinygrad_sm.nn.groups import Groups
 from tinygrad_sm.nn.machine import Facts, check_facts, differences, facts, remedies
 from tinygrad_sm.nn.module import Module
 from tinygrad_sm.nn.states import faults_of
-from tinygrad_sm.random import check_rng_state, get_rng_state, set_rng_state
+from tinygrad_sm.random import get_rng_state, rng_write
 from tinygrad_sm.tensors import Tensor
 
 VERSION = 3
@@ -275,24 +277,37 @@ def _unsupported_dtype(content: bytes, dtype: str) -> str:
 
 
 def _set_all_or_nothing(model: Module, optimizer: Stateful | None, contents: _Contents) -> list[str]:
-    """Set the model, the optimizer and the random generator, or none of them; return the faults that prevented it."""
-    refused = []
-    if type(model).load_state_dict is Module.load_state_dict:  # a user's own is tried below, once all else fits
-        refused += faults_of(model.check_state_dict, contents.model)
-    with contextlib.ExitStack() as undo:  # undoes all, also after an exception, unless pop_all() is reached
+    """Set the model, the optimizer and the random generator, or none of them; return the faults that prevented it.
+
+    All is written at once, at the end. A user's own `load_state_dict` is called before that, and undone by a second
+    call if anything else prevents the rest: a second Ctrl-C could break that off.
+    """
+    refused: list[str] = []
+    leaves: dict[Tensor, tuple[Any, ...]] = {}
+    writes: list[tuple[Any, ...]] = []
+    undo: list[Callable[[], Any]] = []
+    has_own_way = type(model).load_state_dict is not Module.load_state_dict
+    try:
+        if not has_own_way:
+            refused += faults_of(lambda: leaves.update(model._load_writes(contents.model)[0]))
         if optimizer is not None and contents.optimizer is None:
             refused += ["expected a checkpoint, but it was saved without optimizer"]
         elif optimizer is not None:
-            refused += faults_of(check_rng_state, contents.random)
-            undo.callback(optimizer.load_state_dict, optimizer.state_dict())
-            refused += faults_of(optimizer.load_state_dict, contents.optimizer)
-        if not refused:
-            undo.callback(_restorer(model))
+            refused += faults_of(lambda: writes.append(rng_write(contents.random)))
+            if isinstance(optimizer, Groups) and type(optimizer).load_state_dict is Groups.load_state_dict:
+                refused += faults_of(lambda: writes.extend(optimizer._load_writes(contents.optimizer)))
+            else:
+                undo.append(partial(optimizer.load_state_dict, optimizer.state_dict()))
+                refused += faults_of(optimizer.load_state_dict, contents.optimizer)
+        if has_own_way and not refused:
+            undo.append(_restorer(model))
             refused += faults_of(model.load_state_dict, contents.model)
         if not refused:
-            undo.pop_all()
-            if optimizer is not None:
-                set_rng_state(contents.random)
+            with LEAVES_LOCK:  # not while another thread saves
+                change(leaves, write_all, [*leaves.values(), *writes, (undo.clear,)])
+    finally:
+        for restore in reversed(undo):
+            restore()
     return refused
 
 

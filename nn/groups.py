@@ -119,6 +119,12 @@ class Groups:
         parameters do not fit; the optimizer is then unchanged. The order decides which parameter is which, so a name
         that both sides know must be the same.
         """
+        writes = self._load_writes(state)
+        with LEAVES_LOCK:  # not while another thread saves
+            write_all(writes)
+
+    def _load_writes(self, state: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Return the writes of `load_state_dict`, or raise as it does."""
         owner = type(self).__name__
         self._check_groups()
         groups = self._group_states()
@@ -139,9 +145,7 @@ class Groups:
         pairs = zip(self.param_groups, state["param_groups"], strict=True)
         writes: list[tuple[Any, ...]] = [(dict.update, own, self._checked(group)) for own, group in pairs]
         states = zip(self._slots, state["state"], strict=True)
-        writes += [(setattr, slot, "state", _copied_to_device(slot, loaded)) for slot, loaded in states]
-        with LEAVES_LOCK:  # not while another thread saves
-            write_all(writes)
+        return [*writes, *[(setattr, slot, "state", _copied_to_device(slot, loaded)) for slot, loaded in states]]
 
 
 def _copied_to_device(slot: Slot, loaded: Mapping[str, Any]) -> dict[str, Any]:

@@ -103,11 +103,18 @@ class Module:
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._check_attribute(name, value)
-        object.__setattr__(self, name, value)
+        if hasattr(getattr(type(self), name, None), "__set__"):  # a property, which sets other attributes
+            object.__setattr__(self, name, value)
+            return
+        changed, writes = Module(), list[tuple[Any, ...]]([(object.__setattr__, self, name, value)])
+        vars(changed)[name] = value
         named = value._named_tensors(f"{name}.", NAMED_LEVELS) if isinstance(value, Module) else [(name, value)]
         for path, tensor in named:  # a shared one keeps the name of its first path
-            if isinstance(tensor, State) and self._attribute_at(tensor.name) is not tensor:
-                tensor.name = path  # error messages name the parameter
+            if isinstance(tensor, State):
+                owner = changed if f"{tensor.name}.".startswith(f"{name}.") else self
+                if owner._attribute_at(tensor.name) is not tensor:
+                    writes.append((setattr, tensor, "name", path))  # error messages name the parameter
+        write_all(writes)
 
     def _check_attribute(self, name: str, value: Any) -> None:
         old = vars(self).get(name)
@@ -187,13 +194,11 @@ class Module:
 
     def zero_grad(self) -> None:
         """Forget the gradients: set `.grad` of every parameter to None."""
-        for parameter in self.parameters():
-            parameter.grad = None
+        write_all([(setattr, parameter, "grad", None) for parameter in self.parameters()])
 
     def train(self, mode: bool = True) -> "Module":
         """Set this Module and all inside it to training mode, in which some layers, such as Dropout, differ."""
-        for module in self.modules():
-            module.training = mode
+        write_all([(object.__setattr__, module, "training", mode) for module in self.modules()])
         return self
 
     def eval(self) -> "Module":
@@ -227,15 +232,22 @@ class Module:
         Raises CheckpointError with the differences if a shape or dtype does not fit or, where strict, if a path is
         missing or unexpected; the Module is then unchanged.
         """
+        writes, keys = self._load_writes(state, strict)
+        change(writes, write_all, writes.values())
+        return keys
+
+    def _load_writes(
+        self, state: Mapping[str, Any], strict: bool = True
+    ) -> tuple[dict[Tensor, tuple[Any, ...]], LoadedKeys]:
+        """Return, for each Tensor, the write of `load_state_dict`, and the keys that it skips; or raise as it does."""
         arrays, keys, differences = self._compare(state, strict)
         refuse_state(type(self).__name__, differences)
-        loaded = {  # as copies: they may be arrays of this very model
-            tensor: owned_copy(to_device(arrays[path], tensor.device))
+        writes = {  # of copies: the arrays may be those of this very model
+            tensor: (setitem, tensor.data, ..., owned_copy(to_device(arrays[path], tensor.device)))
             for path, tensor in self._named_tensors()
             if path in arrays
         }
-        change(loaded, write_all, [(setitem, tensor.data, ..., array) for tensor, array in loaded.items()])
-        return keys
+        return writes, keys
 
     def check_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
         """Raise what `load_state_dict` would raise, and change nothing."""

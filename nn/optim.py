@@ -44,8 +44,7 @@ class Optimizer(Groups):
 
     def zero_grad(self) -> None:
         """Forget the gradients: set `.grad` of every parameter to None."""
-        for slot in self._slots:
-            slot.parameter.grad = None
+        write_all([(setattr, slot.parameter, "grad", None) for slot in self._slots])
 
     def step(self) -> None:
         """Change every parameter that has a gradient by the formulas of the class."""

@@ -63,8 +63,12 @@ def clip_grad_value(parameters: Iterable[Tensor], clip_value: float) -> None:
     """Clip every element of the gradients, in place, to [−clip_value, clip_value]; NaN stays NaN."""
     gradients = _gradients("clip_grad_value", parameters)
     clip_value = number("clip_grad_value", "clip_value", clip_value, smallest=0, finite=False)
+    writes: list[tuple[Any, ...]] = []
     for g in gradients:
-        array_module(g).clip(g, -clip_value, clip_value, out=g)
+        xp = array_module(g)  # whose `clip` is a function of Python
+        writes += (partial(xp.minimum, out=g), g, clip_value), (partial(xp.maximum, out=g), g, -clip_value)
+    with errstate(all="ignore"):  # np.errstate(all="raise") would stop half-way
+        write_all(writes)
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Any:

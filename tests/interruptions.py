@@ -10,15 +10,19 @@ sample of the lines.
 
 import signal
 import sys
+import tempfile
 from contextlib import contextmanager
+from functools import cache
 
 import numpy as np
 
+import tinygrad_sm as tg
 from tests.helpers import ROOT
 from tests.nn.stress import exactly
 from tinygrad_sm import nn
+from tinygrad_sm.datasets import DataLoader
 from tinygrad_sm.engine.versions import LEAVES_LOCK
-from tinygrad_sm.nn.parameters import clip_grad_norm, vector_to_parameters
+from tinygrad_sm.nn.parameters import clip_grad_norm, clip_grad_value, vector_to_parameters
 
 FOLDERS = tuple(str(ROOT / name) + "/" for name in ("tinygrad_sm", "nn", "datasets"))
 
@@ -183,9 +187,63 @@ def set_vector():
     return lambda: vector_to_parameters(vector, model.parameters()), seen(model)
 
 
-def clip():
+def clip(by, at):
+    def case():
+        model = model_and_optimizer()[0]
+        return lambda: by(model.parameters(), at), seen(model)
+
+    return case
+
+
+def forget(whose):
+    def case():
+        parts = model_and_optimizer()
+        return parts[whose].zero_grad, seen(parts[0])
+
+    return case
+
+
+def evaluation():
     model = model_and_optimizer()[0]
-    return lambda: clip_grad_norm(model.parameters(), 0.5), seen(model)
+    return model.eval, lambda: [module.training for module in model.modules()]
+
+
+def set_attribute(value):
+    def case():
+        model, inner = nn.Module(), value()
+        tensors = [inner] if isinstance(inner, nn.Parameter) else [*inner.parameters()]
+        return lambda: setattr(model, "inner", inner), lambda: ([t.name for t in tensors], [*vars(model)])
+
+    return case
+
+
+@cache
+def saved():
+    """Return a folder with a checkpoint; it is removed when the process ends."""
+    folder = tempfile.TemporaryDirectory()
+    nn.save(f"{folder.name}/c", *model_and_optimizer(steps=2))
+    return folder
+
+
+def load_checkpoint():
+    path = f"{saved().name}/c"
+    tg.manual_seed(5)
+    model, optimizer = model_and_optimizer()
+    state = seen(model, optimizer)
+    return lambda: nn.load(path, model, optimizer), lambda: (state(), repr(tg.get_rng_state()))
+
+
+def load_loader():
+    loader = DataLoader((np.arange(10.0), np.arange(10)), 2, shuffle=True)
+    state = {**loader.state_dict(), "epoch": 3, "position": 2, "seed": 5}
+    return lambda: loader.load_state_dict(state), lambda: repr(loader.state_dict())
+
+
+def set_draws():
+    tg.manual_seed(1)
+    state = {**tg.get_rng_state(), "forks": 3}
+    tg.manual_seed(2)
+    return lambda: tg.set_rng_state(state), lambda: repr(tg.get_rng_state())
 
 
 def walk(with_gradients):
@@ -213,7 +271,16 @@ CASES = {
     "del of a module": change_list(lambda modules: modules.__delitem__(0)),
     "del of modules": change_list(lambda modules: modules.__delitem__(slice(0, 3, 2))),
     "vector_to_parameters": set_vector,
-    "clip_grad_norm": clip,
+    "clip_grad_norm": clip(clip_grad_norm, 0.5),
+    "clip_grad_value": clip(clip_grad_value, 0.5),
+    "Module.zero_grad": forget(0),
+    "Optimizer.zero_grad": forget(1),
+    "Module.eval": evaluation,
+    "Module.__setattr__ of a Module": set_attribute(lambda: nn.Linear(1, 1)),
+    "Module.__setattr__ of a Parameter": set_attribute(lambda: nn.Parameter(1.0)),
+    "nn.load": load_checkpoint,
+    "DataLoader.load_state_dict": load_loader,
+    "set_rng_state": set_draws,
     "backward": walk(False),
     "backward to old gradients": walk(True),
     "SGD.step": step(nn.optim.SGD),

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -60,21 +61,22 @@ def get_rng_state() -> dict[str, Any]:
 
 def set_rng_state(state: dict[str, Any]) -> None:
     """Go on with the random draws from a state of `get_rng_state`; ValueError, and nothing changes, if it is none."""
-    global _forks
-    check_rng_state(state)
-    random_generator().bit_generator.state = {name: part for name, part in state.items() if name != "forks"}
-    _forks = state.get("forks", 0)
+    write, variables = rng_write(state)
+    write(variables)
 
 
-def check_rng_state(state: Any) -> None:
-    """Raise ValueError unless `set_rng_state` can set this state. One without `forks` is of a process without forks."""
+def rng_write(state: Any) -> tuple[Callable[[Any], None], dict[str, Any]]:
+    """Return the function of C, and its argument, that go on from a state; ValueError if it is none.
+
+    A state without `forks` is of a process without forks.
+    """
     try:
         numpys = dict(state)
         forks = numpys.pop("forks", 0)
-        trial = type(random_generator().bit_generator)()
-        trial.state = numpys
+        generator = np.random.default_rng(0)
+        generator.bit_generator.state = numpys
         # NumPy cuts fractions off and passes over what it does not know.
-        fits = trial.state == numpys and type(forks) is int and forks >= 0
+        fits = generator.bit_generator.state == numpys and type(forks) is int and forks >= 0
         reason = "" if fits else ": it has parts that are no whole numbers, or unknown"
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         reason = f": {type(error).__name__}: {shown(str(error), 200)}"
@@ -82,6 +84,7 @@ def check_rng_state(state: Any) -> None:
         raise ValueError(
             f"expected a state of the random draws, as get_rng_state returns it, got {shown(repr(state), 300)}{reason}"
         )
+    return globals().update, {"_generator": generator, "_forks": forks}
 
 
 _FORKING: Any = threading.RLock()

@@ -62,7 +62,7 @@ def _(right, root, kept={}):  # noqa: B006  it is kept from call to call
     "as_array",
     probes.state_from_a_file,
     shows="result",
-    within="Groups.load_state_dict",
+    within="Groups._load_writes",
 )
 def _(right, data, dtype=None, device=None, is_new=False):
     return right(data, dtype, device if is_new else None, is_new)

@@ -400,3 +400,12 @@ def test_a_slice_of_a_subclass_has_the_modules_of_the_slice_alone():
     assert list(part) == list(body)[1:]
     assert part(np.ones((1, 2), np.float32)).shape == (1, 2)
     assert len(body[0:0]) == 0
+
+
+def test_a_property_that_sets_a_parameter_leaves_its_name_to_that():
+    class Hidden(nn.Module):
+        weight = property(lambda self: self.hidden, lambda self, value: setattr(self, "hidden", value))
+
+    model = Hidden()
+    model.weight = nn.Parameter(1.0)
+    assert (model.weight.name, [*model.state_dict()]) == ("hidden", ["hidden"])

@@ -14,7 +14,12 @@ Whoever changes several things prepares the new values first, and then writes th
     write_all([(operator.setitem, w.data, ..., new), (setattr, slot, "state", state)])
 
 Python runs signal handlers, and so raises KeyboardInterrupt, only between instructions of Python. All writes are one
-instruction, so Ctrl-C finds all of them done, or none. A function of Python among them, as CuPy's are, would end that.
+instruction, so Ctrl-C finds all of them done, or none. A function of Python among them would end that.
+
+Two cases remain in which some are done and some are not. Preparing does what needs much memory, but a write of C may
+itself find none for a small object, or for the buffer in which NumPy casts between two dtypes; no write can be undone
+without memory either. And CuPy is partly written in Python: it compiles a kernel when it is first launched, which takes
+a second, and Ctrl-C in the first step of a training may come between the parameters of two dtypes.
 """
 
 import math
@@ -66,6 +71,7 @@ _under_way: dict[Memory, None] = {}  # of arrays that are being changed
 def change(leaves: Collection[Any], write: Callable[..., Any], *arguments: Any) -> None:
     """Let `write` change the arrays of leaves in place, and mark what was recorded with the old data as stale."""
     if not leaves:
+        write(*arguments)
         return
     observers = innermost_block().value.observers
     for observer in observers:
