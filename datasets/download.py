@@ -308,6 +308,8 @@ def _locked(folder: Path) -> Iterator[None]:
         is_locked = lock_within(descriptor, WAIT_SECONDS)
         yield
     finally:
-        if is_locked:
-            unlock(descriptor)
-        os.close(descriptor)
+        try:
+            if is_locked:
+                unlock(descriptor)
+        finally:  # Ctrl-C may come as `unlock` begins, and closing unlocks too
+            os.close(descriptor)

@@ -18,7 +18,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from tinygrad_sm.errors import warn_user
+from tinygrad_sm.errors import shown, warn_user
 from tinygrad_sm.locks import lock, unlock
 
 _NO_ACCESS = (errno.EACCES, errno.EPERM, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)
@@ -61,13 +61,15 @@ def replace_file(path: Path, content: bytes) -> None:
     finally:
         _turn.is_taken = is_inside
         if folder is not None:
-            if is_locked:
-                unlock(folder)
-            os.close(folder)
+            try:
+                if is_locked:
+                    unlock(folder)
+            finally:  # Ctrl-C may come as `unlock` begins, and closing unlocks too
+                os.close(folder)
     if fault is not None:
         warn_user(
-            f"{path} was saved, but its folder could not be synchronized with the disk ({fault.strerror}): until the "
-            "system does so, a loss of power may bring the old file back"
+            f"{shown(str(path))} was saved, but its folder could not be synchronized with the disk ({fault.strerror}): "
+            "until the system does so, a loss of power may bring the old file back"
         )
 
 

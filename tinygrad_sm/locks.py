@@ -6,6 +6,7 @@ And a way to open what is a file, and nothing else: a pipe may keep its reader w
 import os
 import stat
 import time
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from io import BufferedReader
@@ -42,8 +43,12 @@ def lock_within(descriptor: int, seconds: float) -> bool:
 
 
 def unlock(descriptor: int) -> None:
-    """Unlock what `lock` has locked: closing it is not enough if a forked process has it open too."""
-    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    """Unlock what `lock` has locked, before it is closed: a forked process may have it open too.
+
+    An error is none of the caller's, whose work is done.
+    """
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 def open_file(path: str | os.PathLike[str]) -> BufferedReader:

@@ -201,6 +201,36 @@ def test_a_folder_that_cannot_be_synchronized_is_a_warning(name, is_concerned, e
     in_a_thread(path)()  # the turn was given back
 
 
+def test_an_error_as_the_folder_is_unlocked_is_no_failure(tmp_path, monkeypatch):
+    def flock(descriptor, flags, real=locks.fcntl.flock):
+        if flags == locks.fcntl.LOCK_UN:
+            raise OSError
+        real(descriptor, flags)
+
+    monkeypatch.setattr(locks.fcntl, "flock", flock)
+    for content in (b"new", b"newer"):
+        replace_file(tmp_path / "c", content)
+        assert (tmp_path / "c").read_bytes() == content
+
+
+def test_ctrl_c_as_the_folder_is_unlocked_does_not_keep_the_turn(tmp_path, monkeypatch):
+    def unlock(descriptor):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files, "unlock", unlock)
+    with pytest.raises(KeyboardInterrupt):
+        replace_file(tmp_path / "c", b"new")
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    assert locks.lock(descriptor, wait=False)
+    os.close(descriptor)
+
+
+def test_control_characters_in_a_path_are_escaped_in_the_warning(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", failing(os.fsync, is_folder, errno.EIO))
+    with pytest.warns(UserWarning, match=re.escape(r"c\x1b\n was saved, but")):
+        replace_file(tmp_path / "c\x1b\n", b"new")
+
+
 def test_a_folder_that_cannot_be_opened_for_another_reason_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "open", failing(os.open, is_opened_folder, errno.EIO))
     with pytest.raises(OSError, match="Input/output error"):
