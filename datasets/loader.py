@@ -22,7 +22,7 @@ import numpy as np
 from tinygrad_sm.arguments import integer
 from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import Array, array_module, device_of, to_device, to_numpy
-from tinygrad_sm.errors import CheckpointError
+from tinygrad_sm.errors import refuse_state
 from tinygrad_sm.targets import check_labels
 
 # Held while a loader moves from one epoch to another, or says where it is, because threads may share it. A signal
@@ -162,9 +162,7 @@ class DataLoader:
         remaining batches; there may be none. Other epochs are whole. The seed becomes that of the state. Raises
         CheckpointError with every difference, and changes nothing, unless the state fits.
         """
-        faults = _faults(state, self._settings(), batches=len(self))
-        if faults:
-            raise CheckpointError("the state does not fit the DataLoader:\n  " + "\n  ".join(faults))
+        refuse_state("the DataLoader", _faults(state, self._settings(), batches=len(self)))
         epoch, position, seed = (int(state[name]) for name in ("epoch", "position", "seed"))
         iteration = Iteration(epoch, position)
         with _LOCK:  # in one call, so that Ctrl-C finds all of it done, or nothing

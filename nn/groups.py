@@ -15,8 +15,9 @@ from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import ARRAY_TYPES, Array, device_of, is_writable, owned_copy, to_device
 from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.engine.versions import LEAVES_LOCK, write_all
+from tinygrad_sm.errors import refuse_state
 from tinygrad_sm.nn.module import Parameter
-from tinygrad_sm.nn.states import Optional, differences, faults_of, refuse_state
+from tinygrad_sm.nn.states import Optional, differences, faults_of
 from tinygrad_sm.tensors import Tensor
 
 

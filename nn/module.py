@@ -23,8 +23,8 @@ from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import Array, device_name, device_of, is_writable, owned_copy, to_device
 from tinygrad_sm.engine.tape import Traced, data_of
 from tinygrad_sm.engine.versions import LEAVES_LOCK, change, write_all
+from tinygrad_sm.errors import refuse_state
 from tinygrad_sm.nn import depth
-from tinygrad_sm.nn.states import refuse_state
 from tinygrad_sm.tensors import Tensor
 
 NAMED_LEVELS = 50

@@ -27,8 +27,9 @@ from typing import Any
 
 from tinygrad_sm.arguments import MAX_COUNT, integer, number
 from tinygrad_sm.engine.versions import write_all
+from tinygrad_sm.errors import refuse_state
 from tinygrad_sm.nn.optim import Optimizer
-from tinygrad_sm.nn.states import check_state, faults_of, refuse_state
+from tinygrad_sm.nn.states import check_state, faults_of
 
 _NUMBERS = count()  # of schedules, in the order in which they are made
 

@@ -10,17 +10,14 @@ tinygrad_sm.errors.CheckpointError: the state does not fit a clock:
   cuckoo: unexpected
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from tinygrad_sm.arrays import described
 from tinygrad_sm.backend import ARRAY_TYPES
 from tinygrad_sm.dtypes import is_masked
 from tinygrad_sm.engine.tape import data_of
-from tinygrad_sm.errors import CheckpointError, shown
-
-_MOST_LINES = 20
-"""The most differences that a message lists: a file of another model may have a million."""
+from tinygrad_sm.errors import refuse_state
 
 
 class Optional(NamedTuple):
@@ -36,17 +33,6 @@ def check_state(owner: str, expected: Any, state: Any) -> None:
     (an int passes for a float). Strings must be equal: they say whose state this is.
     """
     refuse_state(owner, differences(expected, state))
-
-
-def refuse_state(owner: str, faults: Sequence[str]) -> None:
-    """Raise CheckpointError with the faults of a state, if it has any: a few, the last one, and their number."""
-    if not faults:
-        return
-    listed = faults if len(faults) <= _MOST_LINES else [*faults[: _MOST_LINES - 1], faults[-1]]
-    lines = [shown(fault, longest=300) for fault in listed]
-    if len(faults) > _MOST_LINES:
-        lines.insert(-1, f"... and {len(faults) - _MOST_LINES} more, {len(faults)} in all")
-    raise CheckpointError(f"the state does not fit {owner}:\n  " + "\n  ".join(lines))
 
 
 def faults_of(check: Callable[..., Any], *arguments: Any) -> list[str]:

@@ -7,7 +7,11 @@ in NumPy. Where none of these fits, one of the following is raised; each is a su
 import importlib
 import sys
 import warnings
+from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+_MOST_LINES = 20
+"""The most differences that a message lists: a file of another model may have a million."""
 
 
 class GradientError(RuntimeError):
@@ -59,6 +63,17 @@ def shown(text: str, longest: int = 4000) -> str:
     """
     text = text if len(text) <= longest else text[: longest - 3] + "..."
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def refuse_state(owner: str, faults: Sequence[str]) -> None:
+    """Raise CheckpointError with the faults of a state, if it has any: a few, the last one, and their number."""
+    if not faults:
+        return
+    listed = faults if len(faults) <= _MOST_LINES else [*faults[: _MOST_LINES - 1], faults[-1]]
+    lines = [shown(fault, longest=300) for fault in listed]
+    if len(faults) > _MOST_LINES:
+        lines.insert(-1, f"... and {len(faults) - _MOST_LINES} more, {len(faults)} in all")
+    raise CheckpointError(f"the state does not fit {owner}:\n  " + "\n  ".join(lines))
 
 
 def package(module: str, purpose: str) -> Any:

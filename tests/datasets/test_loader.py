@@ -483,6 +483,10 @@ STATES: dict[str, tuple[Any, str]] = {
     "without the last": ({**SOUND_STATE, "drop_last": True}, "drop_last: expected False, got bool True"),
     "more examples": ({**SOUND_STATE, "examples": 11}, "examples: expected 10, got int 11"),
     "an array": ({**SOUND_STATE, "batch_size": y}, r"batch_size: expected 4, got int64 \(10,\)"),
+    "many unknown names": (
+        {**SOUND_STATE, **{f"\x1b{i}": 0 for i in range(10**5)}},
+        r"(\\x1b\d+: unexpected\n  ){19}\.\.\. and 99980 more, 100000 in all\n  \\x1b99999: unexpected",
+    ),
     "all of it": (
         {"epoch": None, "position": -1, "batch_size": 9, "shuffle": 0, "drop_last": True, "examples": 0, "lr": 1},
         "seed: missing\n  lr: unexpected\n  state: expected epoch .*\n  state: expected position .* at least 0, .*\n  "
