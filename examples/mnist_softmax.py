@@ -19,6 +19,8 @@ import tempfile
 import time
 from typing import NamedTuple
 
+INTERRUPTED = "interrupted: the same command with --resume goes on from the last epoch that was saved"
+
 try:
     import numpy as np
     import pictures
@@ -30,6 +32,9 @@ try:
     from tinygrad_sm.locks import lock_within
 except ModuleNotFoundError as error:
     sys.exit(f'{error.name} is missing: install what the examples need with  pip install "tinygrad_sm[examples]"')
+except KeyboardInterrupt:
+    print(INTERRUPTED, file=sys.stderr)
+    sys.exit(130)
 
 
 CHECKPOINT, MODEL, LOCK = "checkpoint.safetensors", "model.safetensors", ".running"
@@ -251,18 +256,17 @@ def only_run_in(folder):
 
 def main():
     """Train, test, show; return the exit status."""
-    args = parse_arguments()
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(only_run_in(args.output))
-        except TimeoutError:
-            return f"--output: another run is at work in {args.output}: wait for its end, or give another folder"
-        try:
+    try:
+        args = parse_arguments()
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(only_run_in(args.output))
+            except TimeoutError:
+                return f"--output: another run is at work in {args.output}: wait for its end, or give another folder"
             return run(args)
-        except KeyboardInterrupt:
-            message = "interrupted: the same command with --resume goes on from the last epoch that was saved"
-            tqdm.write(message, file=sys.stderr)  # which first removes the bar
-            return 130  # what shells report of a program that Ctrl-C has ended
+    except KeyboardInterrupt:
+        tqdm.write(INTERRUPTED, file=sys.stderr)  # which first removes the bar
+        return 130  # what shells report of a program that Ctrl-C has ended
 
 
 def run(args):

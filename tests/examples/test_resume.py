@@ -1,10 +1,12 @@
 """A training that is interrupted, even killed, and resumed ends with the very bits of one that was not."""
 
 import os
+import runpy
 import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import mnist_softmax
 import numpy as np
@@ -197,6 +199,22 @@ def test_ctrl_c_ends_the_flagship_with_a_line_that_names_resume(tmp_path):
     assert not (tmp_path / ".running").exists()
     status, _, errors = ended(flagship(tmp_path, "--resume"))
     assert (status, errors) == (0, "")
+
+
+def test_ctrl_c_before_the_training_ends_with_the_same_line(monkeypatch, capsys):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(mnist_softmax, "parse_arguments", interrupted)
+    assert mnist_softmax.main() == 130
+    assert capsys.readouterr().err == mnist_softmax.INTERRUPTED + "\n"
+
+    monkeypatch.delitem(sys.modules, "pictures")
+    monkeypatch.setattr(sys, "meta_path", [SimpleNamespace(find_spec=interrupted), *sys.meta_path])
+    with pytest.raises(SystemExit) as raised:
+        runpy.run_path(mnist_softmax.__file__)
+    assert raised.value.code == 130
+    assert capsys.readouterr().err == mnist_softmax.INTERRUPTED + "\n"
 
 
 def run_flagship(monkeypatch, folder, *options):
