@@ -4,8 +4,13 @@ Python allows about 1,000 calls inside each other, so a function that calls itse
 RecursionError. A Module may also stand inside itself, as a child does that knows its parent.
 """
 
+import copy
+import copyreg
 from sys import getrecursionlimit
 from typing import Any
+
+ROOM = 50
+"""So many calls inside each other must be left where the state of a Module is written: more than for one Module."""
 
 AHEAD = 64
 """Of 5,000 levels, about 80 steps of this size, and at most 64 single levels, are being written at once."""
@@ -46,12 +51,39 @@ def shown(module: Any) -> str:
     return "\n".join(lines)
 
 
-def pickled_state(module: Any) -> Any:
-    """Return for pickle and deepcopy the attributes and, before them, the Modules `AHEAD` levels inside, numbered.
+def deep_copy(module: Any, memo: dict[int, Any]) -> Any:
+    """Return a deep copy: first an empty Module for each one inside, so that attributes then only refer to these.
 
-    Both write an attribute while they write its owner, in several calls of Python for each level. They meet these
-    Modules first, the innermost first of all, and later only refer to them: so calls never exceed the limit.
+    One with its own way to be copied or pickled is copied in that way, as it is met.
     """
+    states = {}
+    for each in [module, *module.modules()]:
+        kind: Any = type(each)
+        if id(each) not in memo and (each is module or kind.__deepcopy__ is deep_copy):
+            make, arguments, *rest = each.__reduce_ex__(4)
+            if each is module or make is copyreg.__newobj__:  # type: ignore[attr-defined]
+                memo[id(each)] = make(*copy.deepcopy(arguments, memo))
+                states[id(each)] = rest[0] if rest else None
+    for key, state in states.items():
+        if state is not None:
+            memo[key].__setstate__(copy.deepcopy(state, memo))
+    return memo[id(module)]
+
+
+def pickled_state(module: Any) -> Any:
+    """Return for pickle the attributes and, before them, the Modules `AHEAD` levels inside, numbered.
+
+    Pickle writes an attribute while it writes its owner, in several calls of Python for each level. It meets these
+    Modules first, the innermost first of all, and later only refers to them: so calls never exceed the limit. But where
+    hundreds of Modules know their parents, a way through all of them may be as long as they are many.
+    """
+    try:
+        _call_within(ROOM)
+    except RecursionError as error:
+        raise RuntimeError(
+            f"pickle goes deeper than Python's limit of {getrecursionlimit()} calls: too many Modules refer to each "
+            "other in circles; nn.save has no such limit"
+        ) from error
     state = object.__getstate__(module)
     level, seen = [module], {id(module)}
     for _ in range(AHEAD):
@@ -59,6 +91,11 @@ def pickled_state(module: Any) -> Any:
         level = [child for child in inside.values() if id(child) not in seen]
         seen |= inside.keys()
     return {**dict(enumerate(level)), **state} if level and isinstance(state, dict) else state
+
+
+def _call_within(levels: int) -> None:
+    if levels:
+        _call_within(levels - 1)
 
 
 def set_state(module: Any, state: Any) -> None:

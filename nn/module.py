@@ -292,7 +292,7 @@ class Module:
         return ""
 
     __repr__ = depth.shown
-    __getstate__, __setstate__ = depth.pickled_state, depth.set_state
+    __deepcopy__, __getstate__, __setstate__ = depth.deep_copy, depth.pickled_state, depth.set_state
 
 
 class ModuleList(Module):

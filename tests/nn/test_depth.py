@@ -148,3 +148,53 @@ def test_a_child_that_knows_its_parent_computes_with_it():
     model = with_its_parent()
     assert repr(model) == "Sequential(\n  (0): Linear(\n    (parent): Sequential(...)\n  )\n  (1): ReLU()\n)"
     assert isinstance(model(X), Tensor)
+
+
+class Child(nn.Module):
+    """Knows its parent, and its child."""
+
+    def __init__(self, child):
+        self.child = child
+        child.parent = self
+
+
+def family(depth):
+    model = nn.Linear(2, 2)
+    for _ in range(depth):
+        model = Child(model)
+    return model
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("which", [0, -1], ids=["outermost", "innermost"])
+def test_a_deep_copy_of_modules_that_know_their_parents(depth, which):
+    model = [*family(depth).modules()][which]
+    other = copy.deepcopy(model)
+    theirs, ours = list(other.modules()), list(model.modules())
+    assert [type(m) for m in theirs] == [type(m) for m in ours]
+    assert not {id(m) for m in theirs} & {id(m) for m in ours}
+    assert [*other.state_dict()] == [*model.state_dict()]
+
+
+@pytest.mark.parametrize("copied", [name for name in COPIES if name.startswith("pickle")])
+def test_a_pickle_of_modules_that_know_their_parents_works_or_says_what_is_wrong(copied):
+    assert len(list(COPIES[copied](family(100)).modules())) == 101
+    with pytest.raises(RuntimeError, match=r"pickle goes deeper .* in circles; nn.save has no such limit") as raised:
+        COPIES[copied](family(5000))
+    assert not isinstance(raised.value, RecursionError)
+
+
+class Reduced(nn.Module):
+    """Is pickled, and so copied, in its own way."""
+
+    def __init__(self, size):
+        self.size = size
+
+    def __reduce__(self):
+        return Reduced, (self.size + 1,)
+
+
+def test_a_module_with_its_own_way_to_be_pickled_is_copied_in_it():
+    assert copy.deepcopy(Reduced(1)).size == 2
+    assert [m.size for m in copy.deepcopy(nn.ModuleList([Reduced(1), Reduced(5)]))] == [2, 6]
+    assert vars(copy.deepcopy(nn.Module())) == {}
