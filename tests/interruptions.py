@@ -58,7 +58,9 @@ def interrupted(at, error, event="line"):
         yield places
     finally:
         sys.settrace(before)
-        while LEAVES_LOCK._is_owned():  # a signal cannot, but this can interrupt `with` just before it releases
+        # Python takes no signal at a `try:`, nor as `with` is about to release; a raised error there leaves the lock
+        # held, and other threads would wait for ever.
+        while LEAVES_LOCK._is_owned():
             LEAVES_LOCK.release()
 
 
