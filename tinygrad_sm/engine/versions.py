@@ -18,8 +18,8 @@ instruction, so Ctrl-C finds all of them done, or none. A function of Python amo
 
 Two cases remain in which some are done and some are not. Preparing does what needs much memory, but a write of C may
 itself find none for a small object, or for the buffer in which NumPy casts between two dtypes; no write can be undone
-without memory either. And CuPy is partly written in Python: it compiles a kernel when it is first launched, which takes
-a second, and Ctrl-C in the first step of a training may come between the parameters of two dtypes.
+without memory either. And CuPy is partly written in Python: it compiles a kernel when it is first launched, so Ctrl-C
+in the first step of a training may come between the parameters of two dtypes.
 """
 
 import math
