@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from operator import setitem
 from typing import Any
 
-from tinygrad_sm.backend import Array, HostArray, array_module
+from tinygrad_sm.backend import HOST_TYPES, Array, array_module
 from tinygrad_sm.dispatch import faster
 from tinygrad_sm.fast.blocks import BLOCK, blocks
 from tinygrad_sm.fast.kernels import momentum_step
@@ -37,7 +37,7 @@ def _sgd_in_place(optimizer: Any, slot: Slot) -> Iterable[Write]:
         state = state or optimizer._new_state(data)
         velocity = state["velocity"]
     parts: Iterable[Any]
-    if type(data) is not HostArray and group["momentum"]:
+    if type(data) not in HOST_TYPES and group["momentum"]:
         writes: list[Write] = [(momentum_step.of(array_module(data)), grad, *constants, data, velocity)]
     else:
         if data.size <= BLOCK:  # mostly: without the parts of `blocks`, which cost as much as the update of few numbers
@@ -55,7 +55,7 @@ def _adam_in_place(optimizer: Any, slot: Slot) -> Iterable[Write]:
     data, grad, group, is_decoupled = slot.parameter.data, slot.parameter.grad, slot.group, optimizer._is_decoupled
     state = slot.state or optimizer._new_state(data)
     moments = state["mean"], state["mean_square"]
-    if type(data) is not HostArray:
+    if type(data) not in HOST_TYPES:
         parts: list[Any] = [(data, grad, *moments, None, None)]
     else:
         decays = group["weight_decay"] and not is_decoupled

@@ -26,6 +26,9 @@ HostArray = np.ndarray
 
 _MODULES: dict[type, ModuleType] = {HostArray: np}
 
+HOST_TYPES: set[type] = {HostArray}
+"""The types of arrays on the host whose module has all that NumPy has."""
+
 ARRAY_TYPES = _MODULES.keys()
 """The types of arrays of known modules."""
 
@@ -58,9 +61,11 @@ def is_array(data: Any) -> bool:
     return type(data) in _MODULES or _is_cupy_array(data)
 
 
-def register_array_module(array_type: type, module: ModuleType) -> None:
+def register_array_module(array_type: type, module: ModuleType, has_all_of_numpy: bool = False) -> None:
     """Let `module` compute with the arrays of a type."""
     _MODULES[array_type] = module
+    if has_all_of_numpy:
+        HOST_TYPES.add(array_type)
     PLAIN_OPERANDS.add(array_type)
 
 

@@ -212,7 +212,8 @@ class Tensor(Traced):
     def __getitem__(self, index: Any) -> "Tensor":
         for part in index if isinstance(index, tuple) else (index,):
             check_unmasked(part)
-        return indexing.getitem(self, tuple(map(data_of, index)) if isinstance(index, tuple) else data_of(index))
+        index = tuple(map(data_of, index)) if isinstance(index, tuple) else data_of(index)
+        return indexing.getitem(self, index=index)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise TypeError(
@@ -254,11 +255,11 @@ class Tensor(Traced):
 
     def reshape(self, *shape: Any) -> "Tensor":
         """Return the same elements in another shape, given as reshape(2, 3) or reshape((2, 3))."""
-        return shaping.reshape(self, unpacked(shape))
+        return shaping.reshape(self, shape=unpacked(shape))
 
     def transpose(self, *axes: Any) -> "Tensor":
         """Return the Tensor with its axes in another order, by default reversed."""
-        return shaping.transpose(self, None if axes in ((), (None,)) else unpacked(axes))
+        return shaping.transpose(self, axes=None if axes in ((), (None,)) else unpacked(axes))
 
     swapaxes = composed.swapaxes
     squeeze = composed.squeeze

@@ -177,7 +177,7 @@ def _(right, parameters, max_norm):
     norm = math.hypot(*(float(tg.norm(parameter.grad)) for parameter in parameters))
     for parameter in parameters:
         parameter.grad *= max_norm / (norm + 1e-6)
-    return norm
+    return tg.Tensor(norm, device=parameters[0].device)
 
 
 @bug("sums on the host", "mean_of_kept", train(), shows="sync", in_wing=True)

@@ -64,7 +64,7 @@ def minimum(a: Any, b: Any, *out: Host, **kwargs: Any) -> Any:
 
 def _signed_zeros(plain: Any, is_negative: Any, a: Any, b: Any, out: Any, kwargs: Any) -> Any:
     if np.result_type(a, b).kind != "f":
-        return plain(a, b, *out, **kwargs)
+        return plain(a, b, out=out or None, **kwargs)
     are_zeros = np.logical_and(np.equal(a, 0), np.equal(b, 0))
     negative = is_negative(*(np.signbit(float(x) if type(x) is int else x) for x in (a, b)))
     result = np.asarray(plain(a, b, **kwargs))

@@ -333,15 +333,17 @@ def test_a_step_makes_few_launches_and_neither_waits_nor_copies(name, optimizer,
     assert strict.EVENTS["d2h"] == 1
 
 
-def test_the_flagship_trains_there_as_it_does_here(device, tmp_path):
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_flagship_trains_there_as_it_does_here(compiled, device):
     import mnist_softmax
 
     raw, test = mnist("train", scale=None), mnist("test")
     few = raw._replace(images=raw.images[:2048], labels=raw.labels[:2048])
     options = {"epochs": 2, "batch_size": 128, "lr": 0.1, "momentum": 0.9, "weight_decay": 1e-5, "seed": 0}
+    options |= {"transform": scaled_mnist, "compiled": compiled, "quiet": True}
     results = []
     for place in ("cpu", device):
-        model, history = mnist_softmax.train(few, test, **options, transform=scaled_mnist, device=place, quiet=True)
+        model, history = mnist_softmax.train(few, test, **options, device=place)
         results.append((model[1].weight.numpy(), [epoch[:3] for epoch in history]))
     (here, history_here), (there, history_there) = results
     np.testing.assert_allclose(there, here, rtol=1e-4, atol=1e-6)

@@ -22,9 +22,13 @@ def cross_entropy_rows(logits, labels, C, ignored, loss, kept, residual):
     residual[...] = np.where(is_class[:, np.newaxis], p, 0)
 
 
-def mean_of_kept(total, kept):
+def mean_of_kept(total, kept, *given):
     share = 1 / np.where(kept > 0, kept, np.ones_like(kept))
-    return total * share, share
+    if not given:
+        return total * share, share
+    mean, given_share = given
+    mean[...], given_share[...] = total * share, share
+    return None
 
 
 def momentum_step(g, lr, momentum, weight_decay, nesterov, theta, v):

@@ -214,7 +214,7 @@ def test_clip_grad_norm_of_halves(n, size):
     g = np.full(n, size, np.float16)
     parameters = of_gradients(g, g.astype(np.float32))
     exact = float(g[0]) * math.sqrt(2 * n)
-    assert nn.clip_grad_norm(parameters, 1.0) == pytest.approx(exact, rel=1e-5)
+    assert nn.clip_grad_norm(parameters, 1.0).item() == pytest.approx(exact, rel=1e-5)
     assert [p.grad.dtype for p in parameters] == [np.float16, np.float32]
     for p in parameters:
         np.testing.assert_allclose(p.grad, float(g[0]) / max(exact, 1), rtol=1e-3)

@@ -218,10 +218,11 @@ def count_uses(roots: Iterable[Traced], wanted: Set[Traced] | None = None, oldes
     if wanted:
         oldest = min(map(sequence_number, wanted))
     uses = dict.fromkeys(roots, 0)
-    to_visit = list(uses)
+    to_visit, ends = list(uses), []
     while to_visit:
         value = to_visit.pop()
         if value.node is None or value.node.number < oldest:
+            ends.append(value)
             continue
         check_node(value.node)
         for operand in value.node.operands:
@@ -229,7 +230,7 @@ def count_uses(roots: Iterable[Traced], wanted: Set[Traced] | None = None, oldes
                 if operand not in uses:
                     to_visit.append(operand)
                 uses[operand] = uses.get(operand, 0) + 1
-    return uses if wanted is None else _needed_for(wanted, uses)
+    return uses if wanted is None or all(value in wanted for value in ends) else _needed_for(wanted, uses)
 
 
 def check_node(node: Node) -> None:

@@ -6,7 +6,7 @@ which is slower than the arithmetic. So a formula makes all its calls on one par
 
 from collections.abc import Iterable, Iterator
 
-from tinygrad_sm.backend import Array, HostArray
+from tinygrad_sm.backend import HOST_TYPES, Array
 
 BLOCK = 2**18
 """The number of elements of a part: few enough for the caches, and enough to make calls cheap."""
@@ -32,7 +32,7 @@ def blocks(*arrays: Array) -> Iterable[tuple[Array, ...]]:
 
 def _contiguous_parts(arrays: tuple[Array, ...]) -> Iterator[tuple[Array, ...]]:
     """Yield the parts of arrays that are not small."""
-    if type(arrays[0]) is HostArray:
+    if type(arrays[0]) in HOST_TYPES:
         for order in ("C", "F"):
             if all(array.flags[f"{order}_CONTIGUOUS"] for array in arrays):
                 flat = [array.reshape(-1, order=order) for array in arrays]

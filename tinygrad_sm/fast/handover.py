@@ -16,6 +16,12 @@ _ones: dict[Any, Array] = {}
 """0-d ones for all walks, by array type, device and dtype: two array modules may both call a device "cuda:0"."""
 
 
+def forget_ones(array_type: type) -> None:
+    """Remove the ones of a type of arrays, which are not for all walks: those of a recorded step."""
+    for key in [key for key in _ones if key[0] is array_type]:
+        del _ones[key]
+
+
 @faster(first_gradient)
 def shared_one(root: Traced) -> Array:
     """Return the 1 that walks from a number share; with a hook, which might write into it, return a new one.

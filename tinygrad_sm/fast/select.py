@@ -2,16 +2,17 @@
 
 from typing import Any
 
-from tinygrad_sm.backend import Array, HostArray
+from tinygrad_sm.backend import HOST_TYPES, Array
 from tinygrad_sm.dispatch import faster
 from tinygrad_sm.ops.elementwise import where
 
 
 def _large_beside_0(condition: Any, a: Any, b: Any) -> bool:
     """Hold where one of a and b is the integer 0, and the other a large array of floats."""
-    values = b if type(a) is int and a == 0 else a if type(b) is int and b == 0 else None
+    values: Any = b if type(a) is int and a == 0 else a if type(b) is int and b == 0 else None
     return (
-        type(condition) is type(values) is HostArray
+        type(condition) in HOST_TYPES
+        and type(values) in HOST_TYPES
         and values.size >= 4096  # for fewer the calls would take longer
         and condition.dtype.kind == "b"
         and values.dtype.kind == "f"

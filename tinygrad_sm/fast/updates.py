@@ -5,7 +5,6 @@ has the shape of its part. It returns the writes, (function, *arguments), the la
 `write_all` then does those of all parameters at once.
 """
 
-import math
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
@@ -54,7 +53,7 @@ def adam_update(
     (beta1, beta2), shrink = betas, 1.0
     if is_decoupled:
         shrink, weight_decay = 1 - lr * weight_decay, 0.0
-    root, rate = math.sqrt(1 - beta2**t), lr / (1 - beta1**t)
+    root, rate = (1 - beta2**t) ** 0.5, lr / (1 - beta1**t)
     writes: list[Write] = []
     for theta, g, m, v, scratch, decayed_g in parts:
         if scratch is None:  # on a GPU, where a kernel computes in registers
