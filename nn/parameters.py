@@ -10,7 +10,6 @@
 [6.0, 7.0]
 """
 
-import math
 from collections.abc import Iterable
 from functools import partial
 from operator import setitem
@@ -20,7 +19,7 @@ from numpy import errstate
 
 from tinygrad_sm.arguments import number
 from tinygrad_sm.arrays import as_exact_array, described
-from tinygrad_sm.backend import array_module, owned_copy, to_device, to_numpy
+from tinygrad_sm.backend import array_module, owned_copy, to_device
 from tinygrad_sm.engine.backward import check_grad
 from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.engine.versions import change, write_all
@@ -30,33 +29,32 @@ from tinygrad_sm.precision import wide, wide_dtype
 from tinygrad_sm.tensors import Tensor
 
 
-def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float, error_if_nonfinite: bool = False) -> float:
+def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float, error_if_nonfinite: bool = False) -> Tensor:
     """Scale the gradients in place so that their joint norm is at most max_norm; return the norm before that.
 
         norm = √Σ g², over all elements of all gradients
-        g ← g · max_norm / (norm + 1e−6)      where that factor is below 1
+        g ← g · min(1, max_norm / (norm + 1e−6))
 
     This is PyTorch's formula: its 1e−6 avoids a division by 0, and makes the norm afterwards a little less than
     max_norm. An infinite or NaN norm makes every gradient 0 or NaN; with error_if_nonfinite it raises
-    FloatingPointError and changes nothing. Parameters whose `.grad` is None count as 0. An infinite max_norm clips
-    nothing. For float16 the norm and the factor are float32, because either can exceed float16's range where the
-    gradients do not.
+    FloatingPointError and changes nothing; then the host waits for a GPU, and otherwise not. Parameters whose `.grad`
+    is None count as 0. An infinite max_norm clips nothing. For float16 the norm and the factor are float32, because
+    either can exceed float16's range where the gradients do not.
     """
     gradients = _gradients("clip_grad_norm", parameters)
     max_norm = number("clip_grad_norm", "max_norm", max_norm, smallest=0, finite=False)
     if not gradients:
-        return 0.0
-    norms = array_module(gradients[0]).stack([composed.norm(wide(g)) for g in gradients])
-    norm = math.hypot(*to_numpy(norms).tolist())  # one transfer to the host for all
-    if error_if_nonfinite and not math.isfinite(norm):
+        return Tensor(0.0)
+    xp = array_module(gradients[0])
+    norm = composed.norm(xp.stack([composed.norm(wide(g)) for g in gradients]))
+    if error_if_nonfinite and not xp.isfinite(norm):
         raise FloatingPointError(
             f"clip_grad_norm: the norm of the gradients is {norm}; tg.detect_anomaly() finds where that began"
         )
-    factor = max_norm / (norm + 1e-6)
-    if not factor >= 1:  # also where it is NaN
-        with errstate(all="ignore"):  # np.errstate(all="raise") would stop half-way
-            write_all([(partial(array_module(g).multiply, dtype=wide_dtype(g)), g, factor, g) for g in gradients])
-    return norm
+    factor = xp.minimum(max_norm / (norm + 1e-6), 1)  # NaN stays NaN
+    with errstate(all="ignore"):  # np.errstate(all="raise") would stop half-way
+        write_all([(partial(xp.multiply, dtype=wide_dtype(g)), g, factor, g) for g in gradients])
+    return Tensor(norm)
 
 
 def clip_grad_value(parameters: Iterable[Tensor], clip_value: float) -> None:

@@ -237,17 +237,17 @@ def with_gradients(*gradients):
 def test_the_norm_is_clipped_over_all_gradients_together():
     parameters = with_gradients([[3.0, 0.0], [0.0, 4.0]], None, 12.0)
     grad = parameters[0].grad
-    assert nn.clip_grad_norm(iter(parameters), 6.5) == pytest.approx(13, rel=1e-15)
+    assert nn.clip_grad_norm(iter(parameters), 6.5).item() == pytest.approx(13, rel=1e-15)
     factor = 6.5 / (13 + 1e-6)
     np.testing.assert_allclose(grad, [[3 * factor, 0], [0, 4 * factor]], rtol=1e-15)
     np.testing.assert_allclose(parameters[2].grad, 12 * factor, rtol=1e-15)
     assert parameters[1].grad is None
     before = grad.copy()
-    assert nn.clip_grad_norm(parameters, 6.6) == pytest.approx(6.5, rel=1e-6)
+    assert nn.clip_grad_norm(parameters, 6.6).item() == pytest.approx(6.5, rel=1e-6)
     np.testing.assert_array_equal(grad, before)  # they are short enough
-    assert nn.clip_grad_norm(with_gradients(None), 1.0) == 0
+    assert nn.clip_grad_norm(with_gradients(None), 1.0).item() == 0
     huge = with_gradients([3e200], [4e200])
-    assert nn.clip_grad_norm(huge, 10.0) == pytest.approx(5e200, rel=1e-15)
+    assert nn.clip_grad_norm(huge, 10.0).item() == pytest.approx(5e200, rel=1e-15)
     np.testing.assert_allclose([p.grad for p in huge], [[6], [8]], rtol=1e-14)
 
 
@@ -257,7 +257,7 @@ def test_a_norm_that_is_not_finite():
             nn.clip_grad_norm(parameters := with_gradients([1.0], [bad]), 1.0, error_if_nonfinite=True)
         assert parameters[0].grad.tolist() == [1.0]
         with np.errstate(invalid="ignore"):
-            norm = nn.clip_grad_norm(parameters, 1.0)
+            norm = nn.clip_grad_norm(parameters, 1.0).item()
         np.testing.assert_equal(norm, bad)
         np.testing.assert_equal(parameters[0].grad, [result])
 
