@@ -14,6 +14,7 @@ from tests.backend import strict_cupy
 from tests.fast import plain_kernels
 from tinygrad_sm import backend
 from tinygrad_sm.fast import handover, kernels
+from tinygrad_sm.programs import arrays
 
 hypothesis.settings.register_profile("ci", max_examples=30, deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.register_profile("quick", hypothesis.settings.get_profile("ci"), max_examples=20)
@@ -33,7 +34,7 @@ def strict(monkeypatch):
     double = strict_cupy.namespace()
     monkeypatch.setitem(sys.modules, "cupy", double)
     strict_cupy.EVENTS.clear()
-    kept_by_module = [backend._MODULES, handover._ones, *(kernel._made for kernel in kernels.KERNELS)]
+    kept_by_module = [backend._MODULES, handover._ones, arrays._types, *(kernel._made for kernel in kernels.KERNELS)]
     with contextlib.ExitStack() as restored:
         for kept in kept_by_module:
             restored.enter_context(unittest.mock.patch.dict(kept))

@@ -23,6 +23,7 @@ from tinygrad_sm import nn
 from tinygrad_sm.datasets import DataLoader
 from tinygrad_sm.engine.versions import LEAVES_LOCK
 from tinygrad_sm.nn.parameters import clip_grad_norm, clip_grad_value, vector_to_parameters
+from tinygrad_sm.programs.recording import RECORDING
 
 FOLDERS = tuple(str(ROOT / name) + "/" for name in ("tinygrad_sm", "nn", "datasets"))
 
@@ -60,8 +61,9 @@ def interrupted(at, error, event="line"):
         sys.settrace(before)
         # Python takes no signal at a `try:`, nor as `with` is about to release; a raised error there leaves the lock
         # held, and other threads would wait for ever.
-        while LEAVES_LOCK._is_owned():
-            LEAVES_LOCK.release()
+        for lock in (LEAVES_LOCK, RECORDING):
+            while lock._is_owned():
+                lock.release()
 
 
 def half_done(case, error=KeyboardInterrupt, every=1, event="line"):

@@ -93,6 +93,7 @@ from tinygrad_sm.ops.softmax import (
     logsumexp,
     softmax,
 )
+from tinygrad_sm.programs.steps import compiled
 from tinygrad_sm.random import get_rng_state, manual_seed, set_rng_state
 from tinygrad_sm.tensors import Tensor
 from tinygrad_sm.transforms import grad, hessian, hvp, jacobian, jvp, vjp
@@ -127,6 +128,7 @@ __all__ = [
     "arctan",
     "broadcast_to",
     "clip",
+    "compiled",
     "concatenate",
     "cos",
     "cumsum",

@@ -46,9 +46,9 @@ class UserLine(NamedTuple):
 
 
 def user_line() -> UserLine:
-    """Return the line that called this package: that of the innermost frame of a module outside of it."""
+    """Return the line that called this package: that of the innermost frame outside of it and of NumPy."""
     frame = sys._getframe()
-    while frame.f_back and f"{frame.f_globals.get('__name__')}.".startswith("tinygrad_sm."):
+    while frame.f_back and f"{frame.f_globals.get('__name__')}.".startswith(("tinygrad_sm.", "numpy.")):
         frame = frame.f_back
     return UserLine(frame.f_code.co_filename, frame.f_lineno, frame.f_globals.setdefault("__warningregistry__", {}))
 

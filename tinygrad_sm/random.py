@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -40,7 +42,21 @@ def random_generator() -> np.random.Generator:
     global _generator
     if _generator is None:
         _generator = np.random.default_rng()
-    return _generator
+    stand_in = _watched.get()
+    return _generator if stand_in is None else stand_in(_generator)
+
+
+_watched: ContextVar[Callable[[np.random.Generator], Any] | None] = ContextVar("tinygrad_sm.random", default=None)
+
+
+@contextmanager
+def watched(stand_in: Callable[[np.random.Generator], Any] | None) -> Iterator[None]:
+    """Let `random_generator` return what a function makes of the generator, for a block of code of this thread."""
+    token = _watched.set(stand_in)
+    try:
+        yield
+    finally:
+        _watched.reset(token)
 
 
 def get_rng_state() -> dict[str, Any]:
