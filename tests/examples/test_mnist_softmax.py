@@ -10,6 +10,7 @@ import mnist_softmax
 import numpy as np
 import pytest
 
+import tinygrad_sm as tg
 from tests.examples.helpers import ENVIRONMENT, EXAMPLES, start
 from tinygrad_sm import nn
 from tinygrad_sm.datasets import mnist
@@ -133,6 +134,7 @@ BAD_VALUES = {
     "--train-size": ["0", "60001"],
     "--seed": ["-1", "0.5", ""],
     "--device": ["cuda:99", "tpu", ""],
+    "--threads": ["0", "-1", "1.5", "all"],
     "--min-accuracy": ["-1", "101", "nan"],
     "--output": ["a file", "a file/below"],
 }
@@ -165,7 +167,7 @@ def test_a_refusal_is_status_2_and_no_traceback(options):
     assert "Traceback" not in errors
 
 
-@pytest.mark.parametrize("name", ["matplotlib", "tqdm"])
+@pytest.mark.parametrize("name", ["matplotlib", "threadpoolctl", "tqdm"])
 def test_what_is_not_installed_is_named_with_the_way_to_install_it(name):
     program = f"import sys; sys.modules[{name!r}] = None; sys.path[0] = sys.argv[1]; import mnist_softmax"
     status, _, errors = start("-c", program, EXAMPLES)
@@ -173,6 +175,29 @@ def test_what_is_not_installed_is_named_with_the_way_to_install_it(name):
     [message] = errors.splitlines()
     assert message.startswith(name)
     assert message.endswith('is missing: install what the examples need with  pip install "tinygrad_sm[examples]"')
+
+
+def few_images(n):
+    """Return the first n images of the test."""
+    test = mnist("test")
+    return test._replace(images=test.images[:n], labels=test.labels[:n])
+
+
+def test_a_compiled_training_is_the_same_bit_for_bit(monkeypatch):
+    steps, results = [], []
+    compiled = tg.compiled
+    monkeypatch.setattr(mnist_softmax.tg, "compiled", lambda step: steps.append(compiled(step)) or steps[-1])
+    options = {"batch_size": 64, "lr": 0.4, "momentum": 0.9, "weight_decay": 1e-5, "seed": 0, "quiet": True}
+    for is_compiled in (False, True):
+        model, history = mnist_softmax.train(
+            few_images(300), few_images(100), epochs=4, **options, compiled=is_compiled
+        )  # the last batch is smaller, and takes a program of its own
+        state = {name: array.tobytes() for name, array in model.state_dict().items()}
+        results.append((state, [epoch[:3] for epoch in history]))
+    assert results[0] == results[1]
+    [step] = steps
+    assert step.why_eager is None
+    assert step.program is not None
 
 
 def test_the_learning_rate_falls_linearly_epoch_by_epoch(monkeypatch):
@@ -184,8 +209,7 @@ def test_the_learning_rate_falls_linearly_epoch_by_epoch(monkeypatch):
             super().step()
 
     monkeypatch.setattr(mnist_softmax.nn.optim, "SGD", NotedSGD)
-    few = mnist("test")
-    few = few._replace(images=few.images[:20], labels=few.labels[:20])
+    few = few_images(20)
     options = {"batch_size": 10, "lr": 0.4, "momentum": 0.0, "weight_decay": 0.0, "seed": 0}
     mnist_softmax.train(few, few, epochs=4, **options, quiet=True)
     np.testing.assert_allclose(rates, [0.4, 0.4, 0.3, 0.3, 0.2, 0.2, 0.1, 0.1])

@@ -15,6 +15,7 @@ import pytest
 import tinygrad_sm as tg
 from tests.nn import stress
 from tinygrad_sm import nn
+from tinygrad_sm.nn import machine
 
 
 class Stop(Exception):
@@ -239,6 +240,57 @@ def test_the_flagship_resumes_with_the_same_settings_only(monkeypatch, tmp_path)
     assert checkpoint.read_bytes() == content
     assert run_flagship(monkeypatch, tmp_path, "--lr", "0.1") == 0  # without --resume it starts anew
     assert weights(checkpoint)[1]["settings"]["lr"] == 0.1
+
+
+@pytest.mark.parametrize(("before", "after"), [([], ["--compiled"]), (["--compiled"], []), (["--compiled"],) * 2])
+def test_a_compiled_training_resumes_with_the_same_bits(before, after, monkeypatch, tmp_path):
+    options = ["--epochs", "6", "--batch-size", "48"]
+    assert run_flagship(monkeypatch, tmp_path / "whole", *options) == 0
+
+    clock, evaluate = iter(range(1000)), mnist_softmax.evaluate  # a second between any two looks: each epoch is saved
+    with monkeypatch.context() as patch:
+        patch.setattr(mnist_softmax.time, "perf_counter", lambda: next(clock))
+        left = iter(range(3))
+        patch.setattr(
+            mnist_softmax, "evaluate", lambda *args: evaluate(*args) if next(left, None) is not None else 1 / 0
+        )
+        with pytest.raises(ZeroDivisionError):
+            run_flagship(patch, tmp_path / "parts", *options, *before)
+    assert len(weights(tmp_path / "parts/checkpoint.safetensors")[1]["history"]) == 3
+    assert run_flagship(monkeypatch, tmp_path / "parts", *options, *after, "--resume") == 0
+
+    (whole, then), (parts, now) = (weights(tmp_path / name / "checkpoint.safetensors") for name in ("whole", "parts"))
+    assert parts == whole
+    assert [row[:3] for row in now["history"]] == [row[:3] for row in then["history"]]
+
+
+def test_the_flagship_sets_the_threads_of_the_blas_and_resumes_with_as_many_only(monkeypatch, tmp_path):
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    others = machine.blas_threads()
+    seen, evaluate = [], mnist_softmax.evaluate
+    monkeypatch.setattr(mnist_softmax, "evaluate", lambda *args: seen.append(machine.blas_threads()) or evaluate(*args))
+    assert run_flagship(monkeypatch, tmp_path) == 0
+    assert run_flagship(monkeypatch, tmp_path, "--threads", "2") == 0
+    assert seen in ([1, 1, 2, 2], [None] * 4)
+    assert machine.blas_threads() == others  # as before
+    message = run_flagship(monkeypatch, tmp_path, "--resume")  # a warning besides would be an error
+    assert message.startswith(f"--resume: {checkpoint} was saved with threads 2: give the same, or begin anew")
+    assert run_flagship(monkeypatch, tmp_path, "--resume", "--threads", "2") == 0
+
+
+def test_the_flagship_resumes_a_training_of_an_older_version(monkeypatch, tmp_path):
+    """It did not save the number of threads among its settings."""
+    assert run_flagship(monkeypatch, tmp_path) == 0
+    save = mnist_softmax.nn.save
+
+    def save_without_threads(*args, settings, **extra):
+        save(*args, settings={name: value for name, value in settings.items() if name != "threads"}, **extra)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mnist_softmax.nn, "save", save_without_threads)
+        assert run_flagship(patch, tmp_path) == 0
+    assert "threads" not in weights(tmp_path / "checkpoint.safetensors")[1]["settings"]
+    assert run_flagship(monkeypatch, tmp_path, "--resume") == 0
 
 
 def test_the_flagship_refuses_a_damaged_checkpoint(monkeypatch, tmp_path):
