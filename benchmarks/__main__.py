@@ -16,10 +16,23 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import chain, cross_entropy, epoch, hvp, imports, memory, mlp, optimizers, results, small_ops
+from benchmarks import (
+    chain,
+    cross_entropy,
+    epoch,
+    gradbench,
+    hvp,
+    imports,
+    memory,
+    mlp,
+    optimizers,
+    results,
+    small_ops,
+    wall,
+)
 from benchmarks.harness import MODULES, say
 
-MODULES_OF_JOBS = (epoch, mlp, small_ops, chain, cross_entropy, optimizers, hvp, memory, imports)
+MODULES_OF_JOBS = (epoch, mlp, small_ops, chain, cross_entropy, optimizers, hvp, gradbench, memory, imports, wall)
 JOBS = {job.__name__.rpartition(".")[2]: job.benchmark for job in MODULES_OF_JOBS}
 ROUNDS, QUICK = 12, 3
 
@@ -42,8 +55,9 @@ def main() -> None:
     is_part = bool(options.jobs) or options.quick
     rounds = options.rounds or (QUICK if options.quick else ROUNDS)
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    installed = metadata.packages_distributions()  # scikit-learn is imported by another name
     versions = [
-        f"{library} {metadata.version(name)}" if util.find_spec(name) else f"no {library}"
+        f"{library} {metadata.version(installed[name][0])}" if util.find_spec(name) else f"no {library}"
         for library, name in MODULES.items()
     ]
     say(

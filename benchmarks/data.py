@@ -5,7 +5,7 @@ that take NumPy arrays.
 """
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -74,13 +74,19 @@ def torch_batches(x: Any, y: Any, batch_size: int) -> Iterator[tuple[Any, Any]]:
     return ((x[rows], y[rows]) for rows in order.split(batch_size))
 
 
-def train(model: Any, loss_function: Any, optimizer: Any, batches: Iterable[tuple[Any, Any]]) -> float:
-    """Go once over the batches, as the documentation of both libraries does; return the sum of the examples' losses."""
-    losses = 0.0
-    for x, y in batches:
+def training_step(model: Any, loss_function: Any, optimizer: Any) -> Callable[[Any, Any], Any]:
+    """Return a step of the training, as the documentation of both libraries writes it."""
+
+    def step(x: Any, y: Any) -> Any:
         loss = loss_function(model(x), y)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        losses += loss.item() * len(y)
-    return losses
+        return loss
+
+    return step
+
+
+def train(step: Callable[[Any, Any], Any], batches: Iterable[tuple[Any, Any]]) -> float:
+    """Go once over the batches; return the sum of the examples' losses."""
+    return sum(step(x, y).item() * len(y) for x, y in batches)

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.random import default_rng
 
-from benchmarks.data import SEED, batches, data_files, load, torch_batches, train
+from benchmarks.data import SEED, batches, data_files, load, torch_batches, train, training_step
 from benchmarks.harness import installed, median_ratio, report, time_rounds, verdict
 
 LR = 0.1
 LIMITS = {128: 1.10, 1024: 1.00}  # by batch size, × plain NumPy
+COMPILED_LIMITS = {32: 1.10, 128: 1.05, 1024: 1.05}  # by batch size, × the quickest NumPy
 RIVALS = ("JAX jit", "PyTorch", "MyGrad")
 
 
@@ -111,7 +112,41 @@ def tinygrad_sm(folder: str, batch_size: int, in_bytes: bool = False) -> Callabl
         model.load_state_dict({"1.weight": weight, "1.bias": bias})
         optimizer = nn.optim.SGD(model.parameters(), lr=LR)
         loader = DataLoader((images, labels), batch_size, shuffle=True, seed=SEED, transform=transform)
-        return train(model, nn.CrossEntropyLoss(), optimizer, loader) / len(images)
+        return train(training_step(model, nn.CrossEntropyLoss(), optimizer), loader) / len(images)
+
+    return run
+
+
+def compiled(folder: str, batch_size: int, as_text: bool = False) -> Callable[[], float]:
+    """Let the framework's step run as a program, or as the text of that program; neither is timed while it is recorded.
+
+    One model and one step serve all runs, as they serve all epochs of a training.
+    """
+    import tinygrad_sm as tg
+    from tinygrad_sm import nn
+    from tinygrad_sm.datasets import DataLoader
+
+    tg.keep_freed_memory()
+    images, labels, weight, bias = load(folder)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    optimizer = nn.optim.SGD(model.parameters(), lr=LR)
+    step = tg.compiled(training_step(model, nn.CrossEntropyLoss(), optimizer))
+    texts = {}
+    for size in {batch_size, len(images) % batch_size} - {0}:
+        for _ in range(3):
+            step(images[:size], labels[:size])
+        texts[size] = compile(str(step.program), "program", "exec"), step.program.given()
+
+    def step_by_text(x: Any, y: Any) -> Any:
+        code, given = texts[len(y)]
+        given["x"], given["y"] = x, y
+        exec(code, given)
+        return given["loss"]
+
+    def run() -> float:
+        model.load_state_dict({"1.weight": weight, "1.bias": bias})
+        loader = DataLoader((images, labels), batch_size, shuffle=True, seed=SEED)
+        return train(step_by_text if as_text else step, loader) / len(images)
 
     return run
 
@@ -127,7 +162,7 @@ def pytorch(folder: str, batch_size: int) -> Callable[[], float]:
         model.load_state_dict({"1.weight": weight, "1.bias": bias})
         optimizer = torch.optim.SGD(model.parameters(), lr=LR)
         loader = torch_batches(images, labels, batch_size)
-        return train(model, torch.nn.CrossEntropyLoss(), optimizer, loader) / len(images)
+        return train(training_step(model, torch.nn.CrossEntropyLoss(), optimizer), loader) / len(images)
 
     return run
 
@@ -214,6 +249,8 @@ ALTERNATIVES = {
     "best NumPy": best_numpy,
     "tinygrad_sm": tinygrad_sm,
     "tinygrad_sm, uint8 images": partial(tinygrad_sm, in_bytes=True),
+    "tinygrad_sm, compiled": compiled,
+    "the program's text": partial(compiled, as_text=True),
     "PyTorch": pytorch,
     "JAX jit": jax_jit,
     "MyGrad": mygrad,
@@ -229,6 +266,13 @@ def benchmark(threads: list[int], rounds: int) -> None:
             for batch_size in (32, 128, 1024):
                 times = time_rounds(alternatives, n, rounds, tolerance=1e-4, folder=folder, batch_size=batch_size)
                 ratios = report(f"epoch, batch {batch_size}, BLAS threads: {n}", "ms", times, "plain NumPy")
+                measure = "best NumPy", "the program's text"
+                quickest = min(ratios[name] for name in measure)
+                ratio = ratios["tinygrad_sm, compiled"] / quickest
+                limit = COMPILED_LIMITS[batch_size]
+                verdict(f"compiled at most {limit:.2f} × the quicker of {' and '.join(measure)}", limit, ratio)
+                rival = median_ratio(times, "tinygrad_sm, compiled", "JAX jit")
+                verdict("compiled ahead of JAX jit", 1, rival)
                 if limit := LIMITS.get(batch_size):
                     for ours in ("tinygrad_sm", "tinygrad_sm, uint8 images"):
                         verdict(f"{ours} at most {limit:.2f} × plain NumPy", limit, ratios[ours])

@@ -19,7 +19,13 @@ from typing import Any, NamedTuple
 
 SPAWN = multiprocessing.get_context("spawn")  # fresh interpreters, which have imported nothing
 
-MODULES = {"PyTorch": "torch", "JAX jit": "jax", "MyGrad": "mygrad", "HIPS autograd": "autograd"}
+MODULES = {
+    "PyTorch": "torch",
+    "JAX jit": "jax",
+    "MyGrad": "mygrad",
+    "HIPS autograd": "autograd",
+    "scikit-learn": "sklearn",
+}
 """What must be importable for an alternative that may be left out."""
 
 THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NPROC")
@@ -168,11 +174,16 @@ def report(
     measured: Mapping[str, list[float]],
     reference: str,
     compare: Callable[[float, float], float] = operator.truediv,
+    with_spread: bool = False,
 ) -> dict[str, float]:
-    """Print a table of the medians, with those of the comparisons with the reference; return the latter."""
+    """Print a table of the medians, with those of the comparisons with the reference; return the latter.
+
+    With spread, the quartiles of the figures stand beside their medians, with two decimals.
+    """
     is_ratio = compare is operator.truediv
     words = "ratio to" if is_ratio else f"{unit} over"
-    say(f"\n| {title} | median {unit} | {words} {reference} [quartiles] |\n| --- | ---: | ---: |")
+    head = f"median {unit} [quartiles]" if with_spread else f"median {unit}"
+    say(f"\n| {title} | {head} | {words} {reference} [quartiles] |\n| --- | ---: | ---: |")
     spreads = {}
     for name, figures in measured.items():
         shown = "1" if is_ratio else "0"
@@ -182,7 +193,9 @@ def report(
             spreads[name] = quartiles([compare(*pair) for pair in zip(figures, measured[reference], strict=True)])
             low, median, high = spreads[name]
             shown = f"{median:.2f} [{low:.2f}, {high:.2f}]"
-        say(f"| {name} | {statistics.median(figures):.1f} | {shown} |")
+        low, median, high = quartiles(figures)
+        figure = f"{median:.2f} [{low:.2f}, {high:.2f}]" if with_spread else f"{median:.1f}"
+        say(f"| {name} | {figure} | {shown} |")
     if is_ratio:
         TABLES.append(Table(title, reference, spreads))
     return {name: median for name, (_, median, _) in spreads.items()}

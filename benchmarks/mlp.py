@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.random import default_rng
 
-from benchmarks.data import SEED, batches, data_files, load, torch_batches, train
+from benchmarks.data import SEED, batches, data_files, load, torch_batches, train, training_step
 from benchmarks.harness import installed, median_ratio, report, time_rounds, verdict
 
 D, H, C = 784, 256, 10
 BATCH, STEPS = 128, 100
 LR = 0.1
 LIMIT = 1.08  # × plain NumPy
+COMPILED_LIMIT = 1.05  # × best NumPy
 
 
 def examples(folder: str, steps: int) -> tuple[np.ndarray, np.ndarray]:
@@ -127,7 +128,28 @@ def tinygrad_sm(folder: str, steps: int) -> Callable[[], float]:
         model.load_state_dict(dict(zip(model.state_dict(), first_parameters(), strict=True)))
         optimizer = nn.optim.SGD(model.parameters(), lr=LR)
         loader = DataLoader((images, labels), BATCH, shuffle=True, seed=SEED)
-        return train(model, nn.CrossEntropyLoss(), optimizer, loader) / len(images)
+        return train(training_step(model, nn.CrossEntropyLoss(), optimizer), loader) / len(images)
+
+    return run
+
+
+def compiled(folder: str, steps: int) -> Callable[[], float]:
+    """Let the framework's step run as a program, which is recorded before; one model and one step serve all runs."""
+    import tinygrad_sm as tg
+    from tinygrad_sm import nn
+    from tinygrad_sm.datasets import DataLoader
+
+    tg.keep_freed_memory()
+    images, labels = examples(folder, steps)
+    model = nn.Sequential(nn.Linear(D, H), nn.ReLU(), nn.Linear(H, C))
+    optimizer = nn.optim.SGD(model.parameters(), lr=LR)
+    step = tg.compiled(training_step(model, nn.CrossEntropyLoss(), optimizer))
+    for _ in range(3):
+        step(images[:BATCH], labels[:BATCH])
+
+    def run() -> float:
+        model.load_state_dict(dict(zip(model.state_dict(), first_parameters(), strict=True)))
+        return train(step, DataLoader((images, labels), BATCH, shuffle=True, seed=SEED)) / len(images)
 
     return run
 
@@ -144,7 +166,7 @@ def pytorch(folder: str, steps: int) -> Callable[[], float]:
         model.load_state_dict(dict(zip(model.state_dict(), map(torch.from_numpy, first_parameters()), strict=True)))
         optimizer = torch.optim.SGD(model.parameters(), lr=LR)
         loader = torch_batches(images, labels, BATCH)
-        return train(model, nn.CrossEntropyLoss(), optimizer, loader) / len(images)
+        return train(training_step(model, nn.CrossEntropyLoss(), optimizer), loader) / len(images)
 
     return run
 
@@ -230,6 +252,7 @@ ALTERNATIVES = {
     "plain NumPy": plain_numpy,
     "best NumPy": best_numpy,
     "tinygrad_sm": tinygrad_sm,
+    "tinygrad_sm, compiled": compiled,
     "PyTorch": pytorch,
     "JAX jit": jax_jit,
     "MyGrad": mygrad,
@@ -245,4 +268,6 @@ def benchmark(threads: list[int], rounds: int) -> None:
             times = time_rounds(alternatives, n, rounds, tolerance=1e-4, folder=folder, steps=STEPS)
             ratios = report(f"{STEPS} steps of an MLP, BLAS threads: {n}", "ms", times, "plain NumPy")
             verdict(f"tinygrad_sm at most {LIMIT} × plain NumPy", LIMIT, ratios["tinygrad_sm"])
+            ratio = median_ratio(times, "tinygrad_sm, compiled", "best NumPy")
+            verdict(f"compiled at most {COMPILED_LIMIT} × best NumPy", COMPILED_LIMIT, ratio)
             verdict("tinygrad_sm ahead of PyTorch", 1, median_ratio(times, "tinygrad_sm", "PyTorch"))

@@ -13,6 +13,7 @@ from benchmarks.harness import installed, report, time_rounds, verdict
 STEPS = 10_000
 FACTOR, SUMMAND = 1.0001, 0.5
 LIMITS = {"scalars": 0.6, "arrays": 0.85}  # × PyTorch
+COMPILED_LIMITS = {"scalars": 0.10, "arrays": 0.15}  # × PyTorch
 
 
 def given(kind: str) -> tuple[Any, Any]:
@@ -45,6 +46,33 @@ def tinygrad_sm(kind: str, steps: int) -> Callable[[], float]:
     tg.keep_freed_memory()
     factor, summand = given(kind)
     return lambda: chain(tg.ones(10, requires_grad=True), factor, summand, steps)
+
+
+def compiled(kind: str, steps: int) -> Callable[[], float]:
+    """Let the same chain run as a program, which is recorded before."""
+    import tinygrad_sm as tg
+
+    tg.keep_freed_memory()
+    factor, summand = given(kind)
+    x = tg.ones(10, requires_grad=True)
+
+    @tg.compiled
+    def step() -> Any:
+        x.grad = None
+        h = x
+        for _ in range(steps):
+            h = h * factor + summand
+        h.sum().backward()
+        return h
+
+    for _ in range(3):
+        step()
+
+    def run() -> float:
+        h = step()
+        return float(x.grad.sum()) + h[0].item()
+
+    return run
 
 
 def pytorch(kind: str, steps: int) -> Callable[[], float]:
@@ -116,6 +144,7 @@ def chain(x: Any, factor: Any, summand: Any, steps: int) -> float:
 ALTERNATIVES = {
     "plain NumPy": plain_numpy,
     "tinygrad_sm": tinygrad_sm,
+    "tinygrad_sm, compiled": compiled,
     "PyTorch": pytorch,
     "JAX jit": jax_jit,
     "MyGrad": mygrad,
@@ -130,3 +159,5 @@ def benchmark(threads: list[int], rounds: int) -> None:
         times = time_rounds(alternatives, 1, rounds, tolerance=1e-3, kind=kind, steps=STEPS)
         ratios = report(f"{STEPS:,} times h * a + b, of {kind}, and backward", "ms", times, "PyTorch")
         verdict(f"with {kind}, tinygrad_sm at most {limit} × PyTorch", limit, ratios.get("tinygrad_sm"))
+        limit, ratio = COMPILED_LIMITS[kind], ratios.get("tinygrad_sm, compiled")
+        verdict(f"with {kind}, compiled at most {limit} × PyTorch", limit, ratio)

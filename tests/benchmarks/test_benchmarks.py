@@ -1,13 +1,29 @@
 """The benchmarks compare equal work: alternatives agree on small settings, wrong ones are refused, results written."""
 
+import contextlib
 import math
 import os
+import sys
+import time
 from collections import Counter
 
+import mnist_softmax
 import numpy as np
 import pytest
 
-from benchmarks import cross_entropy, data, epoch, harness, hvp, mlp, optimizers, results, small_ops
+from benchmarks import (
+    cross_entropy,
+    data,
+    epoch,
+    harness,
+    hvp,
+    mlp,
+    optimizers,
+    results,
+    small_ops,
+    wall,
+    wall_programs,
+)
 
 JOBS = {
     "epoch": (epoch.ALTERNATIVES, {"batch_size": 20}),
@@ -53,6 +69,93 @@ def test_all_that_are_installed_compute_the_same(job, folder, printed):
         harness.check_agreement(replies, tolerance=1e-5)
         assert all(math.isfinite(reply.value) for reply in replies.values())
     assert {"plain NumPy", "tinygrad_sm"} <= replies.keys()
+
+
+@pytest.mark.filterwarnings("default")
+def test_whole_trainings_reach_the_same(printed):
+    programs = harness.installed(wall_programs.PROGRAMS)
+    results = {name: program(seed=3, epochs=4, size=1000) for name, program in programs.items()}
+    losses = {name: result.loss for name, result in results.items()}
+    assert losses["tinygrad_sm, compiled"] == losses["tinygrad_sm"]
+    same = {name: harness.Reply(None, loss) for name, loss in losses.items() if name not in wall.OWN_WAY}
+    harness.check_agreement(same, wall.TOLERANCE)
+    assert all(50 < result.accuracy < 90 for result in results.values())
+    assert wall_programs.tinygrad_sm(seed=4, epochs=4, size=1000).loss != losses["tinygrad_sm"]
+
+
+def test_whole_trainings_have_the_options_of_the_flagship(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["mnist_softmax.py", "--output", str(tmp_path)])
+    options = mnist_softmax.parse_arguments()
+    for name in ("epochs", "batch_size", "lr", "momentum", "weight_decay", "threads"):
+        assert getattr(options, name) == getattr(wall_programs, name.upper())
+    assert options.train_size == wall_programs.SIZE
+
+
+def test_a_whole_training_is_timed_in_an_interpreter_of_its_own():
+    start = time.perf_counter()
+    seconds, result = wall.timed("tinygrad_sm", seed=0)
+    assert 0 < seconds < time.perf_counter() - start
+    assert result.accuracy >= wall.ACCURACY
+
+
+def test_trainings_are_timed_alone_and_beside_a_neighbour(printed, monkeypatch):
+    neighbours, surroundings = [], []
+
+    @contextlib.contextmanager
+    def neighbour():
+        neighbours.append(1)
+        yield
+        neighbours.pop()
+
+    def timed(name, seed):
+        surroundings.append((seed, name, len(neighbours)))
+        return 2.0 + len(neighbours) + (name == "PyTorch"), wall_programs.Result(92.6, 0.25)
+
+    monkeypatch.setattr(wall, "PROGRAMS", dict.fromkeys(["tinygrad_sm", "tinygrad_sm, compiled", "PyTorch"]))
+    monkeypatch.setattr(wall, "installed", lambda programs: programs)
+    monkeypatch.setattr(wall, "PAUSE", 0)
+    monkeypatch.setattr(wall, "neighbour", neighbour)
+    monkeypatch.setattr(wall, "timed", timed)
+    wall.benchmark([1, 2], rounds=2)
+    runs = Counter((seed, beside) for seed, _, beside in surroundings)
+    assert runs == {(0, 0): 6, (0, 1): 3, (1, 0): 3, (1, 1): 3}  # once more at first, which is not timed
+    text = "\n".join(printed)
+    assert "| PyTorch | 3.00 [3.00, 3.00] | 1.50 [1.50, 1.50] |" in text
+    assert "busy neighbour × alone: tinygrad_sm 1.50, tinygrad_sm, compiled 1.50, PyTorch 1.33" in text
+    assert "compiled at most 0.9 × eager: 1.00, missed" in text
+    assert "compiled with a busy neighbour at most 1.5 × alone: 1.50, reached" in text
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"PyTorch": (92.49, 0.25)}, "92.5 % was not reached: {'PyTorch': 92.49}"),
+        ({"PyTorch": (math.nan, 0.25)}, "92.5 % was not reached"),
+        ({"PyTorch": (92.6, 0.2501)}, "do not compute the same"),
+        ({"tinygrad_sm, compiled": (92.6, 0.25 + 1e-12)}, "do not compute the same"),
+    ],
+)
+def test_only_trainings_that_reach_the_same_are_compared(changed, message):
+    right = {name: wall_programs.Result(92.6, 0.25) for name in wall_programs.PROGRAMS}
+    wall.check({**right, "PyTorch": wall_programs.Result(92.5, 0.25 + 1e-9)})
+    wall.check({**right, "scikit-learn": wall_programs.Result(92.5, 0.3)})
+    with pytest.raises(RuntimeError, match=message):
+        wall.check({**right, **{name: wall_programs.Result(*values) for name, values in changed.items()}})
+
+
+def test_a_neighbour_is_busy_and_goes():
+    with wall.neighbour() as process:
+        assert process.poll() is None
+        before = children_seconds()
+        time.sleep(0.2)
+    assert process.poll() is not None
+    assert children_seconds() > before + 0.02
+
+
+def children_seconds():
+    """Return the CPU time of the processes that have ended, which this one has started."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def test_what_is_timed_has_computed_the_same_in_its_own_process():
