@@ -24,6 +24,7 @@ PICTURES = {
     "scaling_study": "pixels",
     "show_digits": "sevens",
     "softmax_regression": "regions",
+    "step_as_program": "time",
     "training_ledger": "for_1",
     "two_perceptrons": "temperatures",
     "xmax_family": "simplex",

@@ -32,6 +32,7 @@ RUNS = {
     "scaling_study": (["--quick"], ["curves.png", "pixels.png"]),
     "show_digits": ([], ["answers.png", "hardest.png", "rows.png", "sevens.png"]),
     "softmax_regression": ([], ["loss.png", "regions.png"]),
+    "step_as_program": ([], ["time.png"]),
     "textbook_walk": ([], []),
     "training_ledger": (["--quick"], ["for_1.png", "for_7.png", "shares.png"]),
     "two_perceptrons": ([], ["network.png", "regions.png", "temperatures.png"]),
