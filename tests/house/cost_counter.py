@@ -62,7 +62,7 @@ COUNTS = Counts()
 def counted() -> Iterator[Counts]:
     """Let the framework take CountedArray for NumPy's array, the counts at zero; all arrays it makes are counted.
 
-    It must be the very paths of the host that are counted, and they ask `type(x) is HostArray`.
+    It must be the very paths of the host that are counted, and they ask for `HostArray` and `HOST_TYPES`.
     """
     global COUNTS
     COUNTS = Counts()
@@ -74,6 +74,8 @@ def counted() -> Iterator[Counts]:
         for module in (arrays, backend):
             patches.enter_context(patch.object(module, "np", COUNTING))
         patches.enter_context(patch.dict(backend._MODULES, {CountedArray: COUNTING}, clear=True))
+        patches.callback(backend.HOST_TYPES.symmetric_difference_update, {CountedArray, np.ndarray})
+        backend.HOST_TYPES.symmetric_difference_update({CountedArray, np.ndarray})
         patches.callback(backend.PLAIN_OPERANDS.symmetric_difference_update, {CountedArray, np.ndarray})
         backend.PLAIN_OPERANDS.symmetric_difference_update({CountedArray, np.ndarray})
         yield COUNTS
