@@ -82,13 +82,13 @@ def _lines(panels, title, xlabel):
     return figure
 
 
-def bars(path, panels, title, xlabel):
+def bars(path, panels, title, xlabel, columns=3):
     """Draw one panel for each thing to explain, with a horizontal bar for each of its names, negative ones orange.
 
     panels : {panel title: {name: value}}; the first name is at the top.
     """
     longest = max(map(len, panels.values()))
-    figure, grid = _figure(len(panels), title, width=5, height=1.3 + 0.32 * longest)
+    figure, grid = _figure(len(panels), title, width=5, height=1.3 + 0.32 * longest, columns=columns)
     for axes, (heading, values) in zip(grid, panels.items(), strict=True):
         places = range(len(values))
         numbers = list(values.values())

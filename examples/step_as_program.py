@@ -215,11 +215,8 @@ def main():
             problems.append(problem)
     for name, times in panels.items():
         print(f"{name:15}  " + "   ".join(f"{step} {t:4.0f} µs" for step, t in times.items()))
-    pictures.bars(args.output / "time.png", panels, "A step of softmax regression on MNIST", "µs per step")
+    pictures.bars(args.output / "time.png", panels, "A step of softmax regression on MNIST", "µs per step", columns=1)
     print(f"time per step:  {args.output / 'time.png'}")
-    times = panels[f"batches of {BATCHES[0]}"]
-    if not times["compiled"] < times["eager"]:
-        problems.append(f"expected the compiled step to be quicker than the eager one, got {times}")
     return "; ".join(filter(None, problems)) or 0
 
 
