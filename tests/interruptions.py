@@ -56,7 +56,8 @@ def interrupted(at, error, event="line"):
     before = sys.gettrace()
     sys.settrace(enter)
     try:
-        yield places
+        with np.errstate():  # an error raised as another `with` of it is about to end would leave it changed
+            yield places
     finally:
         sys.settrace(before)
         # Python takes no signal at a `try:`, nor as `with` is about to release; a raised error there leaves the lock

@@ -1,7 +1,7 @@
 """The cross-entropy of labels in one array of the size of the logits; on a GPU, in few launches."""
 
 import functools
-from math import nan
+from math import inf, nan
 from typing import Any
 
 import numpy as np
@@ -82,7 +82,7 @@ def cross_entropy_in_one_array(logits: Array, labels: Array, ignored: int = IGNO
             z = logits[block].T.astype(dtype, copy=False)
             losses[block], _ = _losses_and_residual(xp, z, labels[block], N, residual[:, block])
     loss = xp.add.reduce(losses) / N
-    if loss - loss != 0:  # it is NaN or infinite
+    if not loss < inf:  # or it is NaN
         return cross_entropy.plain(logits, labels, ignored)
     return (loss.astype(logits.dtype) if logits.dtype == "float16" else loss), residual.T
 

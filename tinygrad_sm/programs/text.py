@@ -229,8 +229,8 @@ class Text:
 
     def _question(self, guard: Guard) -> str:
         text = self._of(guard.value)
-        # NumPy has no quick way to say these two: the framework asks for a difference, and reads signed as unsigned.
-        if not guard.answer and (found := re.fullmatch(r"(\w+) - \1 != 0", text)):
+        # NumPy has no quick way to say these two: the framework compares with ∞, and reads signed as unsigned.
+        if guard.answer and (found := re.fullmatch(r"(\w+) < np\.inf", text)):
             return f"assert np.isfinite({found[1]})"
         if guard.answer and (found := re.fullmatch(r"(\w+)\.view\(np\.uint\d+\)\.max\(\) < (\d+)", text)):
             return f"assert {found[1]}.min() >= 0 and {found[1]}.max() < {found[2]}"
