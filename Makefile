@@ -1,6 +1,6 @@
 # make mnist     trains softmax regression on MNIST and draws what it learned; ARGS="--epochs 3" passes options on
 # make examples  runs all examples that draw, and puts their pictures into runs/
-# make test      runs the tests on all cores, about 3 minutes on two
+# make test      runs the tests on all cores, about 4 minutes on two
 # make quick     runs those that most changes break: the table of operations, the engine, the losses, the house; 40 seconds
 # make plain     runs the tests without the wing of what is only fast
 # make record    writes what tests compare with and a program can measure: what steps cost, the README's line counts
