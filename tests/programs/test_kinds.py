@@ -7,6 +7,7 @@ import collections
 import dataclasses
 import random
 import threading
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -407,6 +408,21 @@ def named_tuples_slices_and_tensors(wrap):
     for x in X:
         result = step(Batch(tg.Tensor(x), slice(1, 3)))
         yield result.x, result.rows, type(result) is Batch
+
+
+class Pair(tuple):
+    """A tuple with a constructor of its own."""
+
+    def __new__(cls, x, y):
+        return super().__new__(cls, (x, y))
+
+
+@compiled
+def tuples_of_the_users(wrap):
+    step = wrap(lambda pair, now: Pair(pair[0] * pair[1] + now.tm_hour, type(pair) is Pair))
+    for x in X:
+        result = step(Pair(tg.Tensor(x), x), time.gmtime(3600))
+        yield result[0], result[1], type(result) is Pair
 
 
 @compiled

@@ -10,7 +10,7 @@ from tinygrad_sm import random
 from tinygrad_sm.backend import HostArray, is_array
 from tinygrad_sm.engine.tape import Traced, data_of
 from tinygrad_sm.programs.arrays import RecordedArray, plain_of, recorded
-from tinygrad_sm.programs.recording import Recording, Value
+from tinygrad_sm.programs.recording import Recording, Value, is_nested, rebuilt
 from tinygrad_sm.programs.watch import Watch
 from tinygrad_sm.tensors import Tensor
 
@@ -32,11 +32,10 @@ class Arguments:
 
     def given(self, x: Any) -> Any:
         """Return what the step gets for an argument."""
-        if isinstance(x, tuple):
-            parts = [self.given(part) for part in x]
-            return type(x)(*parts) if hasattr(x, "_fields") else tuple(parts)
-        if type(x) not in (list, dict):
+        if not is_nested(x):
             return self._leaf(x)
+        if isinstance(x, tuple):
+            return rebuilt(x, [self.given(part) for part in x])
         own = {name: self.given(part) for name, part in x.items()} if type(x) is dict else [self.given(p) for p in x]
         self._containers.append((x, own, _parts(own)))
         return own

@@ -85,8 +85,13 @@ class Guard(NamedTuple):
 
 
 def is_nested(x: Any) -> bool:
-    """Whether a value is a tuple, such as a named one, a list or a dict."""
-    return isinstance(x, tuple) or type(x) in (list, dict)
+    """Whether a value is a tuple, such as a named one, a list or a dict; what C makes, as `time` does, is a leaf."""
+    return type(x) in (tuple, list, dict) or (isinstance(x, tuple) and not hasattr(x, "n_sequence_fields"))
+
+
+def rebuilt(x: Any, parts: list[Any]) -> Any:
+    """Return a list or a tuple of x's class, whose constructor may take something else than its parts."""
+    return parts if type(x) is list else tuple.__new__(type(x), parts)
 
 
 def leaves_of(x: Any) -> Iterator[Any]:
@@ -110,7 +115,7 @@ def replaced(x: Any, replace: Callable[[Any], Any]) -> Any:
     if type(x) is dict:
         return {name: replaced(part, replace) for name, part in x.items()}
     parts = [replaced(part, replace) if is_nested(part) else replace(part) for part in x]
-    return type(x)(*parts) if hasattr(x, "_fields") else type(x)(parts)
+    return rebuilt(x, parts)
 
 
 class Refusal(NamedTuple):
