@@ -69,14 +69,30 @@ def eye(n: int, dtype: Any = np.float32, requires_grad: bool = False, device: st
     return Tensor(np.eye(n, dtype=dtype), requires_grad, device=device)
 
 
-def rand(*shape: Any, requires_grad: bool = False, device: str | None = None) -> Tensor:
-    """Return float32 draws from the uniform distribution on [0, 1); see `manual_seed`."""
-    return Tensor(random_generator().random(unpacked(shape), np.float32), requires_grad, device=device)
+def rand(
+    *shape: Any, dtype: Any = np.float32, requires_grad: bool = False, device: str | None = None
+) -> Tensor:
+    """Return draws from the uniform distribution on [0, 1), in float32 or float64; see `manual_seed`."""
+    drawn = random_generator().random(unpacked(shape), _drawn_dtype("rand", dtype))
+    return Tensor(drawn, requires_grad, device=device)
 
 
-def randn(*shape: Any, requires_grad: bool = False, device: str | None = None) -> Tensor:
-    """Return float32 draws from the standard normal distribution; see `manual_seed`."""
-    return Tensor(random_generator().standard_normal(unpacked(shape), np.float32), requires_grad, device=device)
+def randn(
+    *shape: Any, dtype: Any = np.float32, requires_grad: bool = False, device: str | None = None
+) -> Tensor:
+    """Return draws from the standard normal distribution, in float32 or float64; see `manual_seed`."""
+    drawn = random_generator().standard_normal(unpacked(shape), _drawn_dtype("randn", dtype))
+    return Tensor(drawn, requires_grad, device=device)
+
+
+def _drawn_dtype(caller: str, dtype: Any) -> Any:
+    """Return the dtype as a class; TypeError unless the generator draws in it. In float16, draws of [0, 1) may be 1."""
+    kind = np.dtype(dtype).type
+    if kind not in (np.float32, np.float64):
+        raise TypeError(
+            f"{caller}: expected dtype float32 or float64, got {np.dtype(dtype)}: convert the draws with .astype"
+        )
+    return kind
 
 
 def from_dlpack(x: Any) -> Tensor:

@@ -170,12 +170,10 @@ class Primitive:
         return given, {**self.defaults, **static}
 
     def _as_operands(self, given: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return the operands; lists of numbers, and whatever else NumPy reads, become arrays on the others' device."""
+        """Return the operands; lists, and whatever else NumPy reads, become arrays on the others' device."""
         device = next((device_of(data_of(x)) for x in given if hasattr(x, "shape")), None)
         try:
-            return tuple(
-                x if _is_operand(x) else as_array(x, device=None if hasattr(x, "shape") else device) for x in given
-            )
+            return tuple(x if _is_operand(x) else _converted(x, device) for x in given)
         except (TypeError, ValueError) as error:
             error.add_note(f"as an operand of {self.name}")
             raise
@@ -211,12 +209,26 @@ def primitive(
 def as_operand(x: Any, beside: Any = None) -> Any:
     """Return a Traced value or an array unchanged, and a list or number as an array on the device of `beside`.
 
-    Raises TypeError if it is a masked array.
+    Of a list with Traced values in it, the result is Traced too. Raises TypeError if x is a masked array.
     """
     if isinstance(x, Traced) or type(x) in ARRAY_TYPES:
         return x
     check_unmasked(x)
-    return x if hasattr(x, "shape") else as_array(x, device=device_of(data_of(beside)))
+    return x if hasattr(x, "shape") else _converted(x, device_of(data_of(beside)))
+
+
+def holds_traced(x: Any) -> bool:
+    """Whether this is a Traced value, or a list or tuple that has one in it, at any depth."""
+    if not isinstance(x, list | tuple):
+        return isinstance(x, Traced)
+    kinds = set(map(type, x))  # a long list of numbers is looked through at the speed of C
+    return any(issubclass(kind, (Traced, list, tuple)) for kind in kinds) and any(map(holds_traced, x))
+
+
+def _converted(x: Any, device: str | None) -> Any:
+    if holds_traced(x):
+        return Traced.stack_nested(x)
+    return as_array(x, device=None if hasattr(x, "shape") else device)
 
 
 def zero(g: Any, out: Any, *operands: Any, **static: Any) -> Array:

@@ -6,6 +6,7 @@ from string import ascii_letters
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from tinygrad_sm.arguments import choice
 from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import NUMBERS, array_module, axis_of, device_of
 from tinygrad_sm.dtypes import check_unmasked
@@ -170,16 +171,31 @@ def roll(x, shift, axis=None):
 
 
 def pad(x, pad_width, mode="constant", constant_values=0):
-    """Return x in a border of constants: `pad_width` at each end, or (before, after), or such a pair for each axis.
+    """Return x in a border: `pad_width` at each end, or (before, after), or such a pair for each axis.
 
-    The border, an array with −0 in the middle, is added to x: x + (−0) is x, even where x is −0.
+    mode : what the border is of: "constant", of `constant_values`; "edge", of the first and the last elements;
+        "reflect", of those that a mirror at these shows, and "symmetric" with these too; "wrap", of those of the other
+        end.
+
+    >>> pad(np.array([1.0, 2.0, 3.0]), (2, 1), "reflect")
+    array([3., 2., 1., 2., 3., 2.])
     """
-    if mode != "constant":
-        raise ValueError(f"pad: expected mode 'constant', got {mode!r}: tg.concatenate and tg.flip give the others")
-    x = as_operand(x)
-    xp = array_module(data_of(x))
+    choice("pad", "mode", mode, ("constant", "edge", "reflect", "symmetric", "wrap"))
     check_unmasked((pad_width, constant_values))
-    pad_width = _on_host(pad_width)
+    x, pad_width = as_operand(x), on_host(pad_width)
+    if mode == "constant":
+        return _pad_by_constants(x, pad_width, constant_values)
+    if type(constant_values) is not int or constant_values:
+        raise ValueError(f"pad: expected constant_values for the mode 'constant' alone, got them for {mode!r}")
+    for i, widths in enumerate(np.broadcast_to(pad_width, (x.ndim, 2)).tolist()):
+        if any(widths):
+            x = x[_index_along(i, np.pad(np.arange(x.shape[i]), widths, mode), x)]  # NumPy decides which they are
+    return x
+
+
+def _pad_by_constants(x, pad_width, constant_values):
+    """Return x plus the border, an array with −0 in the middle: x + (−0) is x, even where x is −0."""
+    xp = array_module(data_of(x))
     border = xp.pad(xp.full(x.shape, -0.0, x.dtype), pad_width, constant_values=constant_values)
     before = np.broadcast_to(pad_width, (x.ndim, 2))[:, 0].tolist()
     return put(x, border.shape, tuple(slice(k, k + n) for k, n in zip(before, x.shape, strict=True))) + border
@@ -188,18 +204,18 @@ def pad(x, pad_width, mode="constant", constant_values=0):
 def concatenate(xs, axis=0):
     """Return the arrays of a sequence joined along an axis; with None, their elements in one row."""
     if axis is None:
-        xs, axis = _rows(xs), 0
+        xs, axis = [reshape(x, (-1,)) for x in as_arrays(xs)], 0
     return shaping.concatenate(*xs, axis=axis)
 
 
-def _rows(xs):
-    """Return each array as one row. A number goes to the device of the arrays; Python's takes their dtype too."""
+def as_arrays(xs):
+    """Return the arrays of a sequence. A number goes to the device of the others; Python's takes their dtype too."""
     xs = [x if _is_number(x) else as_operand(x) for x in xs]
     arrays = [data_of(x) for x in xs if not _is_number(x)]
     for i, x in enumerate(xs):
         if _is_number(x) and arrays:
             xs[i] = as_array(x, np.result_type(x, *(array.dtype for array in arrays)), device_of(arrays[0]))
-    return [reshape(x, (-1,)) for x in xs]
+    return [as_operand(x) for x in xs]
 
 
 def _is_number(x):
@@ -216,12 +232,12 @@ def split(x, indices_or_sections, axis=0):
     """Return a list of parts of x: the given number of equal parts, or the parts between the given indices."""
     check_unmasked(indices_or_sections)
     x = as_operand(x)
-    parts = np.split(np.arange(x.shape[axis]), _on_host(indices_or_sections))  # NumPy decides which range each part is
+    parts = np.split(np.arange(x.shape[axis]), on_host(indices_or_sections))  # NumPy decides which range each part is
     slices = [slice(int(part[0]), int(part[-1]) + 1) if part.size else slice(0) for part in parts]
     return [x[_index_along(axis, part, x)] for part in slices]
 
 
-def _on_host(numbers):
+def on_host(numbers):
     """Return numbers that say where to cut or how wide to pad as Python's own: the host makes slices of them."""
     numbers = data_of(numbers)
     return numbers.tolist() if hasattr(numbers, "shape") else numbers

@@ -12,12 +12,14 @@ from tinygrad_sm.check.cases.case import (
     binary,
     case,
     distinct,
+    divisors,
     nonzero,
     positive,
     unary,
     whole_and_zero,
+    within_one,
 )
-from tinygrad_sm.ops import composed, elementwise
+from tinygrad_sm.ops import composed, elementary, elementwise
 
 unary(elementwise.negative, np.negative, anything)
 unary(elementwise.exp, np.exp, anything)
@@ -103,3 +105,19 @@ case(
     OneOf([((2, 3), (3,), (2, 1)), ((4,), (), ())]),
     label="clip with bounds that carry gradients",
 )
+
+unary(elementary.tan, np.tan, within_one)
+unary(elementary.sinh, np.sinh, anything)
+unary(elementary.cosh, np.cosh, anything)
+unary(elementary.arcsin, np.arcsin, within_one)
+unary(elementary.arccos, np.arccos, within_one)
+unary(elementary.log2, np.log2, positive)
+unary(elementary.log10, np.log10, positive)
+unary(elementary.exp2, np.exp2, anything)
+binary(elementary.arctan2, np.arctan2, anything, nonzero)
+binary(elementary.remainder, np.remainder, between, divisors)
+binary(elementary.floor_divide, np.floor_divide, between, divisors)
+unary(elementary.floor, np.floor, between)
+unary(elementary.ceil, np.ceil, between)
+unary(elementary.round, np.round, between)
+unary(elementary.round, np.round, between, decimals=1)
