@@ -179,10 +179,69 @@ TABLE = {
     "axis out of range": (lambda: tg.flip(leaf(), 2), np.exceptions.AxisError, "axis 2 is out of bounds.*dimension 2"),
     "norm of another kind": (lambda: tg.norm(leaf(), 1), ValueError, "norm: expected ord=None, .* got 1: .*"),
     "pad of another kind": (
-        lambda: tg.pad(leaf(), 1, "edge"),
+        lambda: tg.pad(leaf(), 1, "empty"),
         ValueError,
-        "pad: expected mode 'constant', got 'edge'.*",
+        "pad: expected mode to be 'constant', 'edge', 'reflect', 'symmetric' or 'wrap', got 'empty'",
     ),
+    "pad by constants in another mode": (
+        lambda: tg.pad(leaf(), 1, "edge", constant_values=1.0),
+        ValueError,
+        "pad: expected constant_values for the mode 'constant' alone, got them for 'edge'",
+    ),
+    "a Tensor of Tensors": (
+        lambda: Tensor([[leaf(()), 1.0]]),
+        TypeError,
+        r"Tensor: expected numbers, got a list with a Tensor that requires a gradient, .*: write tg\.stack\(list\).*",
+    ),
+    "a list of Tensors and of text": (
+        lambda: tg.sum([leaf(()), "two"]),
+        TypeError,
+        "expected numbers, got str 'two'\nas an operand of sum",
+    ),
+    "a list of Tensors of unlike shapes": (
+        lambda: tg.var([leaf(3), 1.0]),
+        ValueError,
+        r"(?s).*same number of dimensions.*\nin concatenate\(float32 \(1, 3\), float32 \(1,\)\)",
+    ),
+    "products that do not fit": (
+        lambda: tg.tensordot(leaf(), leaf(), 1),
+        ValueError,
+        r"tensordot: expected axes of equal lengths, got axes \(1,\) of shape \(4, 3\) and axes \(0,\) of shape \(4, 3\)",
+    ),
+    "dot of matrices that do not fit": (
+        lambda: tg.dot(leaf(), leaf()),
+        ValueError,
+        r"(?s)matmul.*mismatch.*\nin matmul\(float32 \(4, 3\), float32 \(4, 3\)\)",
+    ),
+    "diag of three axes": (
+        lambda: tg.diag(leaf((2, 3, 4))),
+        ValueError,
+        r"diag: expected one axis or two, got shape \(2, 3, 4\): tg\.diagonal takes more",
+    ),
+    "a triangle of a number": (
+        lambda: tg.tril(leaf(())),
+        ValueError,
+        r"tril: expected at least one axis, got shape \(\): .*",
+    ),
+    "a negative number of repetitions": (lambda: tg.repeat(leaf(), -1), ValueError, ".*negative.*"),
+    "too few repetitions": (lambda: tg.repeat(leaf(), [1, 2], 0), ValueError, ".*broadcast together.*"),
+    "a sum of floats in an integer dtype": (
+        lambda: leaf().sum(dtype=int),
+        TypeError,
+        r"sum gives int64, and only floats carry gradients: pass \.detach\(\)",
+    ),
+    "a mean in a dtype of objects": (
+        lambda: tg.mean(leaf(), dtype=object),
+        TypeError,
+        r"expected a dtype of numbers, got object\nin mean\(float32 \(4, 3\)\)",
+    ),
+    "draws in half precision": (
+        lambda: tg.randn(2, dtype=np.float16),
+        TypeError,
+        "randn: expected dtype float32 or float64, got float16: convert the draws with .astype",
+    ),
+    "a whole quotient in place": (lambda: leaf().__ifloordiv__(2), GradientError, r"t //= u would change .*t = t // u .*"),
+    "a remainder in place": (lambda: leaf().__imod__(2), GradientError, r"t %= u would change a leaf.*t = t % u makes.*"),
     "split that does not fit": (lambda: tg.split(leaf(), 3), ValueError, ".*does not result in an equal division"),
     "joining nothing": (lambda: tg.stack([]), ValueError, r"need at least one array.*\nin concatenate\(\)"),
     "take_along_axis of other axes": (

@@ -38,7 +38,8 @@ class Formula:
     def __floor__(self) -> "Formula":
         """Return ⌊self⌋, which is the same number as long as self is between it and the next one."""
         below = as_formula(np.floor(self.value))
-        return below if below < self and self < below + 1 else as_formula(np.nan)
+        is_known = below < self and self < below + 1  # this makes both conditions of the proof
+        return below if is_known else as_formula(np.nan)
 
     def __repr__(self) -> str:
         return str(self.expression)

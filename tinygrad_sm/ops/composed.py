@@ -34,6 +34,7 @@ def clip(x, min=None, max=None):
     cannot hold does nothing where no x can be beyond it, and raises OverflowError where every x is beyond it.
     """
     x = as_operand(x)
+    min, max = (bound if bound is None or type(bound) in NUMBERS else as_operand(bound, x) for bound in (min, max))
     if x.dtype.kind in "iu":
         limits = np.iinfo(x.dtype)
         min = None if isinstance(min, int) and min < limits.min else min
@@ -47,7 +48,7 @@ def clip(x, min=None, max=None):
 
 def _or_nan(is_beyond, bound):
     """Return the mask of x beyond the bound, and also where the bound is NaN, for which comparisons are False."""
-    bound = bound if isinstance(bound, int | float) else data_of(as_operand(bound))
+    bound = data_of(bound)
     if isinstance(bound, int | float) and bound == bound:
         return is_beyond  # most bounds need no second mask
     return is_beyond | (bound != bound)
@@ -117,17 +118,19 @@ def _root(x):
 
 def swapaxes(x, axis1, axis2):
     """Return x with two axes exchanged."""
+    x = as_operand(x)
     return transpose(x, _axis_tracker(x).swapaxes(axis1, axis2).shape)
 
 
 def moveaxis(x, source, destination):
     """Return x with an axis, or several, moved to other places; the others stay in their order."""
+    x = as_operand(x)
     return transpose(x, np.moveaxis(_axis_tracker(x), source, destination).shape)
 
 
 def _axis_tracker(x):
     """Return an empty array of shape (0, 1, 2, ...): when NumPy moves an axis, the axis's length says which it was."""
-    return np.empty(range(np.ndim(data_of(x))))
+    return np.empty(range(x.ndim))
 
 
 def squeeze(x, axis=None):
@@ -209,13 +212,13 @@ def concatenate(xs, axis=0):
 
 
 def as_arrays(xs):
-    """Return the arrays of a sequence. A number goes to the device of the others; Python's takes their dtype too."""
+    """Return the arrays of a sequence. Beside one, a number goes to its device; Python's takes the dtype of all too."""
     xs = [x if _is_number(x) else as_operand(x) for x in xs]
     arrays = [data_of(x) for x in xs if not _is_number(x)]
     for i, x in enumerate(xs):
         if _is_number(x) and arrays:
             xs[i] = as_array(x, np.result_type(x, *(array.dtype for array in arrays)), device_of(arrays[0]))
-    return [as_operand(x) for x in xs]
+    return xs
 
 
 def _is_number(x):
@@ -250,7 +253,7 @@ def take(x, indices, axis=None):
     """
     x = reshape(x, (-1,)) if axis is None else as_operand(x)
     is_empty = not hasattr(indices, "dtype") and np.size(indices) == 0  # which has no dtype
-    indices = as_operand(data_of(indices))
+    indices = data_of(as_operand(indices))
     indices = indices.astype("intp") if is_empty or indices.dtype.kind == "b" else indices
     return x[_index_along(axis or 0, indices, x)]
 
@@ -258,7 +261,7 @@ def take(x, indices, axis=None):
 def take_along_axis(x, indices, axis=-1):
     """Return the elements of x at the indices along the axis, such as argsort gives: one index for each result."""
     x = reshape(x, (-1,)) if axis is None else as_operand(x)
-    indices = as_operand(data_of(indices))
+    indices = data_of(as_operand(indices))
     if indices.dtype.kind not in "iu":
         raise IndexError(
             f"take_along_axis: expected integers as indices, got {described(indices)}: x[mask] takes a mask"
@@ -295,11 +298,11 @@ def einsum(formula, *xs, optimize=True):
     """
     if not isinstance(formula, str):
         formula, xs = _formula_of_numbers(formula, *xs)
-    *terms, output = _named_axes(formula, [np.ndim(data_of(x)) for x in xs])
     xs = tuple(as_operand(x) for x in xs)
+    *terms, output = _named_axes(formula, [x.ndim for x in xs])
     if np.result_type(*(x.dtype for x in xs)) == "float16":  # partial sums are not rounded to float16
         return einsum(formula, *map(wide, xs)).astype("float16")
-    operands = [_diagonal(as_operand(x), term) for x, term in zip(xs, terms, strict=True)]
+    operands = [_diagonal(x, term) for x, term in zip(xs, terms, strict=True)]
     lengths = dict.fromkeys("".join(terms), 1)
     for x, term in operands:
         lengths |= {c: n for c, n in zip(term, x.shape, strict=True) if n != 1}

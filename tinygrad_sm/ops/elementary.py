@@ -4,12 +4,12 @@ Of a function with jumps the gradient is the derivative between them. There it i
 `floor_divide`; convention: it is the same at the jumps, where there is no derivative, as in PyTorch and JAX.
 """
 
-from math import inf, log
+from math import log
 
 from tinygrad_sm.backend import array_module
 from tinygrad_sm.engine.primitive import primitive, zero
 from tinygrad_sm.engine.tape import data_of
-from tinygrad_sm.ops.elementwise import abs, maximum, sqrt, where
+from tinygrad_sm.ops.elementwise import abs, maximum, sqrt
 
 LN_2, LN_10 = log(2), log(10)
 
@@ -64,8 +64,7 @@ def arctan2(y, x, /):
     """Return the angle of the point (x, y) from the first axis, between −π and π: arctan(y / x) where x > 0.
 
     Its gradient is (x, −y) / (x² + y²) with respect to y and x. Conventions: at the origin, where there is no angle, it
-    is 0, as that of `norm` is; PyTorch has NaN there. On the cut, y = 0 and x < 0, it is that of both sides, which are
-    equal. Where x or y is infinite, it is 0, its limit.
+    is 0, as that of `norm` is; PyTorch has NaN there. On the cut, y = 0 and x < 0, it is that of both sides.
 
     >>> import numpy as np
     >>> np.degrees(arctan2(np.array([1.0, 1.0]), np.array([1.0, -1.0])))
@@ -74,16 +73,29 @@ def arctan2(y, x, /):
     return array_module(y, x).arctan2(y, x)
 
 
-def _arctan2_rule(g, other, y, x):
-    """Return g other / (x² + y²), in units of the larger magnitude, as the squares may overflow or round to 0."""
-    scale = maximum(abs(data_of(y)), abs(data_of(x)))
-    has_none = (scale == 0) | (scale == inf)
-    scale = where(has_none, 1, scale)
-    y, x = where(has_none, 1, y) / scale, where(has_none, 1, x) / scale
-    return where(has_none, 0, g) * (where(has_none, 0, other) / scale) / scale / (x * x + y * y)
+def _in_units_of_the_larger(y, x):
+    """Return y and x divided by the larger magnitude, and x² + y² divided by it once: no square overflows or is lost.
+
+    At the origin they are 0, 0 and 1.
+    """
+    largest = maximum(abs(data_of(y)), abs(data_of(x)))
+    is_origin = largest == 0
+    unit = largest + is_origin
+    y, x = y / unit, x / unit
+    return y, x, unit * (x * x + y * y + is_origin)
 
 
-arctan2.vjp(lambda g, out, y, x: _arctan2_rule(g, x, y, x), lambda g, out, y, x: -_arctan2_rule(g, y, y, x))
+def _arctan2_rule_y(g, out, y, x):
+    _, x, square = _in_units_of_the_larger(y, x)
+    return g * x / square
+
+
+def _arctan2_rule_x(g, out, y, x):
+    y, _, square = _in_units_of_the_larger(y, x)
+    return -g * y / square
+
+
+arctan2.vjp(_arctan2_rule_y, _arctan2_rule_x)
 
 
 @primitive(analytic=True)

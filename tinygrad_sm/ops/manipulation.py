@@ -90,7 +90,7 @@ def tile(x, reps):
     array([[1, 2, 1, 2],
            [1, 2, 1, 2]])
     """
-    x = as_operand(x)
+    x, reps = as_operand(x), on_host(reps)
     reps = tuple(reps) if np.ndim(reps) else (reps,)
     ndim = max(x.ndim, len(reps))
     reps, shape = (1,) * (ndim - len(reps)) + reps, (1,) * (ndim - x.ndim) + x.shape
@@ -135,17 +135,20 @@ def diag(v, k=0):
 
 def tril(m, k=0):
     """Return each matrix in the last two axes with 0 above its k-th diagonal."""
-    return _triangle(m, lambda below, m, zero: where(below, m, zero), k)
+    m, is_below, zero = _triangle("tril", m, k)
+    return where(is_below, m, zero)
 
 
 def triu(m, k=0):
     """Return each matrix in the last two axes with 0 below its k-th diagonal."""
-    return _triangle(m, lambda below, m, zero: where(below, zero, m), k - 1)
+    m, is_below, zero = _triangle("triu", m, k - 1)
+    return where(is_below, zero, m)
 
 
-def _triangle(m, choose, k):
+def _triangle(caller, m, k):
+    """Return m, where its elements are on its k-th diagonal or below, and a zero of its dtype."""
     m = as_operand(m)
     if not m.ndim:
-        raise ValueError("tril, triu: expected at least one axis, got a 0-d array")
+        raise ValueError(f"{caller}: expected at least one axis, got shape (): give it a row or a matrix")
     xp = array_module(data_of(m))
-    return choose(xp.tri(*m.shape[-2:], k=k, dtype=bool), m, xp.zeros((), m.dtype))
+    return m, xp.tri(*m.shape[-2:], k=k, dtype=bool), xp.zeros((), m.dtype)

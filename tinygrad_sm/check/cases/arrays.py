@@ -107,10 +107,8 @@ for op, oracle, arguments in (
     (composed.pad, np.pad, {"pad_width": ((0, 1), (2, 0), (1, 1)), "constant_values": 1.5}),
 ):
     case(op, oracle, [anything], *ARRAYS, **arguments)
-for mode, pad_width in (("edge", 1), ("reflect", (2, 1)), ("symmetric", ((0, 1), (3, 0), (1, 1))), ("wrap", (3, 1))):
-    case(
-        composed.pad, np.pad, [anything], *rows(((2, 3, 4),), ((3, 2, 2),)), label="pad", pad_width=pad_width, mode=mode
-    )
+for mode, pad_width in (("edge", 1), ("reflect", (2, 1)), ("symmetric", ((0, 1), (3, 0))), ("wrap", ((0, 0), (4, 1)))):
+    case(composed.pad, np.pad, [anything], *rows(((2, 3),), ((3, 2),)), label="pad", pad_width=pad_width, mode=mode)
 unary(composed.flip, np.flip, anything)
 unary(composed.squeeze, np.squeeze, anything)
 case(composed.squeeze, np.squeeze, [anything], *rows(((1, 3, 1),), ((1, 2, 1),), ((1, 0, 1),)), axis=(0, -1))
@@ -177,7 +175,7 @@ for op, oracle, shapes in (
 for repeats, axis in ((2, None), (3, 0), ([1, 0, 2], -1), (np.array([2], np.uint8), 1)):
     case(manipulation.repeat, np.repeat, [anything], *rows(((2, 3),), ((1, 3),)), repeats=repeats, axis=axis)
 case(manipulation.repeat, np.repeat, [anything], *rows(((2, 3),), ((),), ((0, 2),)), repeats=2)
-for reps in (2, (2, 1), (2, 1, 3), (0, 2), ()):
+for reps in (2, (2, 1, 3), (0, 2)):
     case(manipulation.tile, np.tile, [anything], *rows(((2, 3),), ((3,),), ((),), ((0, 2),)), reps=reps)
 for k in (0, 1, -2):
     case(manipulation.diag, np.diag, [anything], *rows(((3,),), ((2, 3),), ((3, 2),), ((0,),), ((0, 2),)), k=k)
@@ -193,14 +191,5 @@ for offset, axis1, axis2 in ((0, 0, 1), (1, -1, 0), (-1, 1, 2), (9, 0, 1)):
         axis1=axis1,
         axis2=axis2,
     )
-    case(
-        manipulation.trace,
-        lambda x, **places: np.asarray(np.trace(x, **places)),
-        [anything],
-        *rows(((2, 3, 2),), ((3, 2, 4),)),
-        offset=offset,
-        axis1=axis1,
-        axis2=axis2,
-    )
-unary_shapes = rows(((3, 3),), ((2, 4),))
-case(manipulation.trace, lambda x: np.asarray(np.trace(x)), [anything], *unary_shapes)
+for shapes, places in ((rows(((3, 3),), ((2, 4),)), {}), (rows(((2, 3, 2),)), {"offset": 1, "axis1": -1, "axis2": 0})):
+    case(manipulation.trace, lambda x, **places: np.asarray(np.trace(x, **places)), [anything], *shapes, **places)

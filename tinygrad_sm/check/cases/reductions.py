@@ -79,3 +79,4 @@ for op, oracle in ((reductions.prod, np.prod), (reductions.max, np.max), (reduct
 COSTLY["max"] = 7, "who is the largest, a NaN too, how many they are, and their share: five operations of x's size"
 COSTLY["min"] = 7, "as max"
 COSTLY["prod"] = 9.6, "products of all others without a division, in pairs, so that they are right with zeros"
+COSTLY["cumprod"] = 8.9, "products and sums without a division, in pairs, so that they are right with zeros"
