@@ -69,17 +69,13 @@ def eye(n: int, dtype: Any = np.float32, requires_grad: bool = False, device: st
     return Tensor(np.eye(n, dtype=dtype), requires_grad, device=device)
 
 
-def rand(
-    *shape: Any, dtype: Any = np.float32, requires_grad: bool = False, device: str | None = None
-) -> Tensor:
+def rand(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False, device: str | None = None) -> Tensor:
     """Return draws from the uniform distribution on [0, 1), in float32 or float64; see `manual_seed`."""
     drawn = random_generator().random(unpacked(shape), _drawn_dtype("rand", dtype))
     return Tensor(drawn, requires_grad, device=device)
 
 
-def randn(
-    *shape: Any, dtype: Any = np.float32, requires_grad: bool = False, device: str | None = None
-) -> Tensor:
+def randn(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False, device: str | None = None) -> Tensor:
     """Return draws from the standard normal distribution, in float32 or float64; see `manual_seed`."""
     drawn = random_generator().standard_normal(unpacked(shape), _drawn_dtype("randn", dtype))
     return Tensor(drawn, requires_grad, device=device)

@@ -206,7 +206,7 @@ TABLE = {
     "products that do not fit": (
         lambda: tg.tensordot(leaf(), leaf(), 1),
         ValueError,
-        r"tensordot: expected axes of equal lengths, got axes \(1,\) of shape \(4, 3\) and axes \(0,\) of shape \(4, 3\)",
+        r"tensordot: expected axes of equal lengths, got axes \(1,\) of shape \(4, 3\) and axes \(0,\) .*",
     ),
     "dot of matrices that do not fit": (
         lambda: tg.dot(leaf(), leaf()),
@@ -240,8 +240,16 @@ TABLE = {
         TypeError,
         "randn: expected dtype float32 or float64, got float16: convert the draws with .astype",
     ),
-    "a whole quotient in place": (lambda: leaf().__ifloordiv__(2), GradientError, r"t //= u would change .*t = t // u .*"),
-    "a remainder in place": (lambda: leaf().__imod__(2), GradientError, r"t %= u would change a leaf.*t = t % u makes.*"),
+    "a whole quotient in place": (
+        lambda: leaf().__ifloordiv__(2),
+        GradientError,
+        r"t //= u would change .*t = t // u .*",
+    ),
+    "a remainder in place": (
+        lambda: leaf().__imod__(2),
+        GradientError,
+        r"t %= u would change a leaf.*t = t % u makes.*",
+    ),
     "split that does not fit": (lambda: tg.split(leaf(), 3), ValueError, ".*does not result in an equal division"),
     "joining nothing": (lambda: tg.stack([]), ValueError, r"need at least one array.*\nin concatenate\(\)"),
     "take_along_axis of other axes": (

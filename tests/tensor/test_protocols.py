@@ -257,7 +257,10 @@ def test_questions_give_plain_arrays():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda x: np.hypot(x, x), r"np.hypot has no twin here through which gradients pass: use tg.sqrt\(a \* a \+ b \* b"),
+        (
+            lambda x: np.hypot(x, x),
+            r"np.hypot has no twin here through which gradients pass: use tg.sqrt\(a \* a \+ b \* b",
+        ),
         (np.median, r"np.median has no twin .* use the operations of tinygrad_sm, or give it t.numpy\(\)"),
         (np.trunc, r"np.trunc has no twin .* use tg.sign\(t\) \* tg.floor\(tg.abs\(t\)\)"),
         (np.fft.fft, r"np.fft.fft has no twin .* use another framework, as complex numbers carry no gradients here"),

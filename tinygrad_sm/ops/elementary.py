@@ -43,7 +43,7 @@ cosh.vjp(lambda g, out, x: g * sinh(x))
 
 @primitive(analytic=True)
 def arcsin(x, /):
-    """Return arcsin x, between −π/2 and π/2; NaN outside of [−1, 1]. The gradient at ±1 is infinite, as its limit is."""
+    """Return arcsin x, between −π/2 and π/2; NaN outside of [−1, 1]. The gradient at ±1 is infinite, its limit."""
     return array_module(x).arcsin(x)
 
 
@@ -52,7 +52,7 @@ arcsin.vjp(lambda g, out, x: g / sqrt((1 - x) * (1 + x)))  # 1 − x² would los
 
 @primitive(analytic=True)
 def arccos(x, /):
-    """Return arccos x, between 0 and π; NaN outside of [−1, 1]. The gradient at ±1 is infinite, as its limit is."""
+    """Return arccos x, between 0 and π; NaN outside of [−1, 1]. The gradient at ±1 is infinite, its limit."""
     return array_module(x).arccos(x)
 
 

@@ -1,4 +1,4 @@
-"""Formulas that repeat, join and select elements: nothing is computed, and so the rules are those of what moves them."""
+"""Formulas that repeat, join and select elements: the same values in more places, or in fewer."""
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index

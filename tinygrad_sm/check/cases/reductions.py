@@ -65,7 +65,11 @@ unary(composed.norm, lambda x: np.sqrt(np.square(x).sum()), nonzero)
 for axis in (None, 0, -1):
     case(reductions.cumsum, np.cumsum, [anything], ((2, 3),), OneOf([((2, 3),), ((3, 1, 2),), ((0, 2),)]), axis=axis)
 unary(reductions.cumsum, np.cumsum, anything)
-for shapes, axis in (((((2, 3),), ((5,),), ((0, 2),)), None), ((((4, 3),), ((5, 2),), ((1, 3),)), 0), ((((2, 7),),), -1)):
+for shapes, axis in (
+    ((((2, 3),), ((5,),), ((0, 2),)), None),
+    ((((4, 3),), ((5, 2),), ((1, 3),)), 0),
+    ((((2, 7),),), -1),
+):
     for domain, label in ((anything, ""), (whole_and_zero, "cumprod with zeros")):
         case(products.cumprod, np.cumprod, [domain], shapes[0], OneOf([*shapes]), label=label, axis=axis)
 unary(products.cumprod, np.cumprod, anything)
