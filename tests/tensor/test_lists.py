@@ -1,4 +1,4 @@
-"""Lists of Tensors are operands, also nested and mixed with numbers and arrays: they are stacked, and gradients pass."""
+"""Lists of Tensors are operands, also nested, and mixed with numbers: they are stacked, and gradients pass."""
 
 import numpy as np
 import pytest

@@ -35,11 +35,11 @@ class Formula:
     __mod__ = lambda self, other: self - other * (self // other)  # noqa: E731
     __floordiv__ = lambda self, other: (self / other).__floor__()  # noqa: E731
 
-    def __floor__(self) -> "Formula":
+    def __floor__(self: Any) -> "Formula":
         """Return ⌊self⌋, which is the same number as long as self is between it and the next one."""
-        below = as_formula(np.floor(self.value))
+        below: Any = as_formula(np.floor(self.value))
         is_known = below < self and self < below + 1  # this makes both conditions of the proof
-        return below if is_known else as_formula(np.nan)
+        return as_formula(below if is_known else np.nan)
 
     def __repr__(self) -> str:
         return str(self.expression)
