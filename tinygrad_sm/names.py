@@ -336,7 +336,7 @@ INIT = {
 
 DATASETS = {
     "Dataset": "# not here; a data set is two arrays of equal length, DataLoader((x, y), batch_size)",
-    "FashionMNIST": "tg.datasets.fashion_mnist('test')",
+    "FashionMNIST": "# tg.datasets.fashion_mnist(split) is it",
     "MNIST": "tg.datasets.mnist('test')",
     "Subset": "(x[indices], y[indices])",
     "TensorDataset": "(x, y)  # as in DataLoader((x, y), batch_size)",
