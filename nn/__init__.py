@@ -69,5 +69,4 @@ if not TYPE_CHECKING:  # for a type checker, a name that is missing is an error 
     __getattr__, __dir__ = module_hooks(__name__)
 
 advise_on_class(Module, _names.MODULE)
-for _module in ("tinygrad_sm.nn", "tinygrad_sm.nn.functional", "tinygrad_sm.nn.optim", "tinygrad_sm.nn.schedules"):
-    advise_on_keywords(_module)
+advise_on_keywords(__name__, functional.__name__)

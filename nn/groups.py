@@ -172,7 +172,7 @@ def _as_groups(params: Iterable[Any]) -> list[dict[str, Any]]:
     return [{**group, "params": tuple(as_list(group["params"]))} for group in groups]  # nothing can be appended
 
 
-def as_list(params: Iterable[Any]) -> list[Any]:
+def as_list(params: Any) -> list[Any]:
     """Return the parameters, or groups of them, as a list that is not empty."""
     if isinstance(params, Tensor):
         raise TypeError("expected an iterable of parameters, got one Tensor: put it in a list")

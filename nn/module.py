@@ -102,9 +102,6 @@ class Module:
 
     training = True
 
-    def __init__(self) -> None:
-        """Make a Module without attributes; a subclass need not call this."""
-
     def __setattr__(self, name: str, value: Any) -> None:
         self._check_attribute(name, value)
         if hasattr(getattr(type(self), name, None), "__set__"):  # a property, which sets other attributes

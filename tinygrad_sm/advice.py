@@ -75,7 +75,7 @@ def advise_on_class(cls: type, rows: Mapping[str, str]) -> None:
         listed = object.__dir__(self)
         return [name for name in listed if not isinstance(inspect.getattr_static(self, name, None), Missing)]
 
-    cls.__dir__ = names_of  # type: ignore[method-assign]
+    cls.__dir__ = names_of  # type: ignore[assignment, method-assign]
 
 
 def rows_of_functions(module: str) -> dict[str, str]:
@@ -134,15 +134,17 @@ def explain(error: BaseException, function: Any, args: tuple[Any, ...], kwargs: 
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # of a function that is written in C
         return
-    for note in _notes(function, signature, args, kwargs):
-        if note not in getattr(error, "__notes__", ()):  # a constructor may call that of its base
+    for note in _notes(error, function, signature, args, kwargs):
+        if note not in getattr(error, "__notes__", ()):  # the call may stand in another one that explains it
             error.add_note(note)
-    if function.__name__ != "__init__" and "NoneType" in str(error) and any(x is None for x in args):
-        error.add_note(hint(None))
 
 
 def _notes(
-    function: Any, signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    error: BaseException,
+    function: Any,
+    signature: inspect.Signature,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
 ) -> Iterator[str]:
     parameters, keyword_notes = signature.parameters, []
     if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
@@ -150,12 +152,14 @@ def _notes(
         keyword_notes = [note for note in found if note]
     yield from keyword_notes
     is_constructor = function.__name__ == "__init__"
+    if not is_constructor and "NoneType" in str(error) and any(x is None for x in args):
+        yield hint(None)
     if not (is_constructor or inspect.ismethod(function)):
         return
     owner = type(args[0] if is_constructor else function.__self__).__name__
     given, expected = args[is_constructor:], list(parameters.values())[is_constructor:]
     takes_array = ["weight" in p.name for p in expected] + [False for _ in given]
-    if is_constructor and any(hasattr(x, "dtype") and not fits for x, fits in zip(given, takes_array, strict=False)):
+    if is_constructor and any(getattr(x, "ndim", 0) and not fits for x, fits in zip(given, takes_array, strict=False)):
         yield f"{owner} takes options when it is made, and arrays when it is called: {owner}(...)(x)"
     elif not keyword_notes and not _fits(signature, args, kwargs):
         shown = ", ".join([*("..." for _ in given), *(f"{name}=..." for name in kwargs)])
@@ -217,29 +221,38 @@ def advised(function: Any) -> Any:
     return call
 
 
-def advise_on_keywords(module: str) -> None:
-    """Put the public functions and methods of a module, and the constructors of its classes, into frames.
+def advise_on_keywords(*modules: str) -> None:
+    """Put public functions and methods of modules, and the constructors of Modules, into frames.
 
-    A function is replaced where it was defined too, because pickle writes it by that name. Files of the package that
-    have imported it before keep the bare one.
+    A function is replaced wherever the package holds it: pickle, for one, looks for it where it was defined.
     """
-    public = vars(sys.modules[module])
-    for name in public["__all__"]:
-        found = public.get(name)
-        if inspect.isclass(found):
-            _advise_on_methods(found)
-        elif _is_told(found):
-            public[name] = advised(found)
-            setattr(sys.modules[found.__module__], name, advised(found))
+    public = [vars(sys.modules[module]).get(name) for module in modules for name in sys.modules[module].__all__]
+    for cls in filter(inspect.isclass, public):
+        _advise_on_methods(cls)
+    told = {function: advised(function) for function in public if _is_told(function)}
+    for holder in [vars(module) for name, module in sys.modules.items() if name.partition(".")[0] == "tinygrad_sm"]:
+        holder.update({name: told[held] for name, held in holder.items() if inspect.isfunction(held) and held in told})
 
 
-def _advise_on_methods(cls: type) -> None:
+def _advise_on_methods(cls: Any) -> None:
     for name, method in list(vars(cls).items()):
         if name[0] != "_" and _is_told(method):
             setattr(cls, name, advised(method))
-    base = next(base for base in cls.__mro__ if "__init__" in vars(base))
-    if hasattr(base, "forward"):  # a Module
-        base.__init__ = advised(base.__init__)  # type: ignore[misc]
+    if hasattr(cls, "forward") and object not in cls.__bases__:  # a Module, but not the base of all
+        base = next(base for base in cls.__mro__ if "__init__" in vars(base))
+        if base is object:
+            base, cls.__init__ = cls, _constructor_without_options(cls)
+        base.__init__ = advised(base.__init__)
+
+
+def _constructor_without_options(cls: type) -> Callable[[Any], None]:
+    """Return a constructor for a class that has none: the error of `object` would name neither class nor keyword."""
+
+    def __init__(self: Any) -> None:
+        super(cls, self).__init__()
+
+    __init__.__qualname__, __init__.__module__ = f"{cls.__qualname__}.__init__", cls.__module__
+    return __init__
 
 
 def _is_told(function: Any) -> bool:

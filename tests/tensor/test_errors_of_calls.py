@@ -116,7 +116,7 @@ TABLE = {
     "inplace of a layer": (
         lambda: nn.ReLU(inplace=True),
         TypeError,
-        unknown("Module.__init__", "inplace", "inplace: " + NEW_TENSOR),
+        unknown("ReLU.__init__", "inplace", "inplace: " + NEW_TENSOR),
     ),
     "out": (lambda: tg.add(leaf(X), X, out=X), TypeError, unknown("add", "out", "out: " + NEW_TENSOR)),
     "a generator": (
@@ -199,6 +199,11 @@ TABLE = {
         ValueError,
         r"(?s)BCEWithLogitsLoss: expected reduction .*\n" + OPTIONS.format("BCEWithLogitsLoss"),
     ),
+    "a width of NumPy is no array": (
+        lambda: nn.Linear(np.int64(-1), 2),
+        ValueError,
+        "Linear: expected in_features to be an integer of at least 0, got -1",
+    ),
     "a layer that is made of an array": (lambda: nn.ReLU(X), TypeError, r".*\n" + OPTIONS.format("ReLU")),
     "weights are an array of options": (
         lambda: nn.CrossEntropyLoss(X[0], reduction="average"),
@@ -259,6 +264,22 @@ TABLE = {
 @pytest.mark.parametrize("name", TABLE)
 def test_the_error(name, tmp_path):
     check_error(*TABLE[name], tmp_path)
+
+
+class Width:
+    """A class to mix in."""
+
+    def __init__(self, width=3):
+        self.width = width
+
+
+class Mixed(nn.Module, Width):
+    pass
+
+
+def test_constructors_of_classes_that_are_mixed_in_are_still_called():
+    assert Mixed(5).width == 5
+    assert type("Activation", (nn.ReLU, Width), {})().width == 3
 
 
 def test_an_error_inside_of_a_call_gets_no_advice_on_it():
