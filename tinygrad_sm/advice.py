@@ -245,7 +245,7 @@ def _advise_on_methods(cls: Any) -> None:
         base.__init__ = advised(base.__init__)
 
 
-def _constructor_without_options(cls: type) -> Callable[[Any], None]:
+def _constructor_without_options(cls: Any) -> Callable[[Any], None]:
     """Return a constructor for a class that has none: the error of `object` would name neither class nor keyword."""
 
     def __init__(self: Any) -> None:
