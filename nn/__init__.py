@@ -6,6 +6,10 @@
 ['0.weight', '0.bias']
 """
 
+from typing import TYPE_CHECKING
+
+from tinygrad_sm import names as _names
+from tinygrad_sm.advice import advise_on_class, advise_on_keywords, module_hooks
 from tinygrad_sm.dispatch import HAS_WING
 from tinygrad_sm.nn import functional, init, optim, schedules
 from tinygrad_sm.nn.checkpoint import load, save
@@ -60,3 +64,9 @@ __all__ = [
     "schedules",
     "vector_to_parameters",
 ]
+
+if not TYPE_CHECKING:  # for a type checker, a name that is missing is an error by itself
+    __getattr__, __dir__ = module_hooks(__name__)
+
+advise_on_class(Module, _names.MODULE)
+advise_on_keywords(__name__, functional.__name__)

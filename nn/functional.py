@@ -1,7 +1,8 @@
 """Functions that layers and losses are made of; names and signatures are PyTorch's."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tinygrad_sm.advice import module_hooks
 from tinygrad_sm.backend import Array, array_module, check_same_device, to_numpy
 from tinygrad_sm.engine.primitive import as_operand
 from tinygrad_sm.engine.tape import data_of
@@ -38,6 +39,9 @@ __all__ = [
     "sparsemax",
     "sparsemax_loss",
 ]
+
+if not TYPE_CHECKING:  # for a type checker, a name that is missing is an error by itself
+    __getattr__, __dir__ = module_hooks(__name__)
 
 
 def log_softmax(x: Any, dim: int = -1) -> Any:

@@ -16,7 +16,7 @@ from tinygrad_sm.backend import ARRAY_TYPES, Array, device_of, is_writable, owne
 from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.engine.versions import LEAVES_LOCK, write_all
 from tinygrad_sm.errors import refuse_state
-from tinygrad_sm.nn.module import Parameter
+from tinygrad_sm.nn.module import Module, Parameter
 from tinygrad_sm.nn.states import Optional, differences, faults_of
 from tinygrad_sm.tensors import Tensor
 
@@ -172,10 +172,15 @@ def _as_groups(params: Iterable[Any]) -> list[dict[str, Any]]:
     return [{**group, "params": tuple(as_list(group["params"]))} for group in groups]  # nothing can be appended
 
 
-def as_list(params: Iterable[Any]) -> list[Any]:
+def as_list(params: Any) -> list[Any]:
     """Return the parameters, or groups of them, as a list that is not empty."""
     if isinstance(params, Tensor):
         raise TypeError("expected an iterable of parameters, got one Tensor: put it in a list")
+    if isinstance(params, Module):
+        raise TypeError(f"expected parameters, got the Module {type(params).__name__}: give its .parameters()")
+    if not isinstance(params, Iterable):
+        hint = ": call it, as in model.parameters()" if callable(params) else ": give model.parameters()"
+        raise TypeError(f"expected an iterable of parameters, got {described(params)}{hint}")
     params = list(params)
     if not params:
         raise ValueError("expected parameters, got none: is the model without any, or the iterator used up?")
@@ -212,4 +217,6 @@ def check_tensors(caller: str, tensors: list[Any]) -> None:
     """Raise unless these are Tensors."""
     for i, tensor in enumerate(tensors):
         if not isinstance(tensor, Tensor):
-            raise TypeError(f"{caller}: expected Tensors, got {type(tensor).__name__} in place {i}")
+            raise TypeError(
+                f"{caller}: expected Tensors, got {type(tensor).__name__} in place {i}: give model.parameters()"
+            )

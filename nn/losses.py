@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from tinygrad_sm.arguments import number
+from tinygrad_sm.arguments import integer, number
 from tinygrad_sm.arrays import described
 from tinygrad_sm.backend import Array, array_module, check_same_device
 from tinygrad_sm.engine.primitive import as_operand
@@ -85,7 +85,7 @@ class CrossEntropyLoss(_Loss):
     ):
         super().__init__(reduction)
         self.weight = None if weight is None else Buffer(weight)
-        self.ignore_index = ignore_index
+        self.ignore_index = integer(type(self).__name__, "ignore_index", ignore_index)
         self.label_smoothing = label_smoothing
 
     def forward(self, logits: Any, target: Any) -> Any:
@@ -110,7 +110,7 @@ class NLLLoss(_Loss):
     def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean"):
         super().__init__(reduction)
         self.weight = None if weight is None else Buffer(weight)
-        self.ignore_index = ignore_index
+        self.ignore_index = integer(type(self).__name__, "ignore_index", ignore_index)
 
     def forward(self, log_probabilities: Any, labels: Any) -> Any:
         return nll_loss(log_probabilities, labels, self.weight, self.ignore_index, self.reduction)

@@ -19,6 +19,7 @@ from math import inf
 from operator import delitem, index, setitem
 from typing import Any, NamedTuple
 
+from tinygrad_sm.advice import instead_of_module
 from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import Array, device_name, device_of, is_writable, owned_copy, to_device
 from tinygrad_sm.engine.tape import Traced, data_of
@@ -142,8 +143,9 @@ class Module:
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         try:
             return self.forward(*inputs, **options)
-        except RecursionError as error:
-            raise depth.too_deep(type(self).__name__) from error
+        except (RecursionError, TypeError) as error:
+            depth.explain_call(self, error, inputs, options)
+            raise
 
     def _children(self) -> Iterator[tuple[str, "Module"]]:
         return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
@@ -355,7 +357,8 @@ class ModuleList(Module):
 
     def _check_module(self, module: Any, i: int) -> None:
         if not isinstance(module, Module):
-            raise TypeError(f"{type(self).__name__}: expected Modules, got {module!r} in place {i}")
+            hint = instead_of_module(type(self).__name__, module)
+            raise TypeError(f"{type(self).__name__}: expected Modules, got {described(module)} in place {i}: {hint}")
 
     def __len__(self) -> int:
         return len(list(self._children()))

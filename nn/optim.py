@@ -13,10 +13,11 @@ the dtype of its parameter, except Adam's for half precision (see there).
 from collections.abc import Iterable, Mapping
 from itertools import chain
 from operator import isub
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy import errstate
 
+from tinygrad_sm.advice import module_hooks
 from tinygrad_sm.arguments import number
 from tinygrad_sm.arrays import described
 from tinygrad_sm.backend import Array, array_module, device_of, is_writable
@@ -26,6 +27,9 @@ from tinygrad_sm.engine.versions import LEAVES_LOCK, change, write_all
 from tinygrad_sm.nn.groups import Groups, Slot
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer"]
+
+if not TYPE_CHECKING:  # for a type checker, a name that is missing is an error by itself
+    __getattr__, __dir__ = module_hooks(__name__)
 
 
 class Optimizer(Groups):

@@ -23,13 +23,19 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from itertools import count, pairwise
 from operator import setitem
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tinygrad_sm.advice import module_hooks
 from tinygrad_sm.arguments import MAX_COUNT, integer, number
 from tinygrad_sm.engine.versions import write_all
 from tinygrad_sm.errors import refuse_state
 from tinygrad_sm.nn.optim import Optimizer
 from tinygrad_sm.nn.states import check_state, faults_of
+
+__all__ = ["CosineAnnealingLR", "LinearLR", "Schedule", "SequentialLR", "StepLR"]
+
+if not TYPE_CHECKING:  # for a type checker, a name that is missing is an error by itself
+    __getattr__, __dir__ = module_hooks(__name__)
 
 _NUMBERS = count()  # of schedules, in the order in which they are made
 

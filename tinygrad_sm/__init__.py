@@ -15,6 +15,8 @@ from tinygrad_sm.dispatch import HAS_WING
 if HAS_WING:
     from tinygrad_sm.fast import engine as _engine  # noqa: F401  first, because operators bind the call of an operation
 
+from tinygrad_sm import advice as _advice
+from tinygrad_sm import names as _names
 from tinygrad_sm.backend import is_available, set_default_device
 from tinygrad_sm.check.gradcheck import gradcheck
 from tinygrad_sm.check.proofs import prove
@@ -150,7 +152,10 @@ def __getattr__(name: str) -> Any:
     """Import `nn` and `datasets` when they are first used: a program that uses Tensors alone does not wait for them."""
     if name in ("datasets", "nn"):
         return importlib.import_module(f"tinygrad_sm.{name}")
-    raise AttributeError(f"module 'tinygrad_sm' has no attribute {name!r}")
+    return _missing(name)
+
+
+_missing, __dir__ = _advice.module_hooks(__name__)
 
 
 __version__ = "0.2.0"
@@ -288,3 +293,6 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
+
+_advice.advise_on_class(Tensor, {**_advice.rows_of_functions(__name__), **_names.TENSOR})
+_advice.advise_on_keywords(__name__)

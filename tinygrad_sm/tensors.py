@@ -189,7 +189,11 @@ class Tensor(Traced):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         if self.requires_grad:
-            raise TypeError("a Tensor that requires a gradient does not become an array in silence: use .numpy()")
+            raise TypeError(
+                "a Tensor that requires a gradient does not become an array in silence, which would lose its history: "
+                "write X @ W for X.dot(W), and tg.stack([t, u]) for np.array([t, u]); where no gradient is needed, as "
+                "for plots, t.numpy() or t.detach() gives the values"
+            )
         return np.array(self.numpy(), dtype, copy=copy)
 
     @property

@@ -1,6 +1,6 @@
 """Operations: a forward on plain arrays and, directly under it, one gradient rule per operand.
 
-Imports from later files: those of the tape, and `sources` (the text of a rule).
+Imports from later files: those of the tape, `sources` (the text of a rule), `advice` (what errors say of keywords).
 
     @primitive(analytic=True)                       # right on complex numbers too, for the checker
     def multiply(a, b, /):
@@ -26,6 +26,7 @@ from typing import Any
 
 from numpy import asarray, generic
 
+from tinygrad_sm.advice import check_call, explain
 from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import (
     ARRAY_TYPES,
@@ -141,14 +142,15 @@ class Primitive:
         except Exception as error:
             if isinstance(error, AttributeError) and type(arrays[0]) in NUMBERS and len(arrays) == 1:
                 return self._run_forward([asarray(arrays[0])], static, observers)  # a number has no shape
-            self.annotate_error(error, arrays)
+            self.annotate_error(error, arrays, static)
             raise
         return (out, None) if self.saves is None else out
 
-    def annotate_error(self, error: Exception, arrays: Sequence[Any]) -> None:
+    def annotate_error(self, error: Exception, arrays: Sequence[Any], static: dict[str, Any]) -> None:
         """Add to a forward's error what the forward was given; raise DeviceError if arrays are on several devices."""
         check_same_device(self.name, arrays)
         error.add_note(f"in {self.name}({', '.join(map(described, arrays))})")
+        explain(error, self.plain, tuple(arrays), static)  # wrong keywords
 
     def check_differentiable(self, out: Array, operands: Any) -> None:
         """Raise TypeError if the output cannot carry a gradient, or an operand that has no rule requires one."""
@@ -165,7 +167,7 @@ class Primitive:
             extra = given[self.arity :]
             named = dict(zip(self.static_names, extra, strict=False))
             if len(given) < self.required or len(extra) > len(self.static_names) or named.keys() & static.keys():
-                inspect.signature(self.plain).bind(*given, **static)  # raises the TypeError of a Python call
+                check_call(self.plain, given, static)  # raises the TypeError of a Python call
             given, static = given[: self.arity] + self.operand_defaults[len(given) :], named | static
         return given, {**self.defaults, **static}
 
