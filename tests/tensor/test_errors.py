@@ -392,15 +392,20 @@ TABLE = {
 }
 
 
-@pytest.mark.parametrize("name", TABLE)
-def test_the_error(name, tmp_path):
-    action, kind, pattern = TABLE[name]
+def assert_raises(row, tmp_path):
+    """Do what stands in a row of a table such as TABLE, and find the error that the row names, with its message."""
+    action, kind, pattern = row
     arguments = (tmp_path,) if action.__code__.co_varnames[:1] == ("tmp_path",) else ()
     with pytest.raises(kind) as raised:  # noqa: PT011  the whole message is matched below
         action(*arguments)
     message = "\n".join([str(raised.value), *getattr(raised.value, "__notes__", ())])
     assert type(raised.value) is kind
     assert re.fullmatch(pattern, message), message
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_the_error(name, tmp_path):
+    assert_raises(TABLE[name], tmp_path)
 
 
 V, LOGITS = np.array([0.5, 1.5, 2.5]), np.eye(3)
