@@ -9,6 +9,7 @@ import tinygrad_sm as tg
 from tests.helpers import leaf
 from tinygrad_sm import Tensor, nn
 from tinygrad_sm.nn import functional as F
+from tinygrad_sm.ops.normal import ndtr
 
 X = np.array([-3.0, -1.0, -0.125, 0.0, 0.5, 2.0])
 
@@ -85,6 +86,15 @@ def test_far_out_they_are_their_limits(name, dtype):
     above = np.zeros(2) if name == "logsigmoid" else x.data[2:4]
     np.testing.assert_array_equal(out.data, [*below, *above, np.nan])
     np.testing.assert_array_equal(x.grad[:4], np.array([slope_below] * 2 + [slope_above] * 2, dtype))
+
+
+def test_the_normal_distribution():
+    """It has no row in the table of op cases: a proof of its polynomial of degree 23 would not end."""
+    x = np.array([-np.inf, -1e300, -38.0, -5.0, -1e-9, 0.0, 1.0, 9.0, 1e300, np.inf])
+    with np.errstate(under="ignore"):
+        np.testing.assert_allclose(ndtr(x), [phi(t) for t in x], rtol=3e-13)
+    assert np.isnan(ndtr(np.nan))
+    tg.gradcheck(ndtr, [X])
 
 
 def test_tails_of_gelu_have_all_their_digits():

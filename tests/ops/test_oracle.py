@@ -139,7 +139,6 @@ TWINS = {
     "negative": torch.neg,
     "softplus": F.softplus,
     "gelu": lambda x: F.gelu(x, approximate="tanh"),
-    "ndtr": torch.special.ndtr,
     "astype": lambda x, dtype: x.to(torch.float64),
     "power": lambda a, b: torch.pow(a, b),
     "scalars": lambda x, c: c / x + (c - x) * c + x / c - c**x if c > 0 else c * x + c,
