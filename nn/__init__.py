@@ -17,17 +17,21 @@ from tinygrad_sm.nn.layers import (
     GELU,
     Dropout,
     Flatten,
+    Identity,
+    LeakyReLU,
     Linear,
     LogSoftmax,
+    ModuleList,
     ReLU,
     Sequential,
     Sigmoid,
+    SiLU,
     Softmax,
     Softplus,
     Tanh,
 )
 from tinygrad_sm.nn.losses import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss, NLLLoss
-from tinygrad_sm.nn.module import Buffer, Module, ModuleList, Parameter
+from tinygrad_sm.nn.module import Buffer, Module, Parameter
 from tinygrad_sm.nn.parameters import clip_grad_norm, clip_grad_value, parameters_to_vector, vector_to_parameters
 
 if HAS_WING:
@@ -40,6 +44,8 @@ __all__ = [
     "Dropout",
     "Flatten",
     "GELU",
+    "Identity",
+    "LeakyReLU",
     "Linear",
     "LogSoftmax",
     "MSELoss",
@@ -49,6 +55,7 @@ __all__ = [
     "Parameter",
     "ReLU",
     "Sequential",
+    "SiLU",
     "Sigmoid",
     "Softmax",
     "Softplus",

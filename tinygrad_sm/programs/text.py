@@ -318,7 +318,7 @@ class Text:
         if name == "subtract" and operands[1:2] == ["maxima"]:
             return "shifted"
         if name in ("divide", "true_divide") and operands[:1] == ["exponentials"]:
-            return "probabilities" if operands[1] == "sums" else "shares"
+            return "probabilities" if operands[1:2] == ["sums"] else "shares"
         if name == "getitem" and isinstance(call.arguments[1], Value):
             return "picked"
         if found := re.fullmatch(r"(\w+)(\.T)?\.copy\(\)", text):
