@@ -15,6 +15,7 @@ from tinygrad_sm.dispatch import HAS_WING
 if HAS_WING:
     from tinygrad_sm.fast import engine as _engine  # noqa: F401  first, because operators bind the call of an operation
 
+from tinygrad_sm import linalg
 from tinygrad_sm.backend import is_available, set_default_device
 from tinygrad_sm.check.gradcheck import gradcheck
 from tinygrad_sm.check.proofs import prove
@@ -32,7 +33,6 @@ from tinygrad_sm.ops.composed import (
     flip,
     gelu,
     moveaxis,
-    norm,
     outer,
     pad,
     roll,
@@ -75,6 +75,7 @@ from tinygrad_sm.ops.elementwise import (
 from tinygrad_sm.ops.linalg import (
     matmul,
 )
+from tinygrad_sm.ops.norms import norm
 from tinygrad_sm.ops.reductions import (
     cumsum,
     max,
@@ -154,6 +155,7 @@ __all__ = [
     "jacobian",
     "jvp",
     "keep_freed_memory",
+    "linalg",
     "log",
     "log1p",
     "log_softmax",

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from tinygrad_sm.backend import Array
 from tinygrad_sm.errors import user_line
 
@@ -70,6 +72,26 @@ class Call:
         if self._reads is None:
             self._reads = list(values_in((self.arguments, self.options)))
         return self._reads
+
+
+class Part(NamedTuple):
+    """A function that gives one of the arrays that another function gives, such as the sign of `slogdet`."""
+
+    function: Any
+    i: int
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)[self.i]
+
+
+def written(function: Any, arguments: str) -> str:
+    """Return a call as one writes it: np.exp(x), np.add.reduce(x), np.linalg.slogdet(x)[1]."""
+    if isinstance(function, Part):
+        return f"{written(function.function, arguments)}[{function.i}]"
+    owner = getattr(function, "__self__", None)
+    of_linalg = ".linalg" in (getattr(function, "__module__", None) or "")
+    module = f"{owner.__name__}." if isinstance(owner, np.ufunc) else "linalg." if of_linalg else ""
+    return f"np.{module}{getattr(function, '__name__', '')}({arguments})"
 
 
 class Guard(NamedTuple):
