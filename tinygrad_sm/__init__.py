@@ -97,7 +97,7 @@ from tinygrad_sm.ops.softmax import (
 from tinygrad_sm.programs.steps import compiled
 from tinygrad_sm.random import get_rng_state, manual_seed, set_rng_state
 from tinygrad_sm.tensors import Tensor
-from tinygrad_sm.transforms import grad, hessian, hvp, jacobian, jvp, vjp
+from tinygrad_sm.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 if HAS_WING:
     from tinygrad_sm.fast import forms as _forms  # noqa: F401  they register themselves
@@ -209,6 +209,7 @@ __all__ = [
     "take_along_axis",
     "tanh",
     "transpose",
+    "value_and_grad",
     "var",
     "vjp",
     "where",

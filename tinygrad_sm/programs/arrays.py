@@ -32,7 +32,8 @@ from tinygrad_sm.backend import (
 )
 from tinygrad_sm.engine.tape import Traced
 from tinygrad_sm.fast.handover import forget_ones
-from tinygrad_sm.programs.recording import Call, Part, Recording, Value, current, leaves_of, replaced
+from tinygrad_sm.programs.recording import Call, Part, Recording, Value, current
+from tinygrad_sm.structures import leaves_of, replaced
 
 
 class RecordedArray(NDArrayOperatorsMixin):
