@@ -6,7 +6,7 @@
 """
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import device_of
 from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.nn import init
+from tinygrad_sm.nn.calls import HasForward, P, R
 from tinygrad_sm.nn.module import Module, ModuleList, Parameter
 from tinygrad_sm.ops import composed, elementwise
 from tinygrad_sm.ops.linalg import linear
@@ -78,7 +79,7 @@ class Sequential(ModuleList):
     def __init__(self, *layers: Module):
         super().__init__(layers)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:
         if Sequential in map(type, vars(self).values()):
             return self._forward_of_rows(x)
         for layer in self:
@@ -102,49 +103,63 @@ class Sequential(ModuleList):
         return x
 
 
-class Flatten(Module):
+class _SameKind(Module):
+    """The base of layers that give a Tensor for a Tensor, and an array for an array, as type checkers are told."""
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __call__(self, x: Tensor, /) -> Tensor: ...
+        @overload
+        def __call__(self, x: np.ndarray[Any, Any], /) -> np.ndarray[Any, Any]: ...
+        @overload
+        def __call__(self: HasForward[P, R], *inputs: P.args, **options: P.kwargs) -> R: ...
+        def __call__(self, *inputs: Any, **options: Any) -> Any: ...
+
+
+class Flatten(_SameKind):
     """Make a row of each example: (N, C, H, W) becomes (N, C·H·W), row after row of the image."""
 
     def forward(self, x: Any) -> Any:
         return x.reshape((x.shape[0], math.prod(x.shape[1:])))
 
 
-class ReLU(Module):
+class ReLU(_SameKind):
     """max(x, 0), element by element."""
 
     def forward(self, x: Any) -> Any:
         return elementwise.relu(x)
 
 
-class Sigmoid(Module):
+class Sigmoid(_SameKind):
     """σ(x) = 1 / (1 + e⁻ˣ), element by element."""
 
     def forward(self, x: Any) -> Any:
         return elementwise.sigmoid(x)
 
 
-class Tanh(Module):
+class Tanh(_SameKind):
     """The hyperbolic tangent, element by element."""
 
     def forward(self, x: Any) -> Any:
         return elementwise.tanh(x)
 
 
-class Softplus(Module):
+class Softplus(_SameKind):
     """ln(1 + eˣ), a smooth relu, element by element."""
 
     def forward(self, x: Any) -> Any:
         return elementwise.softplus(x)
 
 
-class GELU(Module):
+class GELU(_SameKind):
     """x Φ(x), Φ the normal distribution, in the tanh form: PyTorch's `GELU(approximate="tanh")`."""
 
     def forward(self, x: Any) -> Any:
         return composed.gelu(x)
 
 
-class Dropout(Module):
+class Dropout(_SameKind):
     """In training, set every element to 0 with probability p and divide the others by 1 − p; in evaluation, return x.
 
     So the next layer's input has the same mean in both (inverted dropout). Each call draws anew, on the host;
@@ -170,7 +185,7 @@ class Dropout(Module):
         return f"p={self.p}"
 
 
-class Softmax(Module):
+class Softmax(_SameKind):
     """exp(x) / Σ exp(x) along the axis `dim`. Do not put it before CrossEntropyLoss, which contains it."""
 
     def __init__(self, dim: int = -1):

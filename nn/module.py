@@ -17,7 +17,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from math import inf
 from operator import delitem, index, setitem
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import Array, device_name, device_of, is_writable, owned_copy, to_device
@@ -25,6 +25,7 @@ from tinygrad_sm.engine.tape import Traced, data_of
 from tinygrad_sm.engine.versions import LEAVES_LOCK, change, write_all
 from tinygrad_sm.errors import refuse_state
 from tinygrad_sm.nn import depth
+from tinygrad_sm.nn.calls import HasForward, P, R
 from tinygrad_sm.tensors import Tensor
 
 NAMED_LEVELS = 50
@@ -139,7 +140,7 @@ class Module:
         """Compute the result; each subclass defines how."""
         raise TypeError(f"{type(self).__name__} has no forward: define forward(self, x) in its class")
 
-    def __call__(self, *inputs: Any, **options: Any) -> Any:
+    def __call__(self: HasForward[P, R], *inputs: P.args, **options: P.kwargs) -> R:
         try:
             return self.forward(*inputs, **options)
         except RecursionError as error:
@@ -196,16 +197,16 @@ class Module:
         """Forget the gradients: set `.grad` of every parameter to None."""
         write_all([(setattr, parameter, "grad", None) for parameter in self.parameters()])
 
-    def train(self, mode: bool = True) -> "Module":
+    def train(self, mode: bool = True) -> Self:
         """Set this Module and all inside it to training mode, in which some layers, such as Dropout, differ."""
         write_all([(object.__setattr__, module, "training", mode) for module in self.modules()])
         return self
 
-    def eval(self) -> "Module":
+    def eval(self) -> Self:
         """Set this Module and all inside it to evaluation mode."""
         return self.train(False)
 
-    def to(self, device: str) -> "Module":
+    def to(self, device: str) -> Self:
         """Move all parameters and buffers to the device, with their gradients, in place; return this Module.
 
         An optimizer moves its state at its next step.
@@ -309,10 +310,10 @@ class ModuleList(Module):
     def __init__(self, modules: Iterable[Module] = ()):
         self.extend(modules)
 
-    def append(self, module: Module) -> "ModuleList":
+    def append(self, module: Module) -> Self:
         return self.extend([module])
 
-    def extend(self, modules: Iterable[Module]) -> "ModuleList":
+    def extend(self, modules: Iterable[Module]) -> Self:
         modules = list(modules)
         first = bisect_left(range(len(vars(self))), 1, key=lambda i: str(i) not in vars(self))  # the first free number
         for i, module in enumerate(modules, first):
