@@ -9,9 +9,9 @@ from typing import Any, SupportsIndex, TypeAlias, overload
 
 _Array: TypeAlias = np.ndarray[Any, Any]  # on a GPU it is CuPy's array, which has the same names
 _Arrays: TypeAlias = _Array | Sequence[float] | Sequence[Sequence[float]] | Sequence[Sequence[Sequence[float]]]
-_Number: TypeAlias = complex | np.generic
-_Plain: TypeAlias = _Arrays | _Number
+_Plain: TypeAlias = _Arrays | complex | np.generic
 _Operand: TypeAlias = Tensor | ArrayLike
+_Other: TypeAlias = complex | np.generic | Sequence[_Operand]
 _Axis: TypeAlias = SupportsIndex | Sequence[SupportsIndex] | None
 __all__ = [
     "accuracy",
@@ -102,7 +102,7 @@ def entmax15(x: Tensor, dim: int = -1) -> Tensor:
 @overload
 def entmax15(x: _Arrays, dim: int = -1) -> _Array: ...
 @overload
-def entmax15(x: _Number, dim: int = -1) -> Any: ...
+def entmax15(x: _Other, dim: int = -1) -> Any: ...
 
 @overload
 def entmax15_loss(logits: Tensor, target: _Operand, ignore_index: int = -100, reduction: str = 'mean') -> Tensor:
@@ -126,7 +126,7 @@ def gumbel_softmax(logits: _Operand, tau: Tensor, hard: bool = False, dim: int =
 @overload
 def gumbel_softmax(logits: _Arrays, tau: _Plain = 1.0, hard: bool = False, dim: int = -1) -> _Array: ...
 @overload
-def gumbel_softmax(logits: _Number, tau: _Number = 1.0, hard: bool = False, dim: int = -1) -> Any: ...
+def gumbel_softmax(logits: _Other, tau: _Other = 1.0, hard: bool = False, dim: int = -1) -> Any: ...
 
 @overload
 def linear(x: Tensor, weight: _Operand, bias: _Operand | None = None, /) -> Tensor:
@@ -143,7 +143,7 @@ def linear(x: _Arrays, weight: _Plain, bias: _Plain | None = None, /) -> _Array:
 @overload
 def linear(x: _Plain, weight: _Arrays, bias: _Plain | None = None, /) -> _Array: ...
 @overload
-def linear(x: _Number, weight: _Number, bias: _Number | None = None, /) -> Any: ...
+def linear(x: _Other, weight: _Other, bias: _Other | None = None, /) -> Any: ...
 
 @overload
 def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
@@ -151,7 +151,7 @@ def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
 @overload
 def log_softmax(x: _Arrays, dim: int = -1) -> _Array: ...
 @overload
-def log_softmax(x: _Number, dim: int = -1) -> Any: ...
+def log_softmax(x: _Other, dim: int = -1) -> Any: ...
 
 @overload
 def mse_loss(x: Tensor, target: _Operand, reduction: str = 'mean') -> Tensor:
@@ -184,7 +184,7 @@ def one_hot(labels: Tensor, /, classes: Any, dtype: DTypeLike | None = 'float32'
 @overload
 def one_hot(labels: _Arrays, /, classes: Any, dtype: DTypeLike | None = 'float32') -> _Array: ...
 @overload
-def one_hot(labels: _Number, /, classes: Any, dtype: DTypeLike | None = 'float32') -> Any: ...
+def one_hot(labels: _Other, /, classes: Any, dtype: DTypeLike | None = 'float32') -> Any: ...
 
 @overload
 def softmax(x: Tensor, dim: int = -1, temperature: _Operand = 1.0) -> Tensor:
@@ -202,7 +202,7 @@ def softmax(x: _Operand, dim: int = -1, *, temperature: Tensor) -> Tensor: ...
 @overload
 def softmax(x: _Arrays, dim: int = -1, temperature: _Plain = 1.0) -> _Array: ...
 @overload
-def softmax(x: _Number, dim: int = -1, temperature: _Number = 1.0) -> Any: ...
+def softmax(x: _Other, dim: int = -1, temperature: _Other = 1.0) -> Any: ...
 
 @overload
 def sparsemax(x: Tensor, dim: int = -1) -> Tensor:
@@ -216,7 +216,7 @@ def sparsemax(x: Tensor, dim: int = -1) -> Tensor:
 @overload
 def sparsemax(x: _Arrays, dim: int = -1) -> _Array: ...
 @overload
-def sparsemax(x: _Number, dim: int = -1) -> Any: ...
+def sparsemax(x: _Other, dim: int = -1) -> Any: ...
 
 @overload
 def sparsemax_loss(logits: Tensor, target: _Operand, ignore_index: int = -100, reduction: str = 'mean') -> Tensor:

@@ -174,6 +174,7 @@ class Tensor(Traced):
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else str(self)
 
+    # With np.dtype[Any] as its dtype, type checkers would take array * t for an array.
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, np.dtype[np.generic]]:
         if self.requires_grad:
             raise TypeError("a Tensor that requires a gradient does not become an array in silence: use .numpy()")

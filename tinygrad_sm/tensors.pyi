@@ -20,9 +20,9 @@ from typing import Any, Self, SupportsIndex, TypeAlias
 
 _Array: TypeAlias = np.ndarray[Any, Any]  # on a GPU it is CuPy's array, which has the same names
 _Arrays: TypeAlias = _Array | Sequence[float] | Sequence[Sequence[float]] | Sequence[Sequence[Sequence[float]]]
-_Number: TypeAlias = complex | np.generic
-_Plain: TypeAlias = _Arrays | _Number
+_Plain: TypeAlias = _Arrays | complex | np.generic
 _Operand: TypeAlias = Tensor | ArrayLike
+_Other: TypeAlias = complex | np.generic | Sequence[_Operand]
 _Axis: TypeAlias = SupportsIndex | Sequence[SupportsIndex] | None
 class Tensor(Traced):
     """An array that can be differentiated.

@@ -9,6 +9,7 @@ with `# error: mypy`, to mypy alone. mypy's stubtest compares the stubs with the
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -19,7 +20,6 @@ from tests.helpers import ROOT
 
 PROGRAMS = sorted(Path(__file__).parent.glob("programs/*.py"))
 ALLOWED = Path(__file__).with_name("stubtest_allowed.txt")
-CHECKERS = ("mypy", "pyright")
 
 Place = tuple[str, int]
 """A file and a line."""
@@ -27,8 +27,8 @@ Place = tuple[str, int]
 
 def main(folder: Path) -> int:
     """Print every difference; return 1 if there is one."""
-    python = _user(folder)
-    differences = [*_compare("mypy", _mypy(python)), *_compare("pyright", _pyright(python, folder))]
+    user = _user(folder)
+    differences = [line for checker in (_mypy, _pyright) for line in _compare(checker.__name__[1:], checker(user))]
     print(*differences, sep="\n", end="\n" if differences else "")
     stubtest = [sys.executable, "-m", "mypy.stubtest", "tinygrad_sm", "--concise", "--allowlist", str(ALLOWED)]
     stubtest += ["--mypy-config-file", str(ROOT / "pyproject.toml")]
@@ -38,12 +38,14 @@ def main(folder: Path) -> int:
 
 
 def _user(folder: Path) -> Path:
-    """Return a Python that has the package of the folder, and everything else from this one."""
-    home = folder.with_name("user")
-    venv.create(home, symlinks=True)
-    site = Path(sysconfig.get_path("purelib", "venv", {"base": str(home), "platbase": str(home)}))
-    (site / "others.pth").write_text(f"{folder.resolve()}\n{sysconfig.get_path('purelib')}\n")
-    return home / "bin" / "python"
+    """Return a folder that a user may have: a Python with the package and what is here beside it, and the programs."""
+    user = folder.with_name("user")
+    venv.create(user, clear=True, symlinks=True)
+    site = Path(sysconfig.get_path("purelib", "venv", {"base": str(user), "platbase": str(user)}))
+    (site / "others.pth").write_text(f"{folder}\n{sysconfig.get_path('purelib')}\n")
+    shutil.copytree(PROGRAMS[0].parent, user / "programs")
+    (user / "pyrightconfig.json").write_text('{"include": ["programs"]}')
+    return user
 
 
 def expected(checker: str) -> set[Place]:
@@ -64,19 +66,17 @@ def _compare(checker: str, found: dict[Place, str]) -> list[str]:
     return missing + [f"{name}:{line}: {checker}: {found[name, line]}" for name, line in sorted(found.keys() - must)]
 
 
-def _mypy(python: Path) -> dict[Place, str]:
+def _mypy(user: Path) -> dict[Place, str]:
     command = [sys.executable, "-m", "mypy", "--output", "json", "--config-file=", "--check-untyped-defs"]
-    command += ["--warn-unused-ignores", "--python-executable", str(python), *map(str, PROGRAMS)]
-    lines = [json.loads(line) for line in _told(command).splitlines()]
-    errors = [x for x in lines if x["severity"] == "error" and Path(x["file"]).parent.name == "programs"]
+    command += ["--python-executable", "bin/python", *(f"programs/{path.name}" for path in PROGRAMS)]
+    lines = [json.loads(line) for line in _told(command, user).splitlines()]
+    errors = [x for x in lines if x["severity"] == "error" and x["file"].startswith("programs/")]
     return {(Path(x["file"]).name, x["line"]): x["message"] for x in errors}
 
 
-def _pyright(python: Path, folder: Path) -> dict[Place, str]:
-    config = folder.with_name("pyrightconfig.json")  # its folder is the root, and so not that of the repository
-    config.write_text(json.dumps({"include": [os.path.relpath(Path(__file__).with_name("programs"), config.parent)]}))
-    command = [sys.executable, "-m", "pyright", "--outputjson", "-p", str(config), "--pythonpath", str(python)]
-    report = json.loads(_told(command))
+def _pyright(user: Path) -> dict[Place, str]:
+    command = [sys.executable, "-m", "pyright", "--outputjson", "--project", ".", "--pythonpath", "bin/python"]
+    report = json.loads(_told(command, user))
     if report["summary"]["filesAnalyzed"] != len(PROGRAMS):
         raise RuntimeError(f"pyright read {report['summary']['filesAnalyzed']} programs of {len(PROGRAMS)}")
     return {
@@ -86,9 +86,9 @@ def _pyright(python: Path, folder: Path) -> dict[Place, str]:
     }
 
 
-def _told(command: list[str]) -> str:
+def _told(command: list[str], folder: Path) -> str:
     """Return the output of a checker, whose status 1 says that it found errors; raise for any other."""
-    told = subprocess.run(command, cwd=ROOT / "build", capture_output=True, text=True)
+    told = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if told.returncode not in (0, 1) or told.stderr:
         raise RuntimeError(f"{command[2]} failed: {told.stderr or told.stdout}")
     return told.stdout

@@ -27,9 +27,9 @@ HEAD = """\
 ALIASES = """\
 _Array: TypeAlias = np.ndarray[Any, Any]  # on a GPU it is CuPy's array, which has the same names
 _Arrays: TypeAlias = _Array | Sequence[float] | Sequence[Sequence[float]] | Sequence[Sequence[Sequence[float]]]
-_Number: TypeAlias = complex | np.generic
-_Plain: TypeAlias = _Arrays | _Number
+_Plain: TypeAlias = _Arrays | complex | np.generic
 _Operand: TypeAlias = Tensor | ArrayLike
+_Other: TypeAlias = complex | np.generic | Sequence[_Operand]
 _Axis: TypeAlias = SupportsIndex | Sequence[SupportsIndex] | None
 """
 
@@ -142,7 +142,7 @@ def _operation(name: str, function: Any, learned: Learned) -> str:
     documented = f"@overload\ndef {name}{forms[0]}:\n{_docstring(function)}"
     ignored = "  # type: ignore[overload-overlap]"  # of sequences: an empty one fits all
     rest = [f"@overload\ndef {name}{form}: ..." for form in forms[1:]]
-    if learned.sequences and not any("*" in form for form in forms):
+    if learned.rows and not any("*" in form for form in forms):
         rest[0] += ignored
     return documented + "".join(f"{form}\n" for form in rest)
 
@@ -156,15 +156,15 @@ def _forms(function: Any, learned: Learned) -> Iterator[str]:
     sure = [p for p in parameters if p.name in learned.sure]
     for chosen in sure:
         yield from _tensor_forms(parameters, chosen, learned)
-    for chosen in sure if learned.of_arrays != "Any" or learned.sequences else ():
+    for chosen in sure if learned.of_arrays != "Any" or learned.rows else ():
         if not chosen.default:
             yield _form(_typed(parameters, learned, _plain_types(parameters, chosen, learned)), learned.of_arrays)
-    if learned.sequences:  # a sequence of both kinds gives a Tensor
+    if learned.rows:  # a sequence of both kinds gives a Tensor
         yield _form(_typed(parameters, learned, {p.name: _any_of(p, learned) for p in parameters}), "Tensor")
     elif learned.of_arrays == "Any":
         yield _form(_typed(parameters, learned, {p.name: "_Operand" for p in parameters}), "Any")
     else:
-        yield _form(_typed(parameters, learned, {p.name: "_Number" for p in parameters}), "Any")
+        yield _form(_typed(parameters, learned, {p.name: "_Other" for p in parameters}), "Any")
 
 
 def _plain_types(parameters: list[Parameter], chosen: Parameter, learned: Learned) -> dict[str, str]:
@@ -179,7 +179,8 @@ def _tensor_forms(parameters: list[Parameter], chosen: Parameter, learned: Learn
     """Yield the overload in which this operand is a Tensor: by position and, if others may be left out, by name."""
     typed = _typed(parameters, learned, {p.name: _any_of(p, learned) for p in parameters})
     place = parameters.index(chosen)
-    typed[place] = chosen._replace(type="Tensor | Sequence[Tensor]" if _is_row(chosen, learned) else "Tensor")
+    may_be_list = _is_row(chosen, learned) or chosen.name in learned.lists
+    typed[place] = chosen._replace(type="Tensor | Sequence[Tensor]" if may_be_list else "Tensor")
     required = [p._replace(default="") if p.default else p for p in typed[: place + 1]]
     yield _form(required + typed[place + 1 :], learned.of_tensors)
     by_name = inspect.Parameter.KEYWORD_ONLY
@@ -190,7 +191,7 @@ def _tensor_forms(parameters: list[Parameter], chosen: Parameter, learned: Learn
 
 def _is_row(parameter: Parameter, learned: Learned) -> bool:
     """Whether it takes a sequence of operands as one argument."""
-    return parameter.name in learned.sequences and parameter.kind is not inspect.Parameter.VAR_POSITIONAL
+    return parameter.name in learned.rows and parameter.kind is not inspect.Parameter.VAR_POSITIONAL
 
 
 def _any_of(parameter: Parameter, learned: Learned) -> str:
