@@ -79,7 +79,7 @@ class Sequential(ModuleList):
     def __init__(self, *layers: Module):
         super().__init__(layers)
 
-    def forward(self, x: Any) -> Tensor:
+    def forward(self, x: Any) -> Tensor:  # an array, if x is one and no layer has parameters
         if Sequential in map(type, vars(self).values()):
             return self._forward_of_rows(x)
         for layer in self:

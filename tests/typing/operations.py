@@ -65,7 +65,7 @@ def is_operation(function: Any) -> bool:
     """Whether the types of a function are to be learned: it is a Primitive, or its annotations tell nothing."""
     if isinstance(function, Primitive):
         return True
-    if not inspect.isfunction(function) or function.__name__ == "<lambda>" or get_overloads(function):
+    if not isinstance(function, FunctionType) or function.__name__ == "<lambda>" or get_overloads(function):
         return False
     definition = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
     assert isinstance(definition, ast.FunctionDef)

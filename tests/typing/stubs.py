@@ -20,6 +20,8 @@ from tests.typing.operations import Learned, is_operation, learn
 from tinygrad_sm import Tensor
 from tinygrad_sm.engine.tape import Traced
 
+POSITIONAL_ONLY, POSITIONAL_OR_KEYWORD, VAR_POSITIONAL, KEYWORD_ONLY, VAR_KEYWORD = inspect._ParameterKind
+
 HEAD = """\
 # Written by `make record` from the running package: change the functions, or tests/typing/stubs.py, and not this file.
 """
@@ -57,7 +59,7 @@ def stubs() -> dict[Path, str]:
     """Return the text of each stub by its path in the repository."""
     spaces = [space for space in _namespaces(tg) if any(map(is_operation, _values(space)))]
     functions = {x for space in spaces for x in _values(space) if is_operation(x)}
-    functions |= {x for x in vars(Tensor).values() if _is_of_ops(x) and is_operation(x)}
+    functions |= {x for x in vars(Tensor).values() if is_operation(x) and x.__module__.startswith("tinygrad_sm.ops.")}
     learned = learn(sorted(functions, key=lambda x: (x.__module__, x.__name__)))
     texts = {_path(space): _namespace_stub(space, learned) for space in spaces}
     texts[_path(sys.modules[Tensor.__module__])] = _tensor_stub(learned)
@@ -81,10 +83,6 @@ def _namespaces(module: ModuleType) -> Iterator[ModuleType]:
 
 def _values(module: ModuleType) -> Iterable[Any]:
     return [getattr(module, name) for name in getattr(module, "__all__", ())]
-
-
-def _is_of_ops(x: Any) -> bool:
-    return getattr(x, "__module__", "").startswith("tinygrad_sm.ops.")
 
 
 def _path(module: ModuleType) -> Path:
@@ -139,12 +137,10 @@ def _operation(name: str, function: Any, learned: Learned) -> str:
     forms = list(_forms(function, learned))
     if len(forms) == 1:
         return f"def {name}{forms[0]}:\n{_docstring(function)}"
-    documented = f"@overload\ndef {name}{forms[0]}:\n{_docstring(function)}"
-    ignored = "  # type: ignore[overload-overlap]"  # of sequences: an empty one fits all
     rest = [f"@overload\ndef {name}{form}: ..." for form in forms[1:]]
     if learned.rows and not any("*" in form for form in forms):
-        rest[0] += ignored
-    return documented + "".join(f"{form}\n" for form in rest)
+        rest[0] += "  # type: ignore[overload-overlap]"  # an empty sequence fits all
+    return "\n".join([f"@overload\ndef {name}{forms[0]}:\n{_docstring(function)}".rstrip(), *rest, ""])
 
 
 def _forms(function: Any, learned: Learned) -> Iterator[str]:
@@ -160,17 +156,16 @@ def _forms(function: Any, learned: Learned) -> Iterator[str]:
         if not chosen.default:
             yield _form(_typed(parameters, learned, _plain_types(parameters, chosen, learned)), learned.of_arrays)
     if learned.rows:  # a sequence of both kinds gives a Tensor
-        yield _form(_typed(parameters, learned, {p.name: _any_of(p, learned) for p in parameters}), "Tensor")
-    elif learned.of_arrays == "Any":
-        yield _form(_typed(parameters, learned, {p.name: "_Operand" for p in parameters}), "Any")
-    else:
-        yield _form(_typed(parameters, learned, {p.name: "_Other" for p in parameters}), "Any")
+        yield _form(_typed(parameters, learned, {p.name: _any_of(p, learned) for p in parameters}), learned.of_tensors)
+    else:  # where arrays give arrays, no array may fit here: mypy says Any if two overloads fit one of any dtype
+        last = "_Operand" if learned.of_arrays == "Any" else "_Other"
+        yield _form(_typed(parameters, learned, {p.name: last for p in parameters}), "Any")
 
 
 def _plain_types(parameters: list[Parameter], chosen: Parameter, learned: Learned) -> dict[str, str]:
     """Return the types of the operands in the overload in which this one is an array, and none is a Tensor."""
     types = {p.name: "_Array | Sequence[_Plain]" if _is_row(p, learned) else "_Plain" for p in parameters}
-    if types[chosen.name] == "_Plain" and chosen.kind is not inspect.Parameter.VAR_POSITIONAL:
+    if types[chosen.name] == "_Plain" and chosen.kind is not VAR_POSITIONAL:
         types[chosen.name] = "_Arrays"
     return types
 
@@ -183,15 +178,14 @@ def _tensor_forms(parameters: list[Parameter], chosen: Parameter, learned: Learn
     typed[place] = chosen._replace(type="Tensor | Sequence[Tensor]" if may_be_list else "Tensor")
     required = [p._replace(default="") if p.default else p for p in typed[: place + 1]]
     yield _form(required + typed[place + 1 :], learned.of_tensors)
-    by_name = inspect.Parameter.KEYWORD_ONLY
-    if any(p.default for p in typed[:place]) and chosen.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD:
-        named = [p._replace(kind=by_name) for p in typed[place:]]
+    if any(p.default for p in typed[:place]) and chosen.kind is POSITIONAL_OR_KEYWORD:
+        named = [p._replace(kind=KEYWORD_ONLY) for p in typed[place:]]
         yield _form([*typed[:place], named[0]._replace(default=""), *named[1:]], learned.of_tensors)
 
 
 def _is_row(parameter: Parameter, learned: Learned) -> bool:
     """Whether it takes a sequence of operands as one argument."""
-    return parameter.name in learned.rows and parameter.kind is not inspect.Parameter.VAR_POSITIONAL
+    return parameter.name in learned.rows and parameter.kind is not VAR_POSITIONAL
 
 
 def _any_of(parameter: Parameter, learned: Learned) -> str:
@@ -208,16 +202,13 @@ def _typed(parameters: list[Parameter], learned: Learned, types: dict[str, str])
 
 def _form(parameters: list[Parameter], result: str) -> str:
     """Return a signature as text."""
-    parts, seen = [], set()
+    kinds, parts = [p.kind for p in parameters], []
     for i, p in enumerate(parameters):
-        if p.kind is inspect.Parameter.KEYWORD_ONLY and not seen & {"*"}:
-            parts += ["*"]
-            seen.add("*")
-        star = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}.get(p.kind, "")
-        seen.add(star)
+        if p.kind is KEYWORD_ONLY and not {KEYWORD_ONLY, VAR_POSITIONAL} & set(kinds[:i]):
+            parts.append("*")
+        star = {VAR_POSITIONAL: "*", VAR_KEYWORD: "**"}.get(p.kind, "")
         parts.append(f"{star}{p.name}" + (f": {p.type}" if p.type else "") + (f" = {p.default}" if p.default else ""))
-        after = parameters[i + 1].kind if i + 1 < len(parameters) else None
-        if p.kind is inspect.Parameter.POSITIONAL_ONLY and after is not p.kind:
+        if p.kind is POSITIONAL_ONLY and POSITIONAL_ONLY not in kinds[i + 1 :]:
             parts.append("/")
     return f"({', '.join(parts)}) -> {result}"
 
@@ -309,8 +300,7 @@ def _method(name: str, function: Any, learned: Learned) -> str:
 
 def _operator(name: str, method: Any) -> str:
     """Return the definition of an operator, whose result is found out by calling it; "" if this is none."""
-    operands = list(inspect.signature(method).parameters)[1:]
-    if operands != ["other"]:
+    if list(inspect.signature(method).parameters)[1:] != ["other"]:
         return ""
     if name.startswith("__i"):  # a leaf changes itself, any other Tensor is replaced by a new one
         return f"def {name}(self, other: _Operand, /) -> Self: ...\n"
