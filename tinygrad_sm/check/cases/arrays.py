@@ -151,7 +151,7 @@ for axis in (0, -1, None):
     case(
         composed.take, np.take, [anything], *rows(((3, 3),), ((4, 3),)), indices=np.array([[0, 2], [2, -1]]), axis=axis
     )
-case(composed.take, np.take, [anything], *rows(((3, 2),)), label="take one", indices=1, axis=0)
+case(composed.take, np.take, [anything], *rows(((3, 2),), ((3,),)), label="take one", indices=1, axis=0)
 BOOLEANS = np.array([True, False, True])  # the integers 1, 0, 1
 case(composed.take, np.take, [anything], *rows(((3, 2),)), label="take booleans", indices=BOOLEANS, axis=0)
 PLACES = np.array([[0, 2, 2], [1, 0, -1]])
