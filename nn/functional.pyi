@@ -3,7 +3,7 @@
 
 import numpy as np
 from collections.abc import Sequence
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike
 from tinygrad_sm.tensors import Tensor
 from typing import Any, SupportsIndex, TypeAlias, overload
 
@@ -18,30 +18,40 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "confusion_matrix",
     "cross_entropy",
+    "dropout",
     "entmax15",
     "entmax15_loss",
+    "gelu",
     "gumbel_softmax",
+    "leaky_relu",
     "linear",
     "log_softmax",
+    "logsigmoid",
     "mse_loss",
     "nll_loss",
     "one_hot",
+    "relu",
+    "sigmoid",
+    "silu",
     "softmax",
+    "softplus",
     "sparsemax",
     "sparsemax_loss",
+    "tanh",
 ]
 
 def accuracy(logits: Any, labels: Any) -> float:
     """Return the share of examples whose largest logit is that of their label; of equal logits the first counts.
 
-    logits : shape (N, C) or (N, C, d1, ...), or probabilities. labels : integers, shape (N, d1, ...).
+    logits : shape (N, C) or (N, C, d1, ...), or probabilities; (C,) is one example. labels : integers, shape
+        (N, d1, ...); one integer for one example.
 
     >>> accuracy([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]], [1, 0, 0])
     0.6666666666666666
     """
 
 @overload
-def binary_cross_entropy_with_logits(logits: Tensor, target: _Operand, weight: Any = None, reduction: str = 'mean', pos_weight: Any = None) -> Tensor:
+def binary_cross_entropy_with_logits(logits: Tensor | Sequence[Tensor], target: _Operand, weight: Any = None, reduction: str = 'mean', pos_weight: Any = None) -> Tensor:
     """Return −w (q y ln σ(z) + (1 − y) ln(1 − σ(z))), by default the mean over all elements, each a yes or no.
 
     logits : z, of any shape, before any sigmoid.
@@ -51,7 +61,7 @@ def binary_cross_entropy_with_logits(logits: Tensor, target: _Operand, weight: A
     Computed as w (q y softplus(−z) + (1 − y) softplus(z)), which is right for all logits; 0·∞ is 0.
     """
 @overload
-def binary_cross_entropy_with_logits(logits: _Operand, target: Tensor, weight: Any = None, reduction: str = 'mean', pos_weight: Any = None) -> Tensor: ...
+def binary_cross_entropy_with_logits(logits: _Operand, target: Tensor | Sequence[Tensor], weight: Any = None, reduction: str = 'mean', pos_weight: Any = None) -> Tensor: ...
 @overload
 def binary_cross_entropy_with_logits(logits: _Operand, target: _Operand, weight: Any = None, reduction: str = 'mean', pos_weight: Any = None) -> Any: ...
 
@@ -66,12 +76,14 @@ def confusion_matrix(logits: Any, labels: Any) -> Any:
     """
 
 @overload
-def cross_entropy(logits: Tensor, target: _Operand, weight: Any = None, ignore_index: int = -100, reduction: str = 'mean', label_smoothing: float = 0.0) -> Tensor:
+def cross_entropy(logits: Tensor | Sequence[Tensor], target: _Operand, weight: Any = None, ignore_index: int = -100, reduction: str = 'mean', label_smoothing: float = 0.0) -> Tensor:
     """Return the cross-entropy between targets and the softmax of logits, by default its mean over the examples.
 
-    logits : shape (N, C) or (N, C, d1, ...), before any softmax. Passing a softmax's output is a common mistake, after
-        which the loss hardly falls; the tape shows it, so cross_entropy warns, once for each line of code.
-    target : integer labels 0..C−1, shape (N, d1, ...), or probabilities y, of the shape of the logits.
+    logits : shape (N, C) or (N, C, d1, ...), or (C,) for one example, before any softmax. Passing a softmax's output is
+        a common mistake, after which the loss hardly falls; the tape shows it, so cross_entropy warns, once for each
+        line of code.
+    target : integer labels 0..C−1, shape (N, d1, ...), one integer for one example, or probabilities y, of the shape of
+        the logits.
     weight : w, one for each class, shape (C,); a constant.
     ignore_index : examples with this label do not count: their loss and their gradient are 0.
     label_smoothing : ε in [0, 1], the share of each target that is spread evenly over the classes.
@@ -88,12 +100,25 @@ def cross_entropy(logits: Tensor, target: _Operand, weight: Any = None, ignore_i
     With probabilities any ignore_index is allowed and means nothing; PyTorch refuses one that is not negative.
     """
 @overload
-def cross_entropy(logits: _Operand, target: Tensor, weight: Any = None, ignore_index: int = -100, reduction: str = 'mean', label_smoothing: float = 0.0) -> Tensor: ...
+def cross_entropy(logits: _Operand, target: Tensor | Sequence[Tensor], weight: Any = None, ignore_index: int = -100, reduction: str = 'mean', label_smoothing: float = 0.0) -> Tensor: ...
 @overload
 def cross_entropy(logits: _Operand, target: _Operand, weight: Any = None, ignore_index: int = -100, reduction: str = 'mean', label_smoothing: float = 0.0) -> Any: ...
 
 @overload
-def entmax15(x: Tensor, dim: int = -1) -> Tensor:
+def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+    """Set every element to 0 with probability p and divide the others by 1 − p; return x itself without `training`.
+
+    So the next layer's input has the same mean in both (inverted dropout). Each call draws anew, on the host;
+    `tg.manual_seed` sets the draws. A dropped infinity or NaN becomes NaN. "Dropout: A Simple Way to Prevent Neural
+    Networks from Overfitting" (Srivastava et al., 2014).
+    """
+@overload
+def dropout(x: _Arrays, p: float = 0.5, training: bool = True) -> _Array: ...
+@overload
+def dropout(x: _Other, p: float = 0.5, training: bool = True) -> Any: ...
+
+@overload
+def entmax15(x: Tensor | Sequence[Tensor], dim: int = -1) -> Tensor:
     """Return [x/2 − τ]₊² along the axis `dim`, between softmax and sparsemax: smooth where a p becomes 0.
 
     >>> entmax15([1.0, 1.5, 0.5, -2.0]).round(4)
@@ -105,7 +130,7 @@ def entmax15(x: _Arrays, dim: int = -1) -> _Array: ...
 def entmax15(x: _Other, dim: int = -1) -> Any: ...
 
 @overload
-def entmax15_loss(logits: Tensor, target: _Operand, ignore_index: int = -100, reduction: str = 'mean') -> Tensor:
+def entmax15_loss(logits: Tensor | Sequence[Tensor], target: _Operand, ignore_index: int = -100, reduction: str = 'mean') -> Tensor:
     """Return the Fenchel–Young loss of entmax15, as in sparsemax_loss, with H(p) = 4/3 (1 − Σ p^1.5).
 
     Its gradient is p − y with p = entmax15(logits); it is 0 once the logit of the label leads by 2.
@@ -114,7 +139,24 @@ def entmax15_loss(logits: Tensor, target: _Operand, ignore_index: int = -100, re
 def entmax15_loss(logits: _Operand, target: _Operand, ignore_index: int = -100, reduction: str = 'mean') -> Any: ...
 
 @overload
-def gumbel_softmax(logits: Tensor, tau: _Operand = 1.0, hard: bool = False, dim: int = -1) -> Tensor:
+def gelu(x: Tensor | Sequence[Tensor], approximate: str = 'none') -> Tensor:
+    """Return x Φ(x) with Φ(x) the probability that a number from the normal distribution is at most x.
+
+    approximate : "tanh" gives the tanh form, which `tg.gelu` is; it differs by at most 5e-4. "Gaussian Error Linear
+        Units" (Hendrycks and Gimpel, 2016) has both.
+
+    Convention: at −∞ it is 0, its limit, where PyTorch has NaN.
+
+    >>> gelu([-1.0, 0.0, 1.0]).round(4), gelu([-1.0, 0.0, 1.0], approximate="tanh").round(4)
+    (array([-0.1587,  0.    ,  0.8413], dtype=float32), array([-0.1588,  0.    ,  0.8412], dtype=float32))
+    """
+@overload
+def gelu(x: _Arrays, approximate: str = 'none') -> _Array: ...
+@overload
+def gelu(x: _Other, approximate: str = 'none') -> Any: ...
+
+@overload
+def gumbel_softmax(logits: Tensor | Sequence[Tensor], tau: _Operand = 1.0, hard: bool = False, dim: int = -1) -> Tensor:
     """Return softmax((logits + G)/τ) with G from the Gumbel distribution; `tg.manual_seed` sets the draws.
 
     The index of its largest number is a draw from softmax(logits). With `hard` the result is 1 there and 0 elsewhere,
@@ -129,15 +171,29 @@ def gumbel_softmax(logits: _Arrays, tau: _Plain = 1.0, hard: bool = False, dim: 
 def gumbel_softmax(logits: _Other, tau: _Other = 1.0, hard: bool = False, dim: int = -1) -> Any: ...
 
 @overload
-def linear(x: Tensor, weight: _Operand, bias: _Operand | None = None, /) -> Tensor:
+def leaky_relu(x: Tensor | Sequence[Tensor], negative_slope: float = 0.01) -> Tensor:
+    """Return x where it is positive, and negative_slope · x elsewhere.
+
+    Convention: the gradient at the kink, x = 0, is negative_slope, as in PyTorch.
+
+    >>> leaky_relu([-2.0, 0.0, 3.0], 0.25)
+    array([-0.5,  0. ,  3. ], dtype=float32)
+    """
+@overload
+def leaky_relu(x: _Arrays, negative_slope: float = 0.01) -> _Array: ...
+@overload
+def leaky_relu(x: _Other, negative_slope: float = 0.01) -> Any: ...
+
+@overload
+def linear(x: Tensor | Sequence[Tensor], weight: _Operand, bias: _Operand | None = None, /) -> Tensor:
     """Return x Wᵀ + b, the affine map of a layer; for each example, W x + b.
 
     x : shape (N, D) or (..., D).  weight : shape (H, D), one row per output.  bias : shape (H,) or None.
     """
 @overload
-def linear(x: _Operand, weight: Tensor, bias: _Operand | None = None, /) -> Tensor: ...
+def linear(x: _Operand, weight: Tensor | Sequence[Tensor], bias: _Operand | None = None, /) -> Tensor: ...
 @overload
-def linear(x: _Operand, weight: _Operand, bias: Tensor, /) -> Tensor: ...
+def linear(x: _Operand, weight: _Operand, bias: Tensor | Sequence[Tensor], /) -> Tensor: ...
 @overload
 def linear(x: _Arrays, weight: _Plain, bias: _Plain | None = None, /) -> _Array: ...
 @overload
@@ -146,7 +202,7 @@ def linear(x: _Plain, weight: _Arrays, bias: _Plain | None = None, /) -> _Array:
 def linear(x: _Other, weight: _Other, bias: _Other | None = None, /) -> Any: ...
 
 @overload
-def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
+def log_softmax(x: Tensor | Sequence[Tensor], dim: int = -1) -> Tensor:
     """Return ln softmax(x) along the axis `dim`."""
 @overload
 def log_softmax(x: _Arrays, dim: int = -1) -> _Array: ...
@@ -154,40 +210,94 @@ def log_softmax(x: _Arrays, dim: int = -1) -> _Array: ...
 def log_softmax(x: _Other, dim: int = -1) -> Any: ...
 
 @overload
-def mse_loss(x: Tensor, target: _Operand, reduction: str = 'mean') -> Tensor:
+def logsigmoid(x: Tensor | Sequence[Tensor]) -> Tensor:
+    """Return ln σ(x) = −ln(1 + e⁻ˣ), accurate even where σ(x) rounds to 0 or 1.
+
+    >>> logsigmoid([-100.0, 0.0]).round(4)
+    array([-100.    ,   -0.6931], dtype=float32)
+    """
+@overload
+def logsigmoid(x: _Arrays) -> _Array: ...
+@overload
+def logsigmoid(x: _Other) -> Any: ...
+
+@overload
+def mse_loss(x: Tensor | Sequence[Tensor], target: _Operand, reduction: str = 'mean') -> Tensor:
     """Return (x − target)², by default the mean over all elements; the target has the shape of x."""
 @overload
-def mse_loss(x: _Operand, target: Tensor, reduction: str = 'mean') -> Tensor: ...
+def mse_loss(x: _Operand, target: Tensor | Sequence[Tensor], reduction: str = 'mean') -> Tensor: ...
 @overload
 def mse_loss(x: _Operand, target: _Operand, reduction: str = 'mean') -> Any: ...
 
 @overload
-def nll_loss(log_probabilities: Tensor, labels: Any, weight: Any = None, ignore_index: int = -100, reduction: str = 'mean') -> Tensor:
+def nll_loss(log_probabilities: Tensor | Sequence[Tensor], labels: Any, weight: Any = None, ignore_index: int = -100, reduction: str = 'mean') -> Tensor:
     """Return the negative log-likelihood of labels, −Σ w_{label_i} log_probabilities[i, label_i] / Σ w_{label_i}.
 
-    log_probabilities : shape (N, C) or (N, C, d1, ...), what log_softmax gives along the axis 1. The rest is as in
-    cross_entropy: nll_loss(log_softmax(logits, 1), labels) is cross_entropy(logits, labels), with these options too.
+    log_probabilities : shape (N, C) or (N, C, d1, ...), what log_softmax gives along the axis 1, or (C,) for one
+        example. The rest is as in cross_entropy: nll_loss(log_softmax(logits, 1), labels) is
+        cross_entropy(logits, labels), with these options too.
     """
 @overload
 def nll_loss(log_probabilities: _Operand, labels: Any, weight: Any = None, ignore_index: int = -100, reduction: str = 'mean') -> Any: ...
 
 @overload
-def one_hot(labels: Tensor, /, classes: Any, dtype: DTypeLike | None = 'float32') -> Tensor:
-    """Return a matrix with a row for each label: 1 in the column of the label, 0 elsewhere.
+def one_hot(labels: Tensor, num_classes: int | None = -1, dtype: Any = 'float32') -> Tensor:
+    """Return a row for each label: 1 in the column of the label, 0 elsewhere.
 
-    labels : integers 0..classes−1, shape (N,).  Result : shape (N, classes).
+    labels : integers 0..num_classes−1, of any shape.  Result : their shape, and an axis of num_classes behind it.
+    num_classes : −1 or None stands for the largest label + 1. To find that, the host waits for a GPU, and a step of
+        `tg.compiled` runs as it is written.
 
-    >>> import numpy as np
-    >>> one_hot(np.array([0, 1, 3, 2]), 4)[0]
-    array([1., 0., 0., 0.], dtype=float32)
+    PyTorch's has no dtype and gives int64; here the rows are floats, ready to be multiplied.
+
+    >>> one_hot([[0], [2]], num_classes=3).tolist()
+    [[[1.0, 0.0, 0.0]], [[0.0, 0.0, 1.0]]]
     """
 @overload
-def one_hot(labels: _Arrays, /, classes: Any, dtype: DTypeLike | None = 'float32') -> _Array: ...
+def one_hot(labels: _Arrays, num_classes: int | None = -1, dtype: Any = 'float32') -> _Array: ...
 @overload
-def one_hot(labels: _Other, /, classes: Any, dtype: DTypeLike | None = 'float32') -> Any: ...
+def one_hot(labels: _Other, num_classes: int | None = -1, dtype: Any = 'float32') -> Any: ...
 
 @overload
-def softmax(x: Tensor, dim: int = -1, temperature: _Operand = 1.0) -> Tensor:
+def relu(x: Tensor | Sequence[Tensor], /) -> Tensor:
+    """Return max(x, 0).
+
+    Convention: relu′(0) = 0, as in "Numerical influence of ReLU'(0) on backpropagation" (Bertoin et al., 2021) and in
+    PyTorch and JAX; `maximum(x, 0)` splits the gradient there and gives 1/2.
+    """
+@overload
+def relu(x: _Arrays, /) -> _Array: ...
+@overload
+def relu(x: _Other, /) -> Any: ...
+
+@overload
+def sigmoid(x: Tensor | Sequence[Tensor], /) -> Tensor:
+    """Return σ(x) = 1 / (1 + e⁻ˣ) = eˣ / (1 + eˣ), the logistic function.
+
+    Computed with e^−|x|, which cannot overflow, and exact to rounding in both tails.
+    """
+@overload
+def sigmoid(x: _Arrays, /) -> _Array: ...
+@overload
+def sigmoid(x: _Other, /) -> Any: ...
+
+@overload
+def silu(x: Tensor | Sequence[Tensor]) -> Tensor:
+    """Return x σ(x), also called swish. Convention: at −∞ it is 0, its limit, where PyTorch has NaN.
+
+    "Gaussian Error Linear Units" (Hendrycks and Gimpel, 2016) names it; "Sigmoid-Weighted Linear Units" (Elfwing,
+    Uchibe and Doya, 2018) tries it.
+
+    >>> silu([-1.0, 0.0, 1.0]).round(4)
+    array([-0.2689,  0.    ,  0.7311], dtype=float32)
+    """
+@overload
+def silu(x: _Arrays) -> _Array: ...
+@overload
+def silu(x: _Other) -> Any: ...
+
+@overload
+def softmax(x: Tensor | Sequence[Tensor], dim: int = -1, temperature: _Operand = 1.0) -> Tensor:
     """Return exp(x/T) / Σ exp(x/T) along the axis `dim`; T → 0 gives argmax, T → ∞ equal shares.
 
     The temperature T is a number or, if learned, a Tensor of one element; ∞ gives all that are not masked equal shares.
@@ -205,7 +315,15 @@ def softmax(x: _Arrays, dim: int = -1, temperature: _Plain = 1.0) -> _Array: ...
 def softmax(x: _Other, dim: int = -1, temperature: _Other = 1.0) -> Any: ...
 
 @overload
-def sparsemax(x: Tensor, dim: int = -1) -> Tensor:
+def softplus(x: Tensor | Sequence[Tensor], /) -> Tensor:
+    """Return ln(1 + eˣ), a smooth relu; its gradient is the sigmoid. Computed as max(x, 0) + ln(1 + e^−|x|)."""
+@overload
+def softplus(x: _Arrays, /) -> _Array: ...
+@overload
+def softplus(x: _Other, /) -> Any: ...
+
+@overload
+def sparsemax(x: Tensor | Sequence[Tensor], dim: int = -1) -> Tensor:
     """Return [x − τ]₊ along the axis `dim`, the point of the simplex nearest to x: exactly 0 for numbers far behind.
 
     The gradient at the kinks, where a p begins to be positive, is that of p = 0.
@@ -219,7 +337,7 @@ def sparsemax(x: _Arrays, dim: int = -1) -> _Array: ...
 def sparsemax(x: _Other, dim: int = -1) -> Any: ...
 
 @overload
-def sparsemax_loss(logits: Tensor, target: _Operand, ignore_index: int = -100, reduction: str = 'mean') -> Tensor:
+def sparsemax_loss(logits: Tensor | Sequence[Tensor], target: _Operand, ignore_index: int = -100, reduction: str = 'mean') -> Tensor:
     """Return the Fenchel–Young loss of sparsemax, for an example max_p (⟨p, z⟩ + H(p)) − ⟨y, z⟩ − H(y).
 
     H(p) = (1 − Σ p²)/2. The gradient with respect to the logits z is p − y with p = sparsemax(z), as that of
@@ -229,3 +347,11 @@ def sparsemax_loss(logits: Tensor, target: _Operand, ignore_index: int = -100, r
     """
 @overload
 def sparsemax_loss(logits: _Operand, target: _Operand, ignore_index: int = -100, reduction: str = 'mean') -> Any: ...
+
+@overload
+def tanh(x: Tensor | Sequence[Tensor], /) -> Tensor:
+    """Return tanh x = (eˣ − e⁻ˣ) / (eˣ + e⁻ˣ)."""
+@overload
+def tanh(x: _Arrays, /) -> _Array: ...
+@overload
+def tanh(x: _Other, /) -> Any: ...

@@ -1,8 +1,8 @@
 # Written by `make record` from the running package: change the functions, or tests/typing/stubs.py, and not this file.
 """The Tensor: a `Traced` with NumPy's operators and methods, each of which names the operation that does the work.
 
-Imports from later files: `protocols` (operators), `copies`, `exchange`, `hooks`; `composed`, `indexing`, `linalg`,
-`shaping`.
+Imports from later files: `protocols` (operators), `copies`, `exchange`, `hooks`; `composed`, `elementary`, `indexing`,
+`linalg`, `manipulation`, `products`, `searching`, `shaping`.
 
     >>> w = Tensor([1.0, 2.0], requires_grad=True)
     >>> loss = (w * w).sum()
@@ -13,7 +13,7 @@ Imports from later files: `protocols` (operators), `copies`, `exchange`, `hooks`
 
 import numpy as np
 from collections.abc import Callable, Iterator, Sequence
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 from tinygrad_sm.engine.hooks import HookHandle
 from tinygrad_sm.engine.tape import Traced
 from typing import Any, Self, SupportsIndex, TypeAlias
@@ -103,11 +103,12 @@ class Tensor(Traced):
         """Whether backward() computes its gradient."""
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None: ...
-    def backward(root, gradient: Any = None, retain_graph: bool = False) -> None:
+    def backward(root, gradient: Any = None, retain_graph: bool = False, inputs: Any = None) -> None:
         """Add the gradient of this Tensor to the `.grad` of every leaf it was computed from that requires one.
 
         gradient : the gradient of the loss with respect to this Tensor, of its shape; a scalar needs none.
         retain_graph : keep the graph for a second backward().
+        inputs : one Tensor or several, leaves or not, to whose `.grad` alone it is added, if this Tensor depends on them.
 
         Raises ValueError if a gradient is missing or has a wrong shape, and GradientError if there is nothing to
         differentiate, or if the graph was freed or is stale. In each case, every `.grad` stays as it was.
@@ -162,6 +163,10 @@ class Tensor(Traced):
     def __rtruediv__(self, other: _Operand, /) -> Tensor: ...
     def __pow__(self, other: _Operand, /) -> Tensor: ...
     def __rpow__(self, other: _Operand, /) -> Tensor: ...
+    def __mod__(self, other: _Operand, /) -> Tensor: ...
+    def __rmod__(self, other: _Operand, /) -> Tensor: ...
+    def __floordiv__(self, other: _Operand, /) -> Tensor: ...
+    def __rfloordiv__(self, other: _Operand, /) -> Tensor: ...
     def __matmul__(self, other: _Operand, /) -> Tensor: ...
     def __rmatmul__(self, other: _Operand, /) -> Tensor: ...
     def __neg__(x, /) -> Tensor:
@@ -171,6 +176,8 @@ class Tensor(Traced):
     def __imul__(self, other: _Operand, /) -> Self: ...
     def __itruediv__(self, other: _Operand, /) -> Self: ...
     def __ipow__(self, other: _Operand, /) -> Self: ...
+    def __imod__(self, other: _Operand, /) -> Self: ...
+    def __ifloordiv__(self, other: _Operand, /) -> Self: ...
     def __imatmul__(self, other: _Operand, /) -> Self: ...
     def __pos__(self) -> Tensor: ...
     def __eq__(self, other: object, /) -> _Array: ...  # type: ignore[override]
@@ -179,10 +186,6 @@ class Tensor(Traced):
     def __le__(self, other: _Operand, /) -> _Array: ...
     def __gt__(self, other: _Operand, /) -> _Array: ...
     def __ge__(self, other: _Operand, /) -> _Array: ...
-    def argmax(self, axis: int | None = None) -> Any:
-        """Return the index of the largest element along the axis, a plain array."""
-    def argmin(self, axis: int | None = None) -> Any:
-        """Return the index of the smallest element along the axis, a plain array."""
     def reshape(self, *shape: Any) -> Tensor:
         """Return the same elements in another shape, given as reshape(2, 3) or reshape((2, 3))."""
     def transpose(self, *axes: Any) -> Tensor:
@@ -191,11 +194,28 @@ class Tensor(Traced):
         """Return x with two axes exchanged."""
     def squeeze(x, axis: _Axis = None) -> Tensor:
         """Return x without its axes of length 1, or without those of them that `axis` names."""
+    def ravel(x) -> Tensor:
+        """Return the elements of x in one row, in C order."""
+    def repeat(x, repeats: Any, axis: _Axis = None) -> Tensor:
+        """Return x with each element, or each slice along the axis, so many times in turn; `repeats` may differ by place.
+
+        >>> repeat(np.array([[1, 2], [3, 4]]), 2, axis=1)
+        array([[1, 1, 2, 2],
+               [3, 3, 4, 4]])
+        >>> repeat(np.array([5, 6]), [1, 3])
+        array([5, 6, 6, 6])
+        """
+    def diagonal(x, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Tensor:
+        """Return the diagonal of each matrix in two of the axes, as the last axis; `offset` > 0 is above the main one."""
     def take(x, indices: Any, axis: _Axis = None) -> Tensor:
         """Return the elements, or the slices along the axis, at integer indices; an index may repeat.
 
         Booleans count as the integers 0 and 1, as in NumPy; x[mask] selects by a mask.
         """
+    def argmax(x, axis: _Axis = None, keepdims: bool = False) -> Any:
+        """Return the index of the largest element along the axis, or of all elements in one row: a plain array."""
+    def argmin(x, axis: _Axis = None, keepdims: bool = False) -> Any:
+        """Return the index of the smallest element along the axis, or of all elements in one row: a plain array."""
     def clip(x, min: _Operand | None = None, max: _Operand | None = None) -> Tensor:
         """Return min where x is less, max where x is greater, and x elsewhere; None means no bound.
 
@@ -204,22 +224,47 @@ class Tensor(Traced):
         bound is NaN, the result is NaN, as in NumPy, and the bound takes the gradient. A bound that the integer dtype of x
         cannot hold does nothing where no x can be beyond it, and raises OverflowError where every x is beyond it.
         """
-    def sum(x, /, axis: _Axis = None, keepdims: bool = False) -> Tensor:
+    def round(x, /, decimals: Any = 0) -> Tensor:
+        """Return x rounded to so many decimals, to an even last digit where two are equally near. Its gradient is 0.
+
+        >>> import numpy as np
+        >>> round(np.array([0.5, 1.5, 2.5]))
+        array([0., 2., 2.])
+        """
+    def sum(x, /, axis: _Axis = None, keepdims: bool = False, dtype: DTypeLike | None = None) -> Tensor:
         """Return Σ x over the axes. Its gradient gives each element the g of its sum, as a read-only broadcast view."""
-    def mean(x, /, axis: _Axis = None, keepdims: bool = False) -> Tensor:
+    def mean(x, /, axis: _Axis = None, keepdims: bool = False, dtype: DTypeLike | None = None) -> Tensor:
         """Return Σ x / n over the axes, n the number of elements that each sum has."""
     def var(x, axis: _Axis = None, keepdims: bool = False, ddof: Any = 0) -> Tensor:
         """Return the variance Σ (x − x̄)² / (n − ddof) over the axes, x̄ the mean of the n elements."""
     def std(x, axis: _Axis = None, keepdims: bool = False, ddof: Any = 0) -> Tensor:
         """Return the standard deviation √var. Convention: where it is 0, the gradient is 0."""
-    def prod(x, /, axis: _Axis = None, keepdims: bool = False) -> Tensor:
+    def trace(x, offset: Any = 0, axis1: Any = 0, axis2: Any = 1, dtype: DTypeLike | None = None) -> Tensor:
+        """Return the sum along the diagonal of each matrix in two of the axes; see `diagonal`."""
+    def prod(x, /, axis: _Axis = None, keepdims: bool = False, dtype: DTypeLike | None = None) -> Tensor:
         """Return Π x over the axes. The gradient is right with any number of zeros among the elements."""
     def max(x, /, axis: _Axis = None, keepdims: bool = False) -> Tensor:
         """Return the largest value along the axes. Convention: elements that tie for it share the gradient equally."""
     def min(x, /, axis: _Axis = None, keepdims: bool = False) -> Tensor:
         """Return the smallest value along the axes. Convention: elements that tie for it share the gradient equally."""
-    def cumsum(x, /, axis: _Axis = None) -> Tensor:
+    def cumsum(x, /, axis: _Axis = None, dtype: DTypeLike | None = None) -> Tensor:
         """Return the sums of the first 1, 2, 3, ... elements along the axis; axis=None takes x as one row."""
+    def cumprod(x, /, axis: _Axis = None, dtype: DTypeLike | None = None) -> Tensor:
+        """Return the products of the first 1, 2, 3, ... elements along the axis; axis=None takes x as one row.
+
+        The gradient is right with any number of zeros among the elements.
+
+        dtype : that to which the elements are converted first, and that of the result.
+
+        >>> cumprod(np.array([2.0, 3.0, 4.0]))
+        array([ 2.,  6., 24.])
+        """
+    def dot(a, b: _Operand) -> Tensor:
+        """Return the sums of products over the last axis of a and the last but one of b; over the only one of a 1-D b.
+
+        Shapes: (..., K) and (K,) give (...); (..., K) and (K, N) give (..., N), as `matmul`; (..., K) and (..., K, N) give
+        the axes of a, and then those of b. A number, or a 0-d array, multiplies each element.
+        """
     def exp(x, /) -> Tensor:
         """Return eˣ."""
     def log(x, /) -> Tensor:
@@ -261,3 +306,4 @@ class Tensor(Traced):
         >>> softmax(np.log([1.0, 2.0, 7.0])).round(6)
         array([0.1, 0.2, 0.7])
         """
+    def __dir__(self) -> list[str]: ...

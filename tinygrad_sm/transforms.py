@@ -30,7 +30,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from operator import itemgetter
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -49,6 +49,35 @@ from tinygrad_sm.tensors import Tensor
 Function = Callable[..., Any]
 
 
+@overload
+def grad(
+    outputs: Function,
+    inputs: int | tuple[int, ...] | None = None,
+    grad_outputs: None = None,
+    create_graph: bool | None = None,
+    *,
+    argnums: int | tuple[int, ...] | None = None,
+) -> Function: ...
+@overload
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Any = None,
+    create_graph: bool | None = None,
+    allow_unused: Literal[False] = False,
+    *,
+    retain_graph: bool | None = None,
+) -> tuple[Tensor, ...]: ...
+@overload
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Any,
+    grad_outputs: Any = None,
+    create_graph: bool | None = None,
+    allow_unused: bool = False,
+    *,
+    retain_graph: bool | None = None,
+) -> Any: ...
 def grad(
     outputs: Any,
     inputs: Any = None,
