@@ -42,8 +42,10 @@ inverse.vjp(lambda g, out, a: -(_transposed(out) @ g @ _transposed(out)))  # fro
 def solution(a, b, /):
     """Return X with A X = B; b holds matrices too."""
     xp = array_module(a)
-    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])  # CuPy broadcasts neither of the two
-    return xp.linalg.solve(xp.broadcast_to(a, batch + a.shape[-2:]), xp.broadcast_to(b, batch + b.shape[-2:]))
+    if a.shape[:-2] != b.shape[:-2]:  # CuPy broadcasts neither of the two
+        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        a, b = xp.broadcast_to(a, batch + a.shape[-2:]), xp.broadcast_to(b, batch + b.shape[-2:])
+    return xp.linalg.solve(a, b)
 
 
 solution.vjp(
