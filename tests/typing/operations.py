@@ -76,19 +76,19 @@ def is_operation(function: Any) -> bool:
 
 def learn(functions: Iterable[Operation]) -> dict[Operation, Learned]:
     """Return what calls tell about the operations; raise TypeError, with what to do, for one that no call reaches."""
-    functions = list(functions)
+    functions, refusals = list(functions), {}
     with _watched(functions) as calls:
         for case in CASES:
             _run(case, calls)
         for function in functions:
             if not calls[function]:
-                _try_samples(function, calls[function], Tensor)
+                refusals[function] = _try_samples(function, calls[function], Tensor)
     with _watched(functions) as of_lists:
         for case in CASES:
             _run(case, of_lists, _list_of_leaves)
         for function in functions:
             _try_samples(function, of_lists[function], _list_of_leaves)
-    return {function: _conclusion(function, calls[function], of_lists[function]) for function in functions}
+    return {x: _conclusion(x, calls[x], of_lists[x], refusals.get(x)) for x in functions}
 
 
 @contextmanager
@@ -172,20 +172,22 @@ def _run(case: OpCase, calls: dict[Operation, list[Call]], form: Form | None = N
                 _attempt(case, form, arrays, i)
 
 
-def _try_samples(function: Operation, calls: list[Call], form: Form) -> None:
-    """Call a function with all samples, of which some fit: arrays, and with each operand in the form."""
+def _try_samples(function: Operation, calls: list[Call], form: Form) -> Exception | None:
+    """Call a function with all samples, of which some fit: arrays, and with each operand in the form.
+
+    Return the last refusal.
+    """
     watched = _Watched(function, calls)
     parameters = inspect.signature(function).parameters.values()
     required = [p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     options = [p.name for p in parameters if p.default is not p.empty and p.annotation is Any]
     operands = [i for i, p in enumerate(required) if _may_be_operand(p, function)]
     choices = [SAMPLES["an operand" if i in operands else "an option"] for i in range(len(required))]
+    refusals = []
     for values in itertools.product(*choices):
-        _attempt(watched, form, values)
-        for i in operands:
-            _attempt(watched, form, values, i)
-        for name in options:
-            _attempt(watched, form, values, **{name: np.array([0.5])})
+        refusals += [_attempt(watched, form, values, i) for i in (None, *operands)]
+        refusals += [_attempt(watched, form, values, **{name: np.array([0.5])}) for name in options]
+    return next(filter(None, reversed(refusals)), None)
 
 
 def _may_be_operand(parameter: inspect.Parameter, function: Operation) -> bool:
@@ -194,18 +196,21 @@ def _may_be_operand(parameter: inspect.Parameter, function: Operation) -> bool:
     return parameter.annotation in (Any, parameter.empty)
 
 
-def _attempt(function: Operation, form: Form, values: Sequence[Any], i: int | None = None, **options: Any) -> None:
-    """Call a function, with the i-th of the values, and the options, in a form that it may refuse."""
+def _attempt(
+    function: Operation, form: Form, values: Sequence[Any], i: int | None = None, **options: Any
+) -> Exception | None:
+    """Call a function, with the i-th of the values, and the options, in a form; return its refusal, if it refuses."""
     try:
         given = [form(value) if k == i else value for k, value in enumerate(values)]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             function(*given, **{name: form(value) for name, value in options.items()})
-    except Exception:  # noqa: BLE001  most samples fit no function, and some functions take no lists
-        return
+    except Exception as refusal:  # noqa: BLE001  most samples fit no function, and some functions take no lists
+        return refusal
+    return None
 
 
-def _conclusion(function: Operation, calls: list[Call], of_lists: list[Call]) -> Learned:
+def _conclusion(function: Operation, calls: list[Call], of_lists: list[Call], refusal: Exception | None) -> Learned:
     with_tensor: dict[str, set[str]] = {}  # by the one parameter that got it
     for call in calls:
         for name in call.tensors if len(call.tensors) == 1 else ():
@@ -220,7 +225,7 @@ def _conclusion(function: Operation, calls: list[Call], of_lists: list[Call]) ->
         raise TypeError(
             f"the types of {function.__name__} cannot be learned: Tensors gave {sorted(results) or 'nothing'}, "
             f"arrays {sorted(of_arrays) or 'nothing'}; write a row of check/cases that calls it, or annotate its result"
-        )
+        ) from refusal
     (of_tensors,) = results
     if isinstance(function, Primitive) and operands:
         operands = sure = set(function.operand_names)  # the engine makes a Tensor of the result, whichever it is

@@ -81,6 +81,16 @@ def test_what_cannot_be_classified_is_said():
         raise ValueError(x, axis, more)
 
     with pytest.raises(
-        TypeError, match="of_no_row cannot be learned: Tensors gave nothing, arrays nothing; write a row"
-    ):
+        TypeError, match="of_no_row cannot be learned: Tensors gave nothing, arrays nothing; write"
+    ) as told:
         operations.learn([of_no_row])
+    assert isinstance(told.value.__cause__, ValueError)
+
+
+def of_two_kinds(x):
+    return x if x.ndim == 2 else x.data
+
+
+def test_what_gives_tensors_only_at_times_is_no_sure_operand():
+    with pytest.raises(TypeError, match=r"of_two_kinds cannot be learned: Tensors gave \['Tensor', '_Array'\]"):
+        operations.learn([of_two_kinds])
