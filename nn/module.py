@@ -190,13 +190,13 @@ class Module:
                 to_visit += reversed([((place, name), child) for name, child in module._children()])
         return list(found.values())
 
-    def apply(self, fn: Callable[["Module"], Any]) -> "Module":
+    def apply(self, fn: Callable[["Module"], Any]) -> Self:
         """Call fn with all Modules inside this one and then with this one, each once; return this Module.
 
         A Module comes after those inside it, as when a model is to be initialized: model.apply(init_weights).
         """
         ordered, seen = [], {id(self)}
-        to_visit = [(self, self._children())]
+        to_visit: list[tuple[Module, Iterator[tuple[str, Module]]]] = [(self, self._children())]
         while to_visit:
             module, children = to_visit[-1]
             child = next((child for _, child in children if id(child) not in seen), None)

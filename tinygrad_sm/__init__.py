@@ -26,6 +26,7 @@ from tinygrad_sm.engine.mode import Observer, enable_grad, no_grad, observe
 from tinygrad_sm.engine.primitive import primitive, zero
 from tinygrad_sm.errors import CheckpointError, DatasetError, DeviceError, GradcheckError, GradientError
 from tinygrad_sm.fast.allocator import keep_freed_memory
+from tinygrad_sm.jacobians import hessian, jacobian
 from tinygrad_sm.observers import detect_anomaly, profile
 from tinygrad_sm.ops.composed import (
     clip,
@@ -140,7 +141,7 @@ from tinygrad_sm.ops.softmax import (
 from tinygrad_sm.programs.steps import compiled
 from tinygrad_sm.random import get_rng_state, manual_seed, set_rng_state
 from tinygrad_sm.tensors import Tensor
-from tinygrad_sm.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from tinygrad_sm.transforms import grad, hvp, jvp, value_and_grad, vjp
 
 if HAS_WING:
     from tinygrad_sm.fast import forms as _forms  # noqa: F401  they register themselves

@@ -40,6 +40,8 @@ from tinygrad_sm.errors import DeviceError as DeviceError
 from tinygrad_sm.errors import GradcheckError as GradcheckError
 from tinygrad_sm.errors import GradientError as GradientError
 from tinygrad_sm.fast.allocator import keep_freed_memory as keep_freed_memory
+from tinygrad_sm.jacobians import hessian as hessian
+from tinygrad_sm.jacobians import jacobian as jacobian
 from tinygrad_sm.observers import detect_anomaly as detect_anomaly
 from tinygrad_sm.observers import profile as profile
 from tinygrad_sm.ops.manipulation import atleast_1d as atleast_1d
@@ -50,9 +52,7 @@ from tinygrad_sm.random import manual_seed as manual_seed
 from tinygrad_sm.random import set_rng_state as set_rng_state
 from tinygrad_sm.tensors import Tensor as Tensor
 from tinygrad_sm.transforms import grad as grad
-from tinygrad_sm.transforms import hessian as hessian
 from tinygrad_sm.transforms import hvp as hvp
-from tinygrad_sm.transforms import jacobian as jacobian
 from tinygrad_sm.transforms import jvp as jvp
 from tinygrad_sm.transforms import value_and_grad as value_and_grad
 from tinygrad_sm.transforms import vjp as vjp

@@ -27,7 +27,7 @@ gives Jᵀg for one g; everything else is built from such walks.
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from operator import itemgetter
 from typing import Any, Literal, overload
@@ -36,13 +36,12 @@ import numpy as np
 
 from tinygrad_sm.arguments import integer
 from tinygrad_sm.arrays import described
-from tinygrad_sm.backend import Array, array_module, owned_copy
-from tinygrad_sm.creation import ones_like, zeros, zeros_like
+from tinygrad_sm.backend import owned_copy
+from tinygrad_sm.creation import ones_like, zeros_like
 from tinygrad_sm.engine.backward import check_inputs, seed_gradient
 from tinygrad_sm.engine.mode import current_mode, enable_grad
 from tinygrad_sm.engine.tape import Traced, count_uses, data_of, gradients, is_traced, sequence_number
 from tinygrad_sm.errors import GradientError
-from tinygrad_sm.ops.composed import stack
 from tinygrad_sm.structures import array_leaves, leaf_names, leaves_like, leaves_of, replaced, with_leaves
 from tinygrad_sm.tensors import Tensor
 
@@ -60,8 +59,8 @@ def grad(
 ) -> Function: ...
 @overload
 def grad(
-    outputs: Tensor | Sequence[Tensor],
-    inputs: Tensor | Sequence[Tensor],
+    outputs: Tensor | Iterable[Tensor],
+    inputs: Tensor | Iterable[Tensor],
     grad_outputs: Any = None,
     create_graph: bool | None = None,
     allow_unused: Literal[False] = False,
@@ -70,7 +69,7 @@ def grad(
 ) -> tuple[Tensor, ...]: ...
 @overload
 def grad(
-    outputs: Tensor | Sequence[Tensor],
+    outputs: Any,
     inputs: Any,
     grad_outputs: Any = None,
     create_graph: bool | None = None,
@@ -132,7 +131,7 @@ def grad(
         if x not in uses and not allow_unused:
             name = leaf_names(inputs)[i]
             raise GradientError(f"grad: the outputs do not depend on input {name}; pass allow_unused=True to get None")
-    found = _walk(outputs, gs, xs, uses, bool(retain_graph), bool(create_graph))
+    found = walk(outputs, gs, xs, uses, bool(retain_graph), bool(create_graph))
     return with_leaves(inputs, [g if x in uses else None for x, g in zip(xs, found, strict=True)])
 
 
@@ -176,7 +175,7 @@ def _gradient_function(caller: str, f: Function, argnums: Any, create_graph: boo
             return f(*[chosen[places.index(i)] if i in places else x for i, x in enumerate(args)], **kwargs)
 
         inputs = tuple([args[place] for place in places])
-        call = _Call(of_chosen, inputs, create_graph)
+        call = Call(of_chosen, inputs, create_graph)
         value, found = call.values(), with_leaves(inputs, call.gradient(caller, call.create_graph))
         if not (call.create_graph or any(map(is_traced, leaves_of((args, kwargs))))):
             value, found = (replaced(x, lambda t: owned_copy(t.data)) for x in (value, found))
@@ -200,9 +199,9 @@ def vjp(f: Function, inputs: Any, v: Any = None, create_graph: bool | None = Non
     >>> vjp(lambda x: x**2, [1.0, 2.0, 3.0], [1.0, 10.0, 0.0])[1].tolist()
     [2.0, 40.0, 0.0]
     """
-    call = _Call(f, inputs, create_graph, v)
+    call = Call(f, inputs, create_graph, v)
     vectors = _vectors("vjp", v, "output", call.returned, call.outputs)
-    result = _walk(call.outputs, vectors, call.inputs, create_graph=call.create_graph)
+    result = walk(call.outputs, vectors, call.inputs, create_graph=call.create_graph)
     return call.values(), with_leaves(inputs, result)
 
 
@@ -214,11 +213,11 @@ def jvp(f: Function, inputs: Any, v: Any = None, create_graph: bool | None = Non
     >>> jvp(lambda x: x.sum() ** 2, [1.0, 2.0, 3.0], [1.0, 0.0, 0.0])[1].item()
     12.0
     """
-    call = _Call(f, inputs, create_graph, v)
+    call = Call(f, inputs, create_graph, v)
     vectors = _vectors("jvp", v, "input", inputs, call.inputs)
     u = [zeros_like(output, requires_grad=output.requires_grad) for output in call.outputs]
-    pulled = _walk(call.outputs, u, call.inputs, create_graph=True)
-    result = _walk(pulled, vectors, u, create_graph=call.create_graph)
+    pulled = walk(call.outputs, u, call.inputs, create_graph=True)
+    result = walk(pulled, vectors, u, create_graph=call.create_graph)
     return call.values(), with_leaves(call.returned, result)
 
 
@@ -230,44 +229,13 @@ def hvp(f: Function, inputs: Any, v: Any = None, create_graph: bool | None = Non
     >>> hvp(lambda x: (x**3).sum(), [1.0, 2.0], [1.0, 1.0])[1].tolist()
     [6.0, 12.0]
     """
-    call = _Call(f, inputs, create_graph, v)
+    call = Call(f, inputs, create_graph, v)
     vectors = _vectors("hvp", v, "input", inputs, call.inputs)
-    result = _walk(call.gradient("hvp"), vectors, call.inputs, create_graph=call.create_graph)
+    result = walk(call.gradient("hvp"), vectors, call.inputs, create_graph=call.create_graph)
     return call.values(), with_leaves(inputs, result)
 
 
-def jacobian(f: Function, inputs: Any, create_graph: bool | None = None, batched: bool = False) -> Any:
-    """Return ∂output/∂input, of shape output.shape + input.shape; of tuples and structures, J[output][input].
-
-    batched : f maps inputs (N, ...) to outputs (N, ...), row n to row n, independently of the other rows. Then J has
-        shape output.shape + input.shape[1:]: it leaves out the derivatives between different rows, which are 0. One
-        walk does a column of the output in all rows. Raises ValueError if a random g shows that f mixes rows.
-
-    >>> jacobian(lambda x: x.sum(axis=1), np.ones((5, 3)), batched=True).shape
-    (5, 3)
-    """
-    call = _Call(f, inputs, create_graph)
-    rows = [with_leaves(inputs, _jacobians(output, call.inputs, call.create_graph, batched)) for output in call.outputs]
-    return with_leaves(call.returned, rows)
-
-
-def hessian(f: Function, inputs: Any, create_graph: bool | None = None) -> Any:
-    """Return ∂²f/∂input², of shape input.shape + input.shape; f returns one element.
-
-    Of a tuple or structure of inputs, H[i][j] is ∂²f/∂input_i∂input_j, of shape input_i.shape + input_j.shape.
-
-    >>> hessian(lambda x: x[0] ** 2 * x[1], [1.0, 3.0]).tolist()
-    [[6.0, 2.0], [2.0, 0.0]]
-    """
-
-    def gradient(*xs: Any) -> Any:
-        given = xs if type(inputs) is tuple else xs[0]
-        return with_leaves(given, _Call(f, given, create_graph=True).gradient("hessian"))
-
-    return jacobian(gradient, inputs, create_graph)
-
-
-class _Call:
+class Call:
     """A recorded call of f on fresh Tensors, with which every transform begins.
 
     If the result may keep its history, a reshape that changes nothing connects the fresh Tensors to the caller's.
@@ -304,7 +272,7 @@ class _Call:
         if [output.size for output in self.outputs] != [1]:
             came = " and ".join(map(described, self.outputs))
             raise ValueError(f"{caller}: expected f to return one element, got {came}: reduce it, as with .sum()")
-        return _walk(self.outputs, [ones_like(self.outputs[0])], self.inputs, create_graph=create_graph)
+        return walk(self.outputs, [ones_like(self.outputs[0])], self.inputs, create_graph=create_graph)
 
 
 def _each(structure: Any, role: str, finish: Function = lambda x: x) -> list[Tensor]:
@@ -338,7 +306,7 @@ def _vectors(caller: str, v: Any, role: str, like: Any, values: Sequence[Tensor]
     return vectors
 
 
-def _walk(
+def walk(
     outputs: Sequence[Tensor],
     gs: Sequence[Any],
     inputs: Sequence[Tensor],
@@ -357,54 +325,6 @@ def _walk(
         uses = count_uses(roots, wanted) if uses is None else dict(uses)
         found = gradients(roots, uses, wanted, retain_graph=retain_graph, create_graph=create_graph)
     return [_as_tensor(found[x]) if x in found else zeros_like(x) for x in inputs]
-
-
-@enable_grad()
-def _jacobians(output: Tensor, inputs: Sequence[Tensor], create_graph: bool, batched: bool) -> list[Tensor]:
-    """Return ∂output/∂input for each input: one walk per element of the output or, if batched, of one row."""
-    lengths = {x.shape[:1] for x in (*inputs, output)}
-    if batched and (len(lengths) > 1 or () in lengths):
-        came = ", ".join(str(x.shape) for x in (*inputs, output))
-        raise ValueError(f"jacobian: batched=True expects inputs and outputs (N, ...) of one N, got shapes {came}")
-    first = 1 if batched else 0  # one walk does all rows of a batch, which are axis 0
-    uses = count_uses([output], frozenset(inputs))
-    walks = []
-    for place in np.ndindex(output.shape[first:]):
-        g = zeros_like(output).data
-        g[(..., *place)] = 1
-        walks.append(_walk([output], [g], inputs, uses, retain_graph=True, create_graph=create_graph))
-    jacobians = []
-    for x, *slices in zip(inputs, *walks, strict=True):
-        shape = output.shape + x.shape[first:]
-        J = stack(slices, axis=first).reshape(shape) if slices else zeros(shape, dtype=x.dtype)
-        if batched and len(x) > 1:
-            _check_rows(output, x, uses, J.data)
-        jacobians.append(J)
-    return jacobians
-
-
-def _check_rows(output: Tensor, x: Tensor, uses: dict[Traced, int], J: Array) -> None:
-    """Raise ValueError unless each row of the output depends on its own row of x alone.
-
-    Then the gradient of ⟨g, output⟩ in row n is Σ_c g[n, c] J[n, c] for any g; a random g tests this. If the rows of g
-    are equal, it holds for every f up to rounding: that error is the scale for judging others where J is near 0.
-    """
-    xp, random = array_module(J), np.random.default_rng(0)
-    N, columns = len(output), output.size // len(output)
-
-    def error(weights: Any) -> float:
-        g = xp.broadcast_to(xp.asarray(weights, output.dtype), output.shape)
-        (walked,) = _walk([output], [g], [x], uses, retain_graph=True)
-        expected = xp.einsum("nc,nc...->n...", g.reshape(N, columns), J.reshape(N, columns, *x.shape[1:]))
-        return abs(walked.data - expected).max(initial=0)
-
-    allowed = np.finfo(x.dtype).eps ** 0.5 * columns * abs(J).max(initial=0)  # half of the digits
-    found = error(random.uniform(0.5, 1.5, output.shape))
-    if found > allowed and found > 1000 * max(error(random.uniform(0.5, 1.5, output.shape[1:])) for _ in range(20)):
-        raise ValueError(
-            "jacobian: batched=True needs each row of the outputs to depend on its own row of the inputs alone, and f "
-            "mixes the rows, as batch normalisation does: use batched=False"
-        )
 
 
 def _tensors_of(outputs: Any) -> tuple[Tensor, ...]:

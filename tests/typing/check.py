@@ -17,6 +17,8 @@ import venv
 from pathlib import Path
 
 from tests.helpers import ROOT
+from tinygrad_sm import Tensor, nn
+from tinygrad_sm.advice import Missing
 
 PROGRAMS = sorted(Path(__file__).parent.glob("programs/*.py"))
 ALLOWED = Path(__file__).with_name("stubtest_allowed.txt")
@@ -30,11 +32,18 @@ def main(folder: Path) -> int:
     user = _user(folder)
     differences = [line for checker in (_mypy, _pyright) for line in _compare(checker.__name__[1:], checker(user))]
     print(*differences, sep="\n", end="\n" if differences else "")
+    advised = folder.with_name("advised_names.txt")
+    advised.write_text("".join(f"{name}\n" for cls in (Tensor, nn.Module) for name in _names_that_advise(cls)))
     stubtest = [sys.executable, "-m", "mypy.stubtest", "tinygrad_sm", "--concise", "--allowlist", str(ALLOWED)]
-    stubtest += ["--mypy-config-file", str(ROOT / "pyproject.toml")]
+    stubtest += ["--allowlist", str(advised), "--mypy-config-file", str(ROOT / "pyproject.toml")]
     told = subprocess.run(stubtest, cwd=folder, env=os.environ | {"PYTHONPATH": str(folder), "MYPYPATH": str(folder)})
     print(f"types: {len(PROGRAMS)} programs, {len(differences)} differences")
     return int(bool(differences or told.returncode))
+
+
+def _names_that_advise(cls: type) -> list[str]:
+    """Return the attributes that say what to write instead: to a checker they are missing, as they are to hasattr."""
+    return [f"{cls.__module__}.{cls.__name__}.{name}" for name, x in vars(cls).items() if isinstance(x, Missing)]
 
 
 def _user(folder: Path) -> Path:

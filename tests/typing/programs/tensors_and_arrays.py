@@ -97,12 +97,20 @@ assert_type(tg.sum(a, axis=0), Any)
 assert_type(tg.matmul(a, a), Any)
 assert_type(tg.softmax(2.0), Any)
 
+# Lists of Tensors, remainders, linear algebra
+assert_type(tg.sum([t, 2 * t]), Tensor)
+assert_type(t % 2, Tensor)
+assert_type(t // 2, Tensor)
+assert_type(tg.linalg.solve(t, a), Tensor)
+assert_type(tg.linalg.inv(a), Array)
+assert_type(tg.argmax(t, axis=0), Any)
+
 # Creation and transforms
 assert_type(tg.zeros(2, 3), Tensor)
 assert_type(tg.randn(3, requires_grad=True), Tensor)
 w = tg.ones(2, requires_grad=True)
 found = tg.grad((w * w).sum(), [w])
-assert_type(found, tuple[Tensor | None, ...])
+assert_type(found, tuple[Tensor, ...])
 with tg.no_grad():
     w -= 0.1
 assert_type(w, Tensor)
