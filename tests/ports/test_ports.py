@@ -25,7 +25,7 @@ TOLERANCES = {
     "transformer_block": 1e-4,
     "wgan_gp": 1e-4,
 }
-"""How far the numbers may be apart, absolute or relative. Those of PyTorch are float32, and a training lets them drift."""
+"""How far the numbers may be apart, absolute or relative. Those of PyTorch are float32, and drift in a training."""
 
 
 def assert_same_numbers(found, expected, tolerance):
