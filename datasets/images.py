@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tinygrad_sm.arrays import described
 from tinygrad_sm.backend import Array
 
 SCALES = ("unit", "center", "standard", None)
@@ -15,6 +16,10 @@ class LabelledImages(NamedTuple):
     images: Array
     labels: Array
     classes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        images, labels = described(self.images), described(self.labels)
+        return f"{type(self).__name__}(images={images}, labels={labels}, classes={self.classes})"
 
 
 def rescale(pixels: Array, scale: str | None, mean: float, std: float) -> Array:

@@ -40,6 +40,30 @@ class Iteration:
         self.position = position
 
 
+class Examples:
+    """The examples of a data set, one by one: their number is len(examples), and examples[i] is the pair (x, y) of one.
+
+    >>> examples = Examples(np.zeros((4, 3)), np.arange(4))
+    >>> examples[2]
+    (array([0., 0., 0.]), np.int64(2))
+    >>> examples
+    Examples(x=float64 (4, 3), y=int64 (4,))
+    """
+
+    def __init__(self, x: Array, y: Array) -> None:
+        self.x = x
+        self.y = y
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, i: Any) -> tuple[Any, Any]:
+        return self.x[i], self.y[i]
+
+    def __repr__(self) -> str:
+        return f"Examples(x={described(self.x)}, y={described(self.y)})"
+
+
 class DataLoader:
     """Iterate over the batches (x, y) of a data set, each time in the order of the next epoch.
 
@@ -61,11 +85,15 @@ class DataLoader:
     used just the draws of the batches that were given, and `nn.save` with an optimizer saves the state after them; a
     loader's own state holds no draws. In a forked process the order stays the same, but a transform draws differently.
 
+    `len(loader)` is the number of batches of an epoch, and `len(loader.dataset)` that of the examples.
+
     Raises TypeError, ValueError, IndexError (a label out of range) or DeviceError when it is made.
 
     >>> loader = DataLoader((np.arange(10.0), np.arange(10)), batch_size=4)
-    >>> [y.tolist() for x, y in loader], len(loader), loader.epoch
-    ([[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]], 3, 1)
+    >>> [y.tolist() for x, y in loader], len(loader), len(loader.dataset), loader.epoch
+    ([[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]], 3, 10, 1)
+    >>> loader
+    DataLoader(Examples(x=float64 (10,), y=int64 (10,)), batch_size=4, shuffle=False, seed=0, drop_last=False, epoch=1)
     """
 
     def __init__(
@@ -103,6 +131,18 @@ class DataLoader:
         self.drop_last = drop_last
         self.epoch = 0
         self._latest = self._restored = Iteration(epoch=0, position=0)
+
+    @property
+    def dataset(self) -> Examples:
+        """The examples, as they are before `transform`; the arrays are those that batches are taken from."""
+        return Examples(self.x, self.y)
+
+    def __repr__(self) -> str:
+        options = (
+            f"{name}={getattr(self, name)!r}" for name in ("batch_size", "shuffle", "seed", "drop_last", "epoch")
+        )
+        transform = "" if self.transform is None else f", transform={getattr(self.transform, '__name__', 'given')}"
+        return f"DataLoader({self.dataset}, {', '.join(options)}{transform})"
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""

@@ -54,6 +54,8 @@ def mnist(split: str = "train", scale: str | None = "unit") -> LabelledImages:
 
     Raises ValueError for an unknown split or scale, and DatasetError if a file is not the one that was packaged.
 
+    >>> mnist("test")  # doctest: +ELLIPSIS
+    LabelledImages(images=float32 (10000, 1, 28, 28), labels=int64 (10000,), classes=('0', '1', ..., '9'))
     >>> images, labels, classes = mnist("test", scale="center")
     >>> images.shape, images.dtype, images.min(), images.max(), labels[:5]
     ((10000, 1, 28, 28), dtype('float32'), np.float32(-0.5), np.float32(0.5), array([7, 2, 1, 0, 4]))

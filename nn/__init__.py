@@ -6,6 +6,10 @@
 ['0.weight', '0.bias']
 """
 
+from typing import TYPE_CHECKING
+
+from tinygrad_sm import names as _names
+from tinygrad_sm.advice import advise_on_class, advise_on_keywords, module_hooks
 from tinygrad_sm.dispatch import HAS_WING
 from tinygrad_sm.nn import functional, init, optim, schedules
 from tinygrad_sm.nn.checkpoint import load, save
@@ -13,17 +17,21 @@ from tinygrad_sm.nn.layers import (
     GELU,
     Dropout,
     Flatten,
+    Identity,
+    LeakyReLU,
     Linear,
     LogSoftmax,
+    ModuleList,
     ReLU,
     Sequential,
     Sigmoid,
+    SiLU,
     Softmax,
     Softplus,
     Tanh,
 )
 from tinygrad_sm.nn.losses import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss, NLLLoss
-from tinygrad_sm.nn.module import Buffer, Module, ModuleList, Parameter
+from tinygrad_sm.nn.module import Buffer, Module, Parameter
 from tinygrad_sm.nn.parameters import clip_grad_norm, clip_grad_value, parameters_to_vector, vector_to_parameters
 
 if HAS_WING:
@@ -36,6 +44,8 @@ __all__ = [
     "Dropout",
     "Flatten",
     "GELU",
+    "Identity",
+    "LeakyReLU",
     "Linear",
     "LogSoftmax",
     "MSELoss",
@@ -45,6 +55,7 @@ __all__ = [
     "Parameter",
     "ReLU",
     "Sequential",
+    "SiLU",
     "Sigmoid",
     "Softmax",
     "Softplus",
@@ -60,3 +71,9 @@ __all__ = [
     "schedules",
     "vector_to_parameters",
 ]
+
+if not TYPE_CHECKING:  # for a type checker, a name that is missing is an error by itself
+    __getattr__, __dir__ = module_hooks(__name__)
+
+advise_on_class(Module, _names.MODULE)
+advise_on_keywords(__name__, functional.__name__)

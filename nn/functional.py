@@ -1,10 +1,14 @@
 """Functions that layers and losses are made of; names and signatures are PyTorch's."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tinygrad_sm.advice import module_hooks
+from tinygrad_sm.arguments import integer
+from tinygrad_sm.arrays import described
 from tinygrad_sm.backend import Array, array_module, check_same_device, to_numpy
 from tinygrad_sm.engine.primitive import as_operand
 from tinygrad_sm.engine.tape import data_of
+from tinygrad_sm.nn.activations import dropout, gelu, leaky_relu, logsigmoid, silu
 from tinygrad_sm.nn.losses import (
     binary_cross_entropy_with_logits,
     cross_entropy,
@@ -16,9 +20,9 @@ from tinygrad_sm.nn.losses import (
 )
 from tinygrad_sm.nn.xmax import entmax15, gumbel_softmax, softmax, sparsemax
 from tinygrad_sm.ops import softmax as softmax_ops
+from tinygrad_sm.ops.elementwise import relu, sigmoid, softplus, tanh
 from tinygrad_sm.ops.indexing import scatter_add
 from tinygrad_sm.ops.linalg import linear
-from tinygrad_sm.ops.softmax import one_hot
 from tinygrad_sm.targets import check_targets
 
 __all__ = [
@@ -26,18 +30,30 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "confusion_matrix",
     "cross_entropy",
+    "dropout",
     "entmax15",
     "entmax15_loss",
+    "gelu",
     "gumbel_softmax",
+    "leaky_relu",
     "linear",
     "log_softmax",
+    "logsigmoid",
     "mse_loss",
     "nll_loss",
     "one_hot",
+    "relu",
+    "sigmoid",
+    "silu",
     "softmax",
+    "softplus",
     "sparsemax",
     "sparsemax_loss",
+    "tanh",
 ]
+
+if not TYPE_CHECKING:  # for a type checker, a name that is missing is an error by itself
+    __getattr__, __dir__ = module_hooks(__name__)
 
 
 def log_softmax(x: Any, dim: int = -1) -> Any:
@@ -45,10 +61,38 @@ def log_softmax(x: Any, dim: int = -1) -> Any:
     return softmax_ops.log_softmax(x, dim)
 
 
+def one_hot(labels: Any, num_classes: int | None = -1, dtype: Any = "float32") -> Any:
+    """Return a row for each label: 1 in the column of the label, 0 elsewhere.
+
+    labels : integers 0..num_classes−1, of any shape.  Result : their shape, and an axis of num_classes behind it.
+    num_classes : −1 or None stands for the largest label + 1. To find that, the host waits for a GPU, and a step of
+        `tg.compiled` runs as it is written.
+
+    PyTorch's has no dtype and gives int64; here the rows are floats, ready to be multiplied.
+
+    >>> one_hot([[0], [2]], num_classes=3).tolist()
+    [[[1.0, 0.0, 0.0]], [[0.0, 0.0, 1.0]]]
+    """
+    labels = as_operand(labels)
+    if num_classes is None or num_classes == -1:
+        num_classes = _classes_of(data_of(labels))
+    num_classes = integer("one_hot", "num_classes", num_classes, smallest=1)
+    rows = softmax_ops.one_hot(labels.reshape(-1), num_classes, dtype)
+    return rows if labels.ndim == 1 else rows.reshape((*labels.shape, num_classes))
+
+
+def _classes_of(labels: Array) -> int:
+    """Return how many classes there are, if that of the largest label is the last."""
+    if labels.size == 0:
+        raise ValueError(f"one_hot: expected labels, or num_classes, got neither but {described(labels)}")
+    return max(int(labels.max()), 0) + 1 if labels.dtype.kind in "iu" else 1  # else the labels are refused
+
+
 def accuracy(logits: Any, labels: Any) -> float:
     """Return the share of examples whose largest logit is that of their label; of equal logits the first counts.
 
-    logits : shape (N, C) or (N, C, d1, ...), or probabilities. labels : integers, shape (N, d1, ...).
+    logits : shape (N, C) or (N, C, d1, ...), or probabilities; (C,) is one example. labels : integers, shape
+        (N, d1, ...); one integer for one example.
 
     >>> accuracy([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]], [1, 0, 0])
     0.6666666666666666
@@ -67,7 +111,7 @@ def confusion_matrix(logits: Any, labels: Any) -> Array:
            [0, 1]])
     """
     predictions, labels = _predictions("confusion_matrix", logits, labels)
-    classes = as_operand(logits).shape[1]
+    classes = as_operand(logits).shape[:2][-1]
     return scatter_add(array_module(labels).ones_like(labels, "int64"), (classes, classes), (labels, predictions))
 
 
@@ -76,4 +120,4 @@ def _predictions(name: str, logits: Any, labels: Any) -> tuple[Array, Array]:
     logits, labels = operands(name, data_of(logits), data_of(labels))
     check_same_device(name, [logits, labels])
     check_targets(name, logits, to_numpy(labels), probabilities_fit=False)  # on the host, where their range is checked
-    return logits.argmax(axis=1).reshape(-1), labels.reshape(-1)
+    return logits.argmax(axis=min(logits.ndim - 1, 1)).reshape(-1), labels.reshape(-1)

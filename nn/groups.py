@@ -16,7 +16,7 @@ from tinygrad_sm.backend import ARRAY_TYPES, Array, device_of, is_writable, owne
 from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.engine.versions import LEAVES_LOCK, write_all
 from tinygrad_sm.errors import refuse_state
-from tinygrad_sm.nn.module import Parameter
+from tinygrad_sm.nn.module import Module, Parameter
 from tinygrad_sm.nn.states import Optional, differences, faults_of
 from tinygrad_sm.tensors import Tensor
 
@@ -43,20 +43,39 @@ class Groups:
     """The parameters of an optimizer in groups, their options, and the state dict of it all."""
 
     def __init__(self, params: Iterable[Any], **options: Any):
-        options = self._checked(options)
-        self.param_groups = [self._with_defaults(group, options) for group in _as_groups(params)]
+        self.defaults = self._checked(options)
+        self.param_groups = [self._with_defaults(group) for group in _as_groups(params)]
         parameters = [parameter for group in self.param_groups for parameter in group["params"]]
         _check_parameters(type(self).__name__, parameters)
         self._slots = [Slot(parameter, group) for group in self.param_groups for parameter in group["params"]]
         self._checked_groups: list[Any] | None = None  # their contents when a step last checked them
 
-    def _with_defaults(self, group: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
-        unknown = [name for name in group if name != "params" and name not in options]
+    def _with_defaults(self, group: dict[str, Any]) -> dict[str, Any]:
+        unknown = [name for name in group if name != "params" and name not in self.defaults]
         if unknown:
             raise TypeError(
-                f"{type(self).__name__}: expected the options {', '.join(options)} in a group, got {unknown[0]!r}"
+                f"{type(self).__name__}: expected the options {', '.join(self.defaults)} in a group, got {unknown[0]!r}"
             )
-        return {"params": group["params"], **self._checked({**options, **group})}
+        return {"params": group["params"], **self._checked({**self.defaults, **group})}
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group, as of layers that begin to be trained: a dict with "params" and the options that differ.
+
+        The other options are those that the constructor was given. It raises what the constructor raises for such a
+        group, and then adds nothing. The state of an optimizer goes to one with the same groups only: to load a state,
+        add the groups first. A schedule of the optimizer scales the new group's lr too, from its next step on.
+
+        >>> from tinygrad_sm.nn.optim import SGD
+        >>> optimizer = SGD([Parameter([1.0])], lr=0.1, momentum=0.9)
+        >>> optimizer.add_param_group({"params": [Parameter([2.0])], "lr": 0.01})
+        >>> [(group["lr"], group["momentum"]) for group in optimizer.param_groups]
+        [(0.1, 0.9), (0.01, 0.9)]
+        """
+        self._check_groups()
+        group = self._with_defaults(_as_group(param_group, len(self.param_groups)))
+        _check_parameters(type(self).__name__, [*[slot.parameter for slot in self._slots], *group["params"]])
+        slots = [Slot(parameter, group) for parameter in group["params"]]
+        write_all([(list.append, self.param_groups, group), (list.extend, self._slots, slots)])
 
     @property
     def lr(self) -> float:
@@ -80,6 +99,12 @@ class Groups:
                 "their options one by one, or make a new optimizer"
             )
         write_all([(dict.update, group, self._checked(group)) for group in self.param_groups])
+
+    def __repr__(self) -> str:
+        lines = [f"{type(self).__name__} ("]
+        for i, group in enumerate(self.param_groups):
+            lines += [f"Parameter Group {i}", *(f"    {name}: {x}" for name, x in group.items() if name != "params")]
+        return "\n".join([*lines, ")"])
 
     def _new_state(self, data: Array) -> dict[str, Any]:
         """Return the first state of a parameter: arrays like its data, and numbers."""
@@ -166,16 +191,24 @@ def _as_groups(params: Iterable[Any]) -> list[dict[str, Any]]:
     """Return the groups, each with a tuple of parameters; parameters without groups are one group."""
     given = as_list(params)
     groups = given if any(isinstance(group, dict) for group in given) else [{"params": given}]
-    for i, group in enumerate(groups):
-        if not isinstance(group, dict) or "params" not in group:
-            raise TypeError(f'expected every group to be a dict with "params", got {described(group)} in place {i}')
-    return [{**group, "params": tuple(as_list(group["params"]))} for group in groups]  # nothing can be appended
+    return [_as_group(group, i) for i, group in enumerate(groups)]
 
 
-def as_list(params: Iterable[Any]) -> list[Any]:
+def _as_group(group: Any, i: int) -> dict[str, Any]:
+    if not isinstance(group, dict) or "params" not in group:
+        raise TypeError(f'expected every group to be a dict with "params", got {described(group)} in place {i}')
+    return {**group, "params": tuple(as_list(group["params"]))}  # nothing can be appended
+
+
+def as_list(params: Any) -> list[Any]:
     """Return the parameters, or groups of them, as a list that is not empty."""
     if isinstance(params, Tensor):
         raise TypeError("expected an iterable of parameters, got one Tensor: put it in a list")
+    if isinstance(params, Module):
+        raise TypeError(f"expected parameters, got the Module {type(params).__name__}: give its .parameters()")
+    if not isinstance(params, Iterable):
+        hint = ": call it, as in model.parameters()" if callable(params) else ": give model.parameters()"
+        raise TypeError(f"expected an iterable of parameters, got {described(params)}{hint}")
     params = list(params)
     if not params:
         raise ValueError("expected parameters, got none: is the model without any, or the iterator used up?")
@@ -212,4 +245,6 @@ def check_tensors(caller: str, tensors: list[Any]) -> None:
     """Raise unless these are Tensors."""
     for i, tensor in enumerate(tensors):
         if not isinstance(tensor, Tensor):
-            raise TypeError(f"{caller}: expected Tensors, got {type(tensor).__name__} in place {i}")
+            raise TypeError(
+                f"{caller}: expected Tensors, got {type(tensor).__name__} in place {i}: give model.parameters()"
+            )

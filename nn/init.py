@@ -13,15 +13,32 @@ before are stale, as after `Tensor.assign`.
 """
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinygrad_sm.advice import module_hooks
 from tinygrad_sm.arguments import choice, number
 from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import array_module, device_of
 from tinygrad_sm.random import random_generator
 from tinygrad_sm.tensors import Tensor
+
+__all__ = [
+    "calculate_gain",
+    "constant_",
+    "kaiming_normal_",
+    "kaiming_uniform_",
+    "normal_",
+    "ones_",
+    "uniform_",
+    "xavier_normal_",
+    "xavier_uniform_",
+    "zeros_",
+]
+
+if not TYPE_CHECKING:  # for a type checker, a name that is missing is an error by itself
+    __getattr__, __dir__ = module_hooks(__name__)
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:

@@ -6,21 +6,22 @@
 """
 
 import math
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from operator import delitem, index, setitem
 from typing import Any
 
 import numpy as np
 
-from tinygrad_sm.arguments import integer, number
-from tinygrad_sm.arrays import as_array, described
-from tinygrad_sm.backend import device_of
-from tinygrad_sm.engine.tape import data_of
-from tinygrad_sm.nn import init
-from tinygrad_sm.nn.module import Module, ModuleList, Parameter
-from tinygrad_sm.ops import composed, elementwise
+from tinygrad_sm.advice import instead_of_module
+from tinygrad_sm.arguments import choice, integer, number
+from tinygrad_sm.arrays import described
+from tinygrad_sm.engine.versions import write_all
+from tinygrad_sm.nn import activations, init
+from tinygrad_sm.nn.module import NAMED_LEVELS, Module, Parameter
+from tinygrad_sm.ops import elementwise
 from tinygrad_sm.ops.linalg import linear
 from tinygrad_sm.ops.softmax import log_softmax, softmax
-from tinygrad_sm.precision import as_precise_as, wide
-from tinygrad_sm.random import random_generator
 from tinygrad_sm.tensors import Tensor
 
 
@@ -63,6 +64,87 @@ class Linear(Module):
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+class ModuleList(Module):
+    """A list of Modules, named "0", "1", ..., whose parameters are found, unlike those in a plain list.
+
+        self.layers = ModuleList(Linear(64, 64) for _ in range(3))
+        ...
+        for layer in self.layers:
+            x = x + layer(x)
+
+    A slice is another ModuleList of the same Modules. Inserting or deleting Modules renames those behind.
+    """
+
+    def __init__(self, modules: Iterable[Module] = ()):
+        self.extend(modules)
+
+    def append(self, module: Module) -> "ModuleList":
+        return self.extend([module])
+
+    def extend(self, modules: Iterable[Module]) -> "ModuleList":
+        modules = list(modules)
+        first = bisect_left(range(len(vars(self))), 1, key=lambda i: str(i) not in vars(self))  # the first free number
+        for i, module in enumerate(modules, first):
+            self._check_module(module, i)
+            self._check_attribute(str(i), module)
+        self._number(modules, first, self)
+        return self
+
+    __iadd__ = extend
+
+    def insert(self, i: int, module: Module) -> None:
+        """Insert a Module before index i; an index out of range means the nearest end, as in lists."""
+        self._check_module(module, i)
+        modules = list(self)
+        modules.insert(i, module)
+        self._renumber(modules)
+
+    def __delitem__(self, i: int | slice) -> None:
+        modules = list(self)
+        del modules[i]
+        self._renumber(modules)
+
+    def _renumber(self, modules: list[Module]) -> None:
+        others = Module()
+        vars(others).update((name, x) for name, x in vars(self).items() if not isinstance(x, Module))
+        self._number(modules, 0, others)
+
+    def _number(self, modules: list[Module], first: int, kept: Module) -> None:
+        """Name the Modules by numbers, from the first on, and keep only the attributes of `kept`: all at once."""
+        numbered, names = Module(), dict[Tensor, str]()
+        for i, module in enumerate(modules, first):
+            vars(numbered)[str(i)] = module
+            for path, tensor in module._named_tensors(f"{i}.", NAMED_LEVELS):  # see __setattr__
+                if not any(list_._attribute_at(tensor.name) is tensor for list_ in (kept, numbered)):
+                    names.setdefault(tensor, path)
+        removed = [] if kept is self else list(self._children())
+        writes: list[tuple[Any, ...]] = [(delitem, vars(self), name) for name, _ in removed]
+        writes += [(setitem, vars(self), name, module) for name, module in vars(numbered).items()]
+        write_all([*writes, *[(setattr, tensor, "name", path) for tensor, path in names.items()]])
+
+    def _check_module(self, module: Any, i: int) -> None:
+        if not isinstance(module, Module):
+            hint = instead_of_module(type(self).__name__, module)
+            raise TypeError(f"{type(self).__name__}: expected Modules, got {described(module)} in place {i}: {hint}")
+
+    def __len__(self) -> int:
+        return len(list(self._children()))
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter([value for value in vars(self).values() if isinstance(value, Module)])
+
+    def __getitem__(self, i: int | slice) -> Any:
+        if not isinstance(i, slice):
+            return list(self)[i]
+        part = type(self).__new__(type(self))  # without __init__: a subclass makes its own Modules there
+        vars(part).update((str(k), module) for k, module in enumerate(list(self)[i]))  # leaves their parameters' names
+        return part
+
+    def __setitem__(self, i: int, module: Module) -> None:
+        self._check_module(module, i)
+        setattr(self, [name for name, _ in self._children()][index(i)], module)
 
 
 class Sequential(ModuleList):
@@ -137,34 +219,69 @@ class Softplus(Module):
         return elementwise.softplus(x)
 
 
-class GELU(Module):
-    """x Φ(x), Φ the normal distribution, in the tanh form: PyTorch's `GELU(approximate="tanh")`."""
+class LeakyReLU(Module):
+    """x where it is positive, and negative_slope · x elsewhere."""
+
+    def __init__(self, negative_slope: float = 0.01):
+        self.negative_slope = number("LeakyReLU", "negative_slope", negative_slope)
 
     def forward(self, x: Any) -> Any:
-        return composed.gelu(x)
+        return activations.leaky_relu(x, self.negative_slope)
+
+    def extra_repr(self) -> str:
+        return f"negative_slope={self.negative_slope}"
+
+
+class SiLU(Module):
+    """x σ(x), also called swish, element by element."""
+
+    def forward(self, x: Any) -> Any:
+        return activations.silu(x)
+
+
+class GELU(Module):
+    """x Φ(x), Φ the normal distribution: approximate="none" is the exact form, approximate="tanh" the tanh form.
+
+    One has to be written: PyTorch's GELU() is the exact form, and in version 0.1 of this package it was the other.
+
+    >>> GELU(approximate="none")
+    GELU(approximate='none')
+    """
+
+    def __init__(self, approximate: str | None = None):
+        if approximate is None:
+            raise TypeError(
+                "GELU: expected approximate='none', the exact form, which PyTorch's GELU() is, or approximate='tanh', "
+                "which GELU() was here in version 0.1: write one of them"
+            )
+        choice("GELU", "approximate", approximate, activations.APPROXIMATIONS)
+        self.approximate = approximate
+
+    def forward(self, x: Any) -> Any:
+        return activations.gelu(x, self.approximate)
+
+    def extra_repr(self) -> str:
+        return f"approximate={self.approximate!r}"
+
+
+class Identity(Module):
+    """x itself: it takes the place of a layer that is left out, as in model.head = Identity()."""
+
+    def forward(self, x: Any) -> Any:
+        return x
 
 
 class Dropout(Module):
     """In training, set every element to 0 with probability p and divide the others by 1 − p; in evaluation, return x.
 
-    So the next layer's input has the same mean in both (inverted dropout). Each call draws anew, on the host;
-    `tg.manual_seed` sets the draws, `model.train()` and `model.eval()` the mode. A dropped infinity or NaN becomes NaN.
-    "Dropout: A Simple Way to Prevent Neural Networks from Overfitting" (Srivastava et al., 2014).
+    `model.train()` and `model.eval()` set the mode. `functional.dropout` says the rest.
     """
 
     def __init__(self, p: float = 0.5):
         self.p = number("Dropout", "p", p, 0, 1)
 
     def forward(self, x: Any) -> Any:
-        if not self.training or self.p == 0:
-            return x
-        data = as_array(data_of(x))
-        if data.dtype.kind != "f":
-            raise TypeError(f"Dropout: expected floats, got {described(data)}")
-        kept = random_generator().random(data.shape) >= self.p
-        mask = kept * wide(data).dtype.type(1 / (1 - self.p) if self.p < 1 else 0)
-        kept_or_0 = elementwise.multiply(wide(x), as_array(mask, device=device_of(data)))
-        return as_precise_as(data, kept_or_0)
+        return activations.dropout(x, self.p, self.training)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"

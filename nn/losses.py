@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from tinygrad_sm.arguments import number
+from tinygrad_sm.arguments import integer, number
 from tinygrad_sm.arrays import described
 from tinygrad_sm.backend import Array, array_module, check_same_device
 from tinygrad_sm.engine.primitive import as_operand
@@ -43,9 +43,11 @@ def cross_entropy(
 ) -> Any:
     """Return the cross-entropy between targets and the softmax of logits, by default its mean over the examples.
 
-    logits : shape (N, C) or (N, C, d1, ...), before any softmax. Passing a softmax's output is a common mistake, after
-        which the loss hardly falls; the tape shows it, so cross_entropy warns, once for each line of code.
-    target : integer labels 0..C−1, shape (N, d1, ...), or probabilities y, of the shape of the logits.
+    logits : shape (N, C) or (N, C, d1, ...), or (C,) for one example, before any softmax. Passing a softmax's output is
+        a common mistake, after which the loss hardly falls; the tape shows it, so cross_entropy warns, once for each
+        line of code.
+    target : integer labels 0..C−1, shape (N, d1, ...), one integer for one example, or probabilities y, of the shape of
+        the logits.
     weight : w, one for each class, shape (C,); a constant.
     ignore_index : examples with this label do not count: their loss and their gradient are 0.
     label_smoothing : ε in [0, 1], the share of each target that is spread evenly over the classes.
@@ -85,7 +87,7 @@ class CrossEntropyLoss(_Loss):
     ):
         super().__init__(reduction)
         self.weight = None if weight is None else Buffer(weight)
-        self.ignore_index = ignore_index
+        self.ignore_index = integer(type(self).__name__, "ignore_index", ignore_index)
         self.label_smoothing = label_smoothing
 
     def forward(self, logits: Any, target: Any) -> Any:
@@ -97,8 +99,9 @@ def nll_loss(
 ) -> Any:
     """Return the negative log-likelihood of labels, −Σ w_{label_i} log_probabilities[i, label_i] / Σ w_{label_i}.
 
-    log_probabilities : shape (N, C) or (N, C, d1, ...), what log_softmax gives along the axis 1. The rest is as in
-    cross_entropy: nll_loss(log_softmax(logits, 1), labels) is cross_entropy(logits, labels), with these options too.
+    log_probabilities : shape (N, C) or (N, C, d1, ...), what log_softmax gives along the axis 1, or (C,) for one
+        example. The rest is as in cross_entropy: nll_loss(log_softmax(logits, 1), labels) is
+        cross_entropy(logits, labels), with these options too.
     """
     log_probabilities, labels = operands("nll_loss", log_probabilities, data_of(labels))
     return _log_loss("nll_loss", log_probabilities, labels, weight, ignore_index, reduction)
@@ -110,7 +113,7 @@ class NLLLoss(_Loss):
     def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean"):
         super().__init__(reduction)
         self.weight = None if weight is None else Buffer(weight)
-        self.ignore_index = ignore_index
+        self.ignore_index = integer(type(self).__name__, "ignore_index", ignore_index)
 
     def forward(self, log_probabilities: Any, labels: Any) -> Any:
         return nll_loss(log_probabilities, labels, self.weight, self.ignore_index, self.reduction)
@@ -226,7 +229,7 @@ class BCEWithLogitsLoss(_Loss):
 def _as_rows(
     loss: str, x: Any, target: Any, ignore_index: int, probabilities_fit: bool = True
 ) -> tuple[Any, Any, Array]:
-    """Return x (N, C, d1, ...) as rows (M, C), the target as their probabilities (M, C), and which are kept, (M,).
+    """Return x (N, C, d1, ...) or (C,) as rows (M, C), the target as probabilities (M, C), and which are kept, (M,).
 
     The row of an ignored label is constant in x, so that no gradient passes, and 0 in the probabilities.
     """
@@ -258,12 +261,14 @@ def check_both_on_host_or_gpu(name: str, x: Any, other: Any) -> None:
 
 
 def _matrix(x: Any) -> Any:
-    """Return x of shape (N, C, d1, ...) as a matrix with a row for each example of each place."""
-    return x if x.ndim == 2 else moveaxis(x, 1, -1).reshape((-1, x.shape[1]))
+    """Return x of shape (N, C, d1, ...) as a matrix with a row for each example of each place; (C,) is one row."""
+    if x.ndim > 2:
+        x = moveaxis(x, 1, -1)
+    return x if x.ndim == 2 else x.reshape((-1, x.shape[-1]))
 
 
 def _without_classes(x: Any) -> tuple[int, ...]:
-    return (x.shape[0], *x.shape[2:])
+    return x.shape[:1] + x.shape[2:] if x.ndim > 1 else ()
 
 
 def _operands_of_one_shape(loss: str, x: Any, target: Any, reduction: str) -> tuple[Any, Any]:

@@ -13,14 +13,14 @@ inside it, are its state. Nothing else is: `forward` may keep other values, as i
 look into lists and dicts; `ModuleList` holds Modules in a row.
 """
 
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import inf
-from operator import delitem, index, setitem
+from operator import setitem
 from typing import Any, NamedTuple
 
 from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import Array, device_name, device_of, is_writable, owned_copy, to_device
+from tinygrad_sm.engine.backward import check_grad
 from tinygrad_sm.engine.tape import Traced, data_of
 from tinygrad_sm.engine.versions import LEAVES_LOCK, change, write_all
 from tinygrad_sm.errors import refuse_state
@@ -142,22 +142,72 @@ class Module:
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         try:
             return self.forward(*inputs, **options)
-        except RecursionError as error:
-            raise depth.too_deep(type(self).__name__) from error
+        except (RecursionError, TypeError) as error:
+            depth.explain_call(self, error, inputs, options)
+            raise
 
     def _children(self) -> Iterator[tuple[str, "Module"]]:
         return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
 
+    def named_children(self) -> Iterator[tuple[str, "Module"]]:
+        """Yield the Modules among the attributes with their names; a shared one once, by its first name."""
+        children: dict[int, tuple[str, Module]] = {}
+        for name, child in self._children():
+            children.setdefault(id(child), (name, child))
+        return iter(children.values())
+
+    def children(self) -> Iterator["Module"]:
+        """Yield the Modules among the attributes, each once, in the order of definition."""
+        return (child for _, child in self.named_children())
+
+    def named_modules(self) -> Iterator[tuple[str, "Module"]]:
+        """Yield this Module and all inside it with their paths; a shared one once, by its first path.
+
+        >>> inner = Module()
+        >>> inner.leaf, outer = Module(), Module()
+        >>> outer.inner = inner
+        >>> [path for path, _ in outer.named_modules()]
+        ['', 'inner', 'inner.leaf']
+        """
+        return ((_path(place), module) for place, module in self._placed_modules())
+
     def modules(self) -> Iterator["Module"]:
         """Yield this Module and all inside it, each once, in the order of definition."""
-        seen: dict[int, Module] = {}
-        to_visit: list[Module] = [self]
+        return (module for _, module in self._placed_modules())
+
+    def _placed_modules(self) -> list[tuple[Any, "Module"]]:
+        """Return this Module and all inside it, each with its place: the place of its owner and its name there.
+
+        A path in text would be as long as the Module is deep, which nobody needs who asks for no paths.
+        """
+        found: dict[int, tuple[Any, Module]] = {}
+        to_visit: list[tuple[Any, Module]] = [(None, self)]
         while to_visit:
-            module = to_visit.pop()
-            if id(module) not in seen:
-                seen[id(module)] = module
-                to_visit += reversed([child for _, child in module._children()])
-        return iter(seen.values())
+            place, module = to_visit.pop()
+            if id(module) not in found:
+                found[id(module)] = place, module
+                to_visit += reversed([((place, name), child) for name, child in module._children()])
+        return list(found.values())
+
+    def apply(self, fn: Callable[["Module"], Any]) -> "Module":
+        """Call fn with all Modules inside this one and then with this one, each once; return this Module.
+
+        A Module comes after those inside it, as when a model is to be initialized: model.apply(init_weights).
+        """
+        ordered, seen = [], {id(self)}
+        to_visit = [(self, self._children())]
+        while to_visit:
+            module, children = to_visit[-1]
+            child = next((child for _, child in children if id(child) not in seen), None)
+            if child is None:
+                ordered.append(module)
+                to_visit.pop()
+            else:
+                seen.add(id(child))
+                to_visit.append((child, child._children()))
+        for module in ordered:
+            fn(module)
+        return self
 
     def _named_tensors(self, prefix: str = "", levels: float = inf) -> Iterator[tuple[str, Tensor]]:
         """Yield parameters and buffers with their paths, in the order of definition; a shared one by its first path.
@@ -192,9 +242,20 @@ class Module:
         """Yield the parameters in the order of definition, frozen ones too; a shared one only once."""
         return (parameter for _, parameter in self.named_parameters())
 
-    def zero_grad(self) -> None:
-        """Forget the gradients: set `.grad` of every parameter to None."""
-        write_all([(setattr, parameter, "grad", None) for parameter in self.parameters()])
+    def requires_grad_(self, requires_grad: bool = True) -> "Module":
+        """Set whether all parameters require gradients; return this Module. False freezes it: see `Parameter`."""
+        value = bool(requires_grad)
+        write_all([(setattr, parameter, "_requires_grad", value) for parameter in self.parameters()])
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients: set `.grad` of every parameter to None.
+
+        set_to_none : False fills the gradients that there are with zeros instead, in place: an array that was taken
+            from `.grad` before holds zeros too.
+        """
+        parameters = list(self.parameters())
+        write_all([(setattr, p, "grad", None) for p in parameters] if set_to_none else writes_of_zeros(parameters))
 
     def train(self, mode: bool = True) -> "Module":
         """Set this Module and all inside it to training mode, in which some layers, such as Dropout, differ."""
@@ -295,84 +356,21 @@ class Module:
     __deepcopy__, __getstate__, __setstate__ = depth.deep_copy, depth.pickled_state, depth.set_state
 
 
-class ModuleList(Module):
-    """A list of Modules, named "0", "1", ..., whose parameters are found, unlike those in a plain list.
+def writes_of_zeros(parameters: Iterable[Tensor]) -> list[tuple[Any, ...]]:
+    """Return the writes that fill the gradients that there are with zeros; ValueError unless all can be changed so."""
+    with_gradient = [parameter for parameter in parameters if parameter.grad is not None]
+    for parameter in with_gradient:
+        check_grad("zero_grad", parameter, writes=True)
+    return [(setitem, parameter.grad, ..., 0) for parameter in with_gradient]
 
-        self.layers = ModuleList(Linear(64, 64) for _ in range(3))
-        ...
-        for layer in self.layers:
-            x = x + layer(x)
 
-    A slice is another ModuleList of the same Modules. Inserting or deleting Modules renames those behind.
-    """
-
-    def __init__(self, modules: Iterable[Module] = ()):
-        self.extend(modules)
-
-    def append(self, module: Module) -> "ModuleList":
-        return self.extend([module])
-
-    def extend(self, modules: Iterable[Module]) -> "ModuleList":
-        modules = list(modules)
-        first = bisect_left(range(len(vars(self))), 1, key=lambda i: str(i) not in vars(self))  # the first free number
-        for i, module in enumerate(modules, first):
-            self._check_module(module, i)
-            self._check_attribute(str(i), module)
-        self._number(modules, first, self)
-        return self
-
-    __iadd__ = extend
-
-    def insert(self, i: int, module: Module) -> None:
-        """Insert a Module before index i; an index out of range means the nearest end, as in lists."""
-        self._check_module(module, i)
-        modules = list(self)
-        modules.insert(i, module)
-        self._renumber(modules)
-
-    def __delitem__(self, i: int | slice) -> None:
-        modules = list(self)
-        del modules[i]
-        self._renumber(modules)
-
-    def _renumber(self, modules: list[Module]) -> None:
-        others = Module()
-        vars(others).update((name, x) for name, x in vars(self).items() if not isinstance(x, Module))
-        self._number(modules, 0, others)
-
-    def _number(self, modules: list[Module], first: int, kept: Module) -> None:
-        """Name the Modules by numbers, from the first on, and keep only the attributes of `kept`: all at once."""
-        numbered, names = Module(), dict[Tensor, str]()
-        for i, module in enumerate(modules, first):
-            vars(numbered)[str(i)] = module
-            for path, tensor in module._named_tensors(f"{i}.", NAMED_LEVELS):  # see __setattr__
-                if not any(list_._attribute_at(tensor.name) is tensor for list_ in (kept, numbered)):
-                    names.setdefault(tensor, path)
-        removed = [] if kept is self else list(self._children())
-        writes: list[tuple[Any, ...]] = [(delitem, vars(self), name) for name, _ in removed]
-        writes += [(setitem, vars(self), name, module) for name, module in vars(numbered).items()]
-        write_all([*writes, *[(setattr, tensor, "name", path) for tensor, path in names.items()]])
-
-    def _check_module(self, module: Any, i: int) -> None:
-        if not isinstance(module, Module):
-            raise TypeError(f"{type(self).__name__}: expected Modules, got {module!r} in place {i}")
-
-    def __len__(self) -> int:
-        return len(list(self._children()))
-
-    def __iter__(self) -> Iterator[Module]:
-        return iter([value for value in vars(self).values() if isinstance(value, Module)])
-
-    def __getitem__(self, i: int | slice) -> Any:
-        if not isinstance(i, slice):
-            return list(self)[i]
-        part = type(self).__new__(type(self))  # without __init__: a subclass makes its own Modules there
-        vars(part).update((str(k), module) for k, module in enumerate(list(self)[i]))  # leaves their parameters' names
-        return part
-
-    def __setitem__(self, i: int, module: Module) -> None:
-        self._check_module(module, i)
-        setattr(self, [name for name, _ in self._children()][index(i)], module)
+def _path(place: Any) -> str:
+    """Return the path of a Module at a place; see `Module._placed_modules`."""
+    names: list[str] = []
+    while place is not None:
+        place, name = place
+        names.append(name)
+    return ".".join(reversed(names))
 
 
 def _array_or_none(value: Any) -> Any:

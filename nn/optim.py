@@ -13,10 +13,11 @@ the dtype of its parameter, except Adam's for half precision (see there).
 from collections.abc import Iterable, Mapping
 from itertools import chain
 from operator import isub
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy import errstate
 
+from tinygrad_sm.advice import module_hooks
 from tinygrad_sm.arguments import number
 from tinygrad_sm.arrays import described
 from tinygrad_sm.backend import Array, array_module, device_of, is_writable
@@ -24,8 +25,12 @@ from tinygrad_sm.dispatch import replaceable
 from tinygrad_sm.engine.backward import check_grad
 from tinygrad_sm.engine.versions import LEAVES_LOCK, change, write_all
 from tinygrad_sm.nn.groups import Groups, Slot
+from tinygrad_sm.nn.module import writes_of_zeros
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer"]
+
+if not TYPE_CHECKING:  # for a type checker, a name that is missing is an error by itself
+    __getattr__, __dir__ = module_hooks(__name__)
 
 
 class Optimizer(Groups):
@@ -35,16 +40,19 @@ class Optimizer(Groups):
         differ in a group: SGD([{"params": body, "lr": 0.01}, {"params": head}], lr=0.1).
 
     `param_groups` lists the groups, each with all of its options. Options may be set there between steps; the next step
-    checks them before it changes anything. Groups and parameters can neither be added nor replaced. `lr` reads and sets
-    the learning rate of all groups, and checks it at once. A step skips parameters that are frozen or whose `.grad` is
-    None, and their state.
+    checks them before it changes anything. `add_param_group` adds a group; groups and parameters can neither be
+    replaced nor removed. `lr` reads and sets the learning rate of all groups, and checks it at once. A step skips
+    parameters that are frozen or whose `.grad` is None, and their state.
 
     A subclass defines the formulas in `_update`, the first state in `_new_state`, and legal options in `_checked`.
     """
 
-    def zero_grad(self) -> None:
-        """Forget the gradients: set `.grad` of every parameter to None."""
-        write_all([(setattr, slot.parameter, "grad", None) for slot in self._slots])
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients: set `.grad` of every parameter to None; with False fill them, as Module.zero_grad."""
+        write_all([(setattr, slot.parameter, "grad", None) for slot in self._slots] if set_to_none else self._zeros())
+
+    def _zeros(self) -> list[tuple[Any, ...]]:
+        return writes_of_zeros(slot.parameter for slot in self._slots)
 
     def step(self) -> None:
         """Change every parameter that has a gradient by the formulas of the class."""
@@ -100,6 +108,14 @@ class SGD(Optimizer):
     >>> optimizer.step()
     >>> w.data
     array([0.5], dtype=float32)
+    >>> optimizer
+    SGD (
+    Parameter Group 0
+        lr: 0.25
+        momentum: 0.0
+        weight_decay: 0.0
+        nesterov: False
+    )
     """
 
     def __init__(

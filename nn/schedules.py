@@ -15,7 +15,8 @@ of the optimizer as the base there, and sets lr ← base · factor(0). Each step
 So an lr that was set by hand, as by `optimizer.lr = 0.05`, is scaled as the old one would have been. Where the factor
 was 0, as at the end of a cosine, nothing is left to scale, and lr ← base · factor(t). Several schedules of an optimizer
 multiply, but for one whose factor was 0, which begins with its own base again. The caller decides whether a step is an
-epoch or a batch. Names, formulas and defaults are PyTorch's.
+epoch or a batch. The base of a group that the optimizer got later is the lr that the next step finds there. Names,
+formulas and defaults are PyTorch's.
 """
 
 import math
@@ -23,13 +24,19 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from itertools import count, pairwise
 from operator import setitem
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tinygrad_sm.advice import module_hooks
 from tinygrad_sm.arguments import MAX_COUNT, integer, number
 from tinygrad_sm.engine.versions import write_all
 from tinygrad_sm.errors import refuse_state
 from tinygrad_sm.nn.optim import Optimizer
 from tinygrad_sm.nn.states import check_state, faults_of
+
+__all__ = ["CosineAnnealingLR", "LinearLR", "Schedule", "SequentialLR", "StepLR"]
+
+if not TYPE_CHECKING:  # for a type checker, a name that is missing is an error by itself
+    __getattr__, __dir__ = module_hooks(__name__)
 
 _NUMBERS = count()  # of schedules, in the order in which they are made
 
@@ -72,12 +79,17 @@ class Schedule:
 
     def _set(self, t: int) -> None:
         owner, name = type(self).__name__, f"lr after {t} steps"
-        pairs = zip(self.get_last_lr(), self.base_lrs, strict=True)
+        bases = self._bases()
+        pairs = zip(self.get_last_lr(), bases, strict=True)
         try:
             lrs = [number(owner, name, self._next(lr, base, t), smallest=0) for lr, base in pairs]
         except OverflowError as error:
             raise ValueError(f"{owner}: expected {name} to be a finite number, got a factor beyond floats") from error
-        self._write(t, self.base_lrs, lrs)
+        self._write(t, bases, lrs)
+
+    def _bases(self) -> list[float]:
+        """Return the base of each group; of one that was added since the last step, its lr."""
+        return [*self.base_lrs, *self.get_last_lr()[len(self.base_lrs) :]]
 
     def _write(self, t: int, base_lrs: list[float], lrs: Iterable[float]) -> None:
         """Set t, the bases and the lr of every group: all at once."""
@@ -100,7 +112,7 @@ class Schedule:
         any order.
         """
         state = {"schedule": repr(self), "last_epoch": self.last_epoch}
-        return {**state, "base_lrs": list(self.base_lrs), "lrs": self.get_last_lr()}
+        return {**state, "base_lrs": self._bases(), "lrs": self.get_last_lr()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where a schedule with the same options was; the lr of every group is set to what it was.

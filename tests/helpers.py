@@ -1,5 +1,6 @@
 """What several test files need: the root, leaves to differentiate, and a record of the rules that a walk calls."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,16 @@ of_the_wing = pytest.mark.skipif(not HAS_WING, reason="TINYGRAD_SM_PLAIN: the pl
 
 def leaf(data=(1.0, 2.0, 3.0), dtype=np.float64):
     return Tensor(np.array(data, dtype), requires_grad=True)
+
+
+def check_error(action, kind, pattern, tmp_path):
+    """Check a row of a table of errors: the action raises this very kind, and the whole message fits the pattern."""
+    arguments = (tmp_path,) if action.__code__.co_varnames[:1] == ("tmp_path",) else ()
+    with pytest.raises(kind) as raised:  # noqa: PT011  the whole message is matched below
+        action(*arguments)
+    message = "\n".join([str(raised.value), *getattr(raised.value, "__notes__", ())])
+    assert type(raised.value) is kind
+    assert re.fullmatch(pattern, message), message
 
 
 class RuleLog(Observer):

@@ -200,12 +200,23 @@ def clip(by, at):
     return case
 
 
-def forget(whose):
+def forget(whose, **options):
     def case():
         parts = model_and_optimizer()
-        return parts[whose].zero_grad, seen(parts[0])
+        return lambda: parts[whose].zero_grad(**options), seen(parts[0])
 
     return case
+
+
+def freeze():
+    model = model_and_optimizer()[0]
+    return lambda: model.requires_grad_(False), lambda: [p.requires_grad for p in model.parameters()]
+
+
+def add_group():
+    optimizer = model_and_optimizer()[1]
+    group = {"params": [nn.Parameter([1.0]), nn.Parameter([2.0])]}
+    return lambda: optimizer.add_param_group(group), lambda: (repr(optimizer), len(optimizer._slots))
 
 
 def evaluation():
@@ -280,6 +291,10 @@ CASES = {
     "clip_grad_value": clip(clip_grad_value, 0.5),
     "Module.zero_grad": forget(0),
     "Optimizer.zero_grad": forget(1),
+    "Module.zero_grad with zeros": forget(0, set_to_none=False),
+    "Optimizer.zero_grad with zeros": forget(1, set_to_none=False),
+    "Module.requires_grad_": freeze,
+    "Optimizer.add_param_group": add_group,
     "Module.eval": evaluation,
     "Module.__setattr__ of a Module": set_attribute(lambda: nn.Linear(1, 1)),
     "Module.__setattr__ of a Parameter": set_attribute(lambda: nn.Parameter(1.0)),

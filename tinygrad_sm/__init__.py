@@ -15,6 +15,8 @@ from tinygrad_sm.dispatch import HAS_WING
 if HAS_WING:
     from tinygrad_sm.fast import engine as _engine  # noqa: F401  first, because operators bind the call of an operation
 
+from tinygrad_sm import advice as _advice
+from tinygrad_sm import names as _names
 from tinygrad_sm.backend import is_available, set_default_device
 from tinygrad_sm.check.gradcheck import gradcheck
 from tinygrad_sm.check.proofs import prove
@@ -46,6 +48,23 @@ from tinygrad_sm.ops.composed import (
     take_along_axis,
     var,
 )
+from tinygrad_sm.ops.elementary import (
+    arccos,
+    arcsin,
+    arctan2,
+    ceil,
+    cosh,
+    exp2,
+    floor,
+    floor_divide,
+    log2,
+    log10,
+    mod,
+    remainder,
+    round,
+    sinh,
+    tan,
+)
 from tinygrad_sm.ops.elementwise import (
     abs,
     add,
@@ -75,6 +94,26 @@ from tinygrad_sm.ops.elementwise import (
 from tinygrad_sm.ops.linalg import (
     matmul,
 )
+from tinygrad_sm.ops.manipulation import (
+    atleast_1d,
+    atleast_2d,
+    diag,
+    diagonal,
+    hstack,
+    ravel,
+    repeat,
+    tile,
+    trace,
+    tril,
+    triu,
+    vstack,
+)
+from tinygrad_sm.ops.products import (
+    cumprod,
+    dot,
+    inner,
+    tensordot,
+)
 from tinygrad_sm.ops.reductions import (
     cumsum,
     max,
@@ -82,6 +121,10 @@ from tinygrad_sm.ops.reductions import (
     min,
     prod,
     sum,
+)
+from tinygrad_sm.ops.searching import (
+    argmax,
+    argmin,
 )
 from tinygrad_sm.ops.shaping import (
     broadcast_to,
@@ -109,7 +152,10 @@ def __getattr__(name: str) -> Any:
     """Import `nn` and `datasets` when they are first used: a program that uses Tensors alone does not wait for them."""
     if name in ("datasets", "nn"):
         return importlib.import_module(f"tinygrad_sm.{name}")
-    raise AttributeError(f"module 'tinygrad_sm' has no attribute {name!r}")
+    return _missing(name)
+
+
+_missing, __dir__ = _advice.module_hooks(__name__)
 
 
 __version__ = "0.2.0"
@@ -125,23 +171,39 @@ __all__ = [
     "abs",
     "add",
     "arange",
+    "arccos",
+    "arcsin",
     "arctan",
+    "arctan2",
+    "argmax",
+    "argmin",
+    "atleast_1d",
+    "atleast_2d",
     "broadcast_to",
+    "ceil",
     "clip",
     "compiled",
     "concatenate",
     "cos",
+    "cosh",
+    "cumprod",
     "cumsum",
     "datasets",
     "detect_anomaly",
+    "diag",
+    "diagonal",
     "divide",
+    "dot",
     "einsum",
     "enable_grad",
     "exp",
+    "exp2",
     "expand_dims",
     "expm1",
     "eye",
     "flip",
+    "floor",
+    "floor_divide",
     "from_dlpack",
     "full",
     "gelu",
@@ -149,13 +211,17 @@ __all__ = [
     "grad",
     "gradcheck",
     "hessian",
+    "hstack",
     "hvp",
+    "inner",
     "is_available",
     "jacobian",
     "jvp",
     "keep_freed_memory",
     "log",
+    "log10",
     "log1p",
+    "log2",
     "log_softmax",
     "logaddexp",
     "logsumexp",
@@ -166,6 +232,7 @@ __all__ = [
     "mean",
     "min",
     "minimum",
+    "mod",
     "moveaxis",
     "multiply",
     "negative",
@@ -184,14 +251,19 @@ __all__ = [
     "prove",
     "rand",
     "randn",
+    "ravel",
     "relu",
+    "remainder",
+    "repeat",
     "reshape",
     "roll",
+    "round",
     "set_default_device",
     "set_rng_state",
     "sigmoid",
     "sign",
     "sin",
+    "sinh",
     "softmax",
     "softplus",
     "split",
@@ -205,12 +277,22 @@ __all__ = [
     "swapaxes",
     "take",
     "take_along_axis",
+    "tan",
     "tanh",
+    "tensordot",
+    "tile",
+    "trace",
     "transpose",
+    "tril",
+    "triu",
     "var",
     "vjp",
+    "vstack",
     "where",
     "zero",
     "zeros",
     "zeros_like",
 ]
+
+_advice.advise_on_class(Tensor, {**_advice.rows_of_functions(__name__), **_names.TENSOR})
+_advice.advise_on_keywords(__name__)

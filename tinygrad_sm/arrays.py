@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_sm.advice import hint
 from tinygrad_sm.backend import Array, device_name, device_of, is_array, to_device
 from tinygrad_sm.dtypes import is_masked, number_dtype, strong_dtype
 
@@ -30,7 +31,7 @@ def as_array(data: Any, dtype: Any = None, device: str | None = None, is_new: bo
     array = data if has_dtype else np.asarray(data)
     if array.dtype.kind not in "biufc":
         kind = "" if has_dtype or not hasattr(data, "shape") else type(data).__name__ + " "  # such as SciPy's csr_array
-        raise TypeError(f"expected numbers, got {kind}{described(data)}")
+        raise TypeError(": ".join(filter(None, [f"expected numbers, got {kind}{described(data)}", hint(data)])))
     dtype = None if dtype is None else number_dtype(dtype)
     if dtype is None and strong is not None and array.dtype != strong:
         array = np.asarray(data, strong)  # raises OverflowError for a number that astype would wrap around

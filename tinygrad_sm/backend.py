@@ -97,7 +97,9 @@ def _cuda_index(device: str) -> int:
     """Return the number of a GPU from its name, "cuda:1"; "cuda" is the current one. DeviceError if it is not there."""
     kind, _, number = device.partition(":")
     if kind != "cuda" or not (number.isdecimal() or device == "cuda"):
-        raise DeviceError(f"expected device 'cpu', 'cuda', or 'cuda:1' and so on, got {device!r}")
+        raise DeviceError(
+            f"expected device 'cpu', 'cuda', or 'cuda:1' and so on, got {device!r}: .astype(dtype) converts to a dtype"
+        )
     cupy = _cupy()
     if device == "cuda":
         return int(cupy.cuda.Device().id)

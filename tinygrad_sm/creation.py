@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_sm.arrays import as_array, unpacked
 from tinygrad_sm.backend import borrowed_array, device_of, to_numpy
-from tinygrad_sm.dtypes import check_unmasked
+from tinygrad_sm.dtypes import check_unmasked, number_dtype
 from tinygrad_sm.engine.primitive import as_operand
 from tinygrad_sm.engine.tape import Traced, data_of
 from tinygrad_sm.engine.versions import share_memory
@@ -25,12 +25,12 @@ def zeros(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False, dev
     >>> zeros(2, 3).shape, zeros((2, 3)).shape
     ((2, 3), (2, 3))
     """
-    return Tensor(np.zeros(unpacked(shape), dtype), requires_grad, device=device)
+    return Tensor(np.zeros(unpacked(shape), number_dtype(dtype)), requires_grad, device=device)
 
 
 def ones(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False, device: str | None = None) -> Tensor:
     """Return a Tensor of ones."""
-    return Tensor(np.ones(unpacked(shape), dtype), requires_grad, device=device)
+    return Tensor(np.ones(unpacked(shape), number_dtype(dtype)), requires_grad, device=device)
 
 
 def full(
@@ -41,7 +41,7 @@ def full(
     Raises TypeError if the value is a Tensor that requires a gradient: use `broadcast_to`, which passes it.
     """
     check_constant("full", value)
-    return Tensor(np.full(shape, to_numpy(data_of(value)), dtype), requires_grad, device=device)
+    return Tensor(np.full(shape, to_numpy(data_of(value)), number_dtype(dtype)), requires_grad, device=device)
 
 
 def zeros_like(x: Any, requires_grad: bool = False, device: str | None = None) -> Tensor:
@@ -61,22 +61,35 @@ def arange(*bounds: Any, dtype: Any = None, requires_grad: bool = False, device:
 
     They are int64, or float32 where a bound is a float.
     """
-    return Tensor(np.arange(*bounds, dtype=dtype or as_array(list(bounds)).dtype), requires_grad, device=device)
+    dtype = as_array(list(bounds)).dtype if dtype is None else number_dtype(dtype)
+    return Tensor(np.arange(*bounds, dtype=dtype), requires_grad, device=device)
 
 
 def eye(n: int, dtype: Any = np.float32, requires_grad: bool = False, device: str | None = None) -> Tensor:
     """Return the identity matrix of n rows and columns."""
-    return Tensor(np.eye(n, dtype=dtype), requires_grad, device=device)
+    return Tensor(np.eye(n, dtype=number_dtype(dtype)), requires_grad, device=device)
 
 
-def rand(*shape: Any, requires_grad: bool = False, device: str | None = None) -> Tensor:
-    """Return float32 draws from the uniform distribution on [0, 1); see `manual_seed`."""
-    return Tensor(random_generator().random(unpacked(shape), np.float32), requires_grad, device=device)
+def rand(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False, device: str | None = None) -> Tensor:
+    """Return draws from the uniform distribution on [0, 1), in float32 or float64; see `manual_seed`."""
+    drawn = random_generator().random(unpacked(shape), _drawn_dtype("rand", dtype))
+    return Tensor(drawn, requires_grad, device=device)
 
 
-def randn(*shape: Any, requires_grad: bool = False, device: str | None = None) -> Tensor:
-    """Return float32 draws from the standard normal distribution; see `manual_seed`."""
-    return Tensor(random_generator().standard_normal(unpacked(shape), np.float32), requires_grad, device=device)
+def randn(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False, device: str | None = None) -> Tensor:
+    """Return draws from the standard normal distribution, in float32 or float64; see `manual_seed`."""
+    drawn = random_generator().standard_normal(unpacked(shape), _drawn_dtype("randn", dtype))
+    return Tensor(drawn, requires_grad, device=device)
+
+
+def _drawn_dtype(caller: str, dtype: Any) -> Any:
+    """Return the dtype as a class; TypeError unless the generator draws in it. In float16, draws of [0, 1) may be 1."""
+    kind = np.dtype(dtype).type
+    if kind not in (np.float32, np.float64):
+        raise TypeError(
+            f"{caller}: expected dtype float32 or float64, got {np.dtype(dtype)}: convert the draws with .astype"
+        )
+    return kind
 
 
 def from_dlpack(x: Any) -> Tensor:

@@ -18,9 +18,13 @@ _PYTHON_NUMBERS = (bool, int, float, complex)  # bool first, because a bool is a
 
 def number_dtype(dtype: Any) -> np.dtype[Any]:
     """Return the dtype; TypeError unless it is one of numbers: not every device refuses the others."""
-    if np.dtype(dtype).kind not in "biufc":
-        raise TypeError(f"expected a dtype of numbers, got {np.dtype(dtype)}")
-    return np.dtype(dtype)
+    try:
+        found = np.dtype(dtype)
+    except TypeError as error:
+        raise TypeError(f"expected a dtype of NumPy, such as np.float32 or 'float32', got {dtype!r}") from error
+    if found.kind not in "biufc":
+        raise TypeError(f"expected a dtype of numbers, got {found}")
+    return found
 
 
 def is_masked(data: Any) -> bool:

@@ -232,6 +232,10 @@ class Profile(ModeScope, Observer):
         """All rows together."""
         return Row(*map(sum, zip(Row(), *self.rows.values(), strict=True)))
 
+    def __repr__(self) -> str:
+        calls, forward, backward, _ = self.total
+        return f"Profile(operations={len(self._rows)}, calls={calls}, forward={forward:.3g}, backward={backward:.3g})"
+
     def __str__(self) -> str:
         rows = {**self.rows, "total": self.total}
         width = max(map(len, rows))
@@ -256,6 +260,8 @@ def profile() -> Profile:
     ...     tg.sum(w * w * 2.0).backward()
     >>> p.rows["multiply"].calls, p.rows["multiply"].bytes, p.total.calls
     (2, 8000, 3)
+    >>> p  # doctest: +ELLIPSIS
+    Profile(operations=2, calls=3, forward=..., backward=...)
     >>> print(p)  # doctest: +ELLIPSIS, +NORMALIZE_WHITESPACE
         calls forward ms backward ms bytes
     ...

@@ -9,11 +9,13 @@ adds one number after the other, in the dtype of the array: a sum of 10⁶ float
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from tinygrad_sm.backend import ARRAY_TYPES, Array
+from tinygrad_sm.dtypes import number_dtype
 
 
 def wide_dtype(x: Any) -> Any:
@@ -32,6 +34,22 @@ def wide(x: Any) -> Any:
 def as_precise_as(x: Any, result: Any) -> Any:
     """Return a result that was computed from wide(x), rounded to half precision if x is in half precision."""
     return result.astype("float16") if getattr(x, "dtype", None) == "float16" else result
+
+
+def in_dtype(x: Any, dtype: Any) -> Any:
+    """Return x, an array or a Tensor, in another dtype; None stands for its own.
+
+    Complex numbers stay complex: the checker gives them to a forward whose caller gives it floats.
+    """
+    if dtype is None:
+        return x
+    dtype = number_dtype(dtype)
+    return x.astype(np.result_type(dtype, np.complex64) if x.dtype.kind == "c" else dtype)
+
+
+def formed_in(dtype: Any, f: Callable[..., Any], x: Any, *options: Any) -> Any:
+    """Return a sum or product f(x, ...) in the dtype that was asked for, and formed in it, or in a wider one."""
+    return in_dtype(f(in_dtype(x, dtype), *options), dtype)
 
 
 MOST_IN_TURN = 1024

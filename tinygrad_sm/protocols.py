@@ -18,15 +18,15 @@ import numpy as np
 from tinygrad_sm.backend import NUMBERS, PLAIN_OPERANDS, Array, HostArray, axis_of, check_same_device
 from tinygrad_sm.dtypes import check_unmasked
 from tinygrad_sm.engine.mode import current_mode
-from tinygrad_sm.engine.primitive import as_operand
+from tinygrad_sm.engine.primitive import as_operand, holds_traced
 from tinygrad_sm.engine.tape import Traced, data_of
 from tinygrad_sm.engine.versions import LEAVES_LOCK
 from tinygrad_sm.errors import GradientError
-from tinygrad_sm.ops import composed, elementwise, linalg, reductions, shaping
+from tinygrad_sm.ops import composed, elementary, elementwise, linalg, manipulation, products, reductions, shaping
 
 TWINS: dict[Callable[..., Any], Callable[..., Any]] = {
     getattr(np, name): operation
-    for module in (elementwise, shaping, reductions, linalg, composed)
+    for module in (elementwise, elementary, shaping, reductions, linalg, composed, manipulation, products)
     for name, operation in vars(module).items()
     if hasattr(np, name) and getattr(operation, "__module__", None) == module.__name__
 }
@@ -35,6 +35,7 @@ TWINS: dict[Callable[..., Any], Callable[..., Any]] = {
 TWINS |= {
     np.amax: reductions.max,
     np.amin: reductions.min,
+    np.around: elementary.round,
     np.linalg.norm: composed.norm,
     np.linalg.matmul: linalg.matmul,
 }
@@ -56,17 +57,29 @@ NON_DIFFERENTIABLE = {
 _WRITERS = {np.copyto, np.fill_diagonal, np.place, np.put, np.put_along_axis, np.putmask}
 """Functions that change their first argument in place."""
 
-_ADVICE = {
-    np.dot: "a @ b, or tg.einsum",
-    np.inner: "a @ b, or tg.einsum",
-    np.tensordot: "tg.einsum",
-    np.ravel: "t.reshape(-1)",
-    np.hstack: "tg.concatenate(..., axis=1)",
-    np.vstack: "tg.concatenate(..., axis=0)",
+_NO_COMPLEX = "another framework, as complex numbers carry no gradients here"
+
+_ADVICE: dict[Any, str] = {
+    np.append: "tg.concatenate",
+    np.atleast_3d: "t.reshape",
     np.average: "(weights * t).sum() / weights.sum()",
-    np.trace: "tg.einsum('ii', t)",
-    np.diagonal: "tg.einsum('...ii->...i', t)",
+    np.block: "tg.hstack and tg.vstack",
+    np.column_stack: "tg.stack(..., axis=1) or tg.hstack",
+    np.diff: "t[..., 1:] - t[..., :-1]",
+    np.dstack: "tg.stack(..., axis=2)",
+    np.fliplr: "tg.flip(t, 1)",
+    np.flipud: "tg.flip(t, 0)",
+    np.fmod: "tg.remainder, which has the sign of b",
+    np.hypot: "tg.sqrt(a * a + b * b)",
+    np.nan_to_num: "tg.where",
+    np.ptp: "t.max() - t.min()",
+    np.select: "tg.where",
+    np.sort: "tg.take_along_axis(t, np.argsort(t))",
+    np.trunc: "tg.sign(t) * tg.floor(tg.abs(t))",
+    np.vdot: "tg.dot(tg.ravel(a), tg.ravel(b))",
+    **dict.fromkeys((np.angle, np.linalg.eig, np.linalg.eigvals), _NO_COMPLEX),
 }
+"""What to write instead of NumPy's functions that have no twin; for those of np.fft see `_no_twin`."""
 
 
 def operators(op: Any, name: str) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]:
@@ -169,7 +182,7 @@ def _dispatch(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         try:
             return twin(*args, **kwargs)
         except TypeError as error:
-            error.add_note(f"np.{function.__name__} on Tensors is {twin!r}: dtype=, out= and the like are not for them")
+            error.add_note(f"np.{function.__name__} on Tensors is {twin!r}: out= and the like are not for them")
             raise
     if function is np.full_like:
         _check_fill_value(*args, **kwargs)
@@ -209,9 +222,11 @@ def _with_arrays(x: Any) -> Any:
 
 
 def _no_twin(function: Any) -> TypeError:
+    name = _name(function)
+    usual = _NO_COMPLEX if name.startswith("np.fft.") else "the operations of tinygrad_sm"
     return TypeError(
-        f"{_name(function)} has no twin here through which gradients pass: use "
-        f"{_ADVICE.get(function, 'the operations of tinygrad_sm')}, or give it t.numpy() if none needs to pass"
+        f"{name} has no twin here through which gradients pass: use {_ADVICE.get(function, usual)}, or give it "
+        "t.numpy() if none needs to pass"
     )
 
 
@@ -265,6 +280,15 @@ def _translate_arguments(twin: Any, function: Any, args: Any, kwargs: dict[str, 
 
 def _is_default(value: Any, default: Any) -> bool:
     return value is default or (isinstance(value, str) and value == default)
+
+
+def check_history(data: Any) -> None:
+    """Raise TypeError if nested lists hold a Tensor that requires a gradient, which would be lost in an array."""
+    if holds_traced(data) and any(x.requires_grad for x in _tensors(data)):
+        raise TypeError(
+            "Tensor: expected numbers, got a list with a Tensor that requires a gradient, which would be lost: write "
+            "tg.stack(list), through which it passes, or t.detach()"
+        )
 
 
 def _check_fill_value(a: Any, fill_value: Any, *args: Any, **kwargs: Any) -> None:

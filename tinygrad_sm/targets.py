@@ -31,8 +31,8 @@ def _check_range(labels: Array, classes: int, ignored: int | None = None) -> Non
 
 def _no_class(labels: Array, is_wrong: Array, classes: int) -> IndexError:
     first = np.unravel_index(int(is_wrong.argmax()), labels.shape)
-    place = f"in row {first[0]}" if labels.ndim == 1 else f"at [{', '.join(map(str, first))}]"
-    return IndexError(f"labels: expected 0..{classes - 1} for {classes} classes, got {labels[first]} {place}")
+    place = f" in row {first[0]}" if labels.ndim == 1 else f" at [{', '.join(map(str, first))}]" if first else ""
+    return IndexError(f"labels: expected 0..{classes - 1} for {classes} classes, got {labels[first]}{place}")
 
 
 def check_target(loss: str, logits: Array, target: Array, ignored: int | None = None) -> None:
@@ -47,25 +47,28 @@ def check_targets(
 ) -> None:
     """Raise unless logits (N, C, d1, ...) fit the target: labels (N, d1, ...), or probabilities of the logits' shape.
 
-    Labels are classes 0..C−1 or, if it is given, the label `ignored`.
+    (C,) is one example, whose label has no axes. Labels are classes 0..C−1 or, if it is given, the label `ignored`.
     """
-    shape = getattr(target, "shape", ())
-    if logits.ndim < 2 or logits.size == 0:
+    shape, labels_shape = getattr(target, "shape", ()), (logits.shape[:1] + logits.shape[2:] if logits.ndim > 1 else ())
+    if logits.size == 0 or logits.ndim == 0:
         raise _no_examples(loss, logits)
-    if shape == (len(logits), *logits.shape[2:]):
-        _check_range(target, logits.shape[1], ignored)
+    if shape == labels_shape:
+        _check_range(target, logits.shape[min(logits.ndim - 1, 1)], ignored)
     elif not (probabilities_fit and shape == logits.shape and target.dtype.kind in "fc"):
-        raise _no_target(loss, logits, target, probabilities_fit)
+        raise _no_target(loss, logits, target, labels_shape, probabilities_fit)
 
 
 def _no_examples(loss: str, logits: Array) -> ValueError:
     if logits.ndim < 2 or logits.shape[1] == 0:
-        return ValueError(f"{loss}: expected an array of shape (N, C) or (N, C, d1, ...), got {described(logits)}")
+        expected = "(N, C) or (N, C, d1, ...), or (C,) for one example"
+        return ValueError(f"{loss}: expected an array of shape {expected}, got {described(logits)}")
     return ValueError(f"{loss}: expected at least one example, got an empty batch of shape {logits.shape}")
 
 
-def _no_target(loss: str, logits: Array, target: Array, probabilities_fit: bool) -> ValueError | TypeError:
-    shape, labels_shape = getattr(target, "shape", ()), (len(logits), *logits.shape[2:])
+def _no_target(
+    loss: str, logits: Array, target: Array, labels_shape: tuple[int, ...], probabilities_fit: bool
+) -> ValueError | TypeError:
+    shape = getattr(target, "shape", ())
     if probabilities_fit and shape == logits.shape:
         return TypeError(
             f"{loss}: a target of shape {shape} holds probabilities and must be floating, got {target.dtype}: convert "
@@ -90,7 +93,7 @@ def _reshape_advice(shape: tuple[int, ...], expected: tuple[int, ...], name: str
     """Return the advice to reshape, if the shapes differ only by axes of length 1."""
     if [n for n in shape if n != 1] != [n for n in expected if n != 1]:
         return ""
-    return f": reshape {name} with .reshape({', '.join(map(str, expected))})"
+    return f": reshape {name} with .reshape({', '.join(map(str, expected)) or '()'})"
 
 
 def check_reduction(loss: str, reduction: Any) -> None:

@@ -1,7 +1,7 @@
 """The Tensor: a `Traced` with NumPy's operators and methods, each of which names the operation that does the work.
 
-Imports from later files: `protocols` (operators), `copies`, `exchange`, `hooks`; `composed`, `indexing`, `linalg`,
-`shaping`.
+Imports from later files: `protocols` (operators), `copies`, `exchange`, `hooks`; `composed`, `elementary`, `indexing`,
+`linalg`, `manipulation`, `products`, `searching`, `shaping`.
 
     >>> w = Tensor([1.0, 2.0], requires_grad=True)
     >>> loss = (w * w).sum()
@@ -19,14 +19,25 @@ import numpy as np
 
 from tinygrad_sm import copies, exchange, protocols
 from tinygrad_sm.arrays import as_array, as_exact_array, unpacked
-from tinygrad_sm.backend import Array, axis_of, device_name, device_of, is_writable, to_numpy
+from tinygrad_sm.backend import device_name, device_of, is_writable, to_numpy
 from tinygrad_sm.dtypes import check_unmasked, number_dtype, refuse_masked
 from tinygrad_sm.engine.backward import backward
 from tinygrad_sm.engine.hooks import HookHandle
 from tinygrad_sm.engine.tape import Traced, data_of
 from tinygrad_sm.engine.versions import change, share_memory
 from tinygrad_sm.errors import GradientError
-from tinygrad_sm.ops import composed, elementwise, indexing, linalg, reductions, shaping
+from tinygrad_sm.ops import (
+    composed,
+    elementary,
+    elementwise,
+    indexing,
+    linalg,
+    manipulation,
+    products,
+    reductions,
+    searching,
+    shaping,
+)
 from tinygrad_sm.ops import softmax as softmax_ops
 
 
@@ -58,6 +69,8 @@ class Tensor(Traced):
     __hash__ = Traced.__hash__  # `__eq__` below would remove it
 
     def __init__(self, data: Any, requires_grad: bool = False, dtype: Any = None, device: str | None = None):
+        if isinstance(data, list | tuple):
+            protocols.check_history(data)
         super().__init__(as_array(data_of(data), dtype, device, is_new=not isinstance(data, Traced)))
         if isinstance(data, Traced) and self.data is data.data:
             share_memory(data, self)
@@ -176,7 +189,11 @@ class Tensor(Traced):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         if self.requires_grad:
-            raise TypeError("a Tensor that requires a gradient does not become an array in silence: use .numpy()")
+            raise TypeError(
+                "a Tensor that requires a gradient does not become an array in silence, which would lose its history: "
+                "write X @ W for X.dot(W), and tg.stack([t, u]) for np.array([t, u]); where no gradient is needed, as "
+                "for plots, t.numpy() or t.detach() gives the values"
+            )
         return np.array(self.numpy(), dtype, copy=copy)
 
     @property
@@ -226,6 +243,8 @@ class Tensor(Traced):
     __mul__, __rmul__ = protocols.operators(elementwise.multiply, "mul")
     __truediv__, __rtruediv__ = protocols.operators(elementwise.divide, "truediv")
     __pow__, __rpow__ = protocols.operators(elementwise.power, "pow")
+    __mod__, __rmod__ = protocols.operators(elementary.remainder, "mod")
+    __floordiv__, __rfloordiv__ = protocols.operators(elementary.floor_divide, "floordiv")
     __matmul__, __rmatmul__ = protocols.operators(linalg.matmul, "matmul")
     __neg__ = elementwise.negative
     __iadd__ = protocols.in_place("+=", operator.add)
@@ -233,6 +252,8 @@ class Tensor(Traced):
     __imul__ = protocols.in_place("*=", operator.mul)
     __itruediv__ = protocols.in_place("/=", operator.truediv)
     __ipow__ = protocols.in_place("**=", operator.pow)
+    __imod__ = protocols.in_place("%=", operator.mod)
+    __ifloordiv__ = protocols.in_place("//=", operator.floordiv)
     __imatmul__ = protocols.in_place("@=", operator.matmul)
 
     def __pos__(self) -> "Tensor":
@@ -245,14 +266,6 @@ class Tensor(Traced):
     __gt__ = protocols.comparison(operator.gt)
     __ge__ = protocols.comparison(operator.ge)
 
-    def argmax(self, axis: int | None = None) -> Array:
-        """Return the index of the largest element along the axis, a plain array."""
-        return self.data.argmax(axis_of(self.data, axis))
-
-    def argmin(self, axis: int | None = None) -> Array:
-        """Return the index of the smallest element along the axis, a plain array."""
-        return self.data.argmin(axis_of(self.data, axis))
-
     def reshape(self, *shape: Any) -> "Tensor":
         """Return the same elements in another shape, given as reshape(2, 3) or reshape((2, 3))."""
         return shaping.reshape(self, shape=unpacked(shape))
@@ -263,16 +276,25 @@ class Tensor(Traced):
 
     swapaxes = composed.swapaxes
     squeeze = composed.squeeze
+    ravel = manipulation.ravel
+    repeat = manipulation.repeat
+    diagonal = manipulation.diagonal
     take = composed.take
+    argmax = searching.argmax
+    argmin = searching.argmin
     clip = composed.clip
+    round = elementary.round
     sum = reductions.sum
     mean = reductions.mean
     var = composed.var
     std = composed.std
+    trace = manipulation.trace
     prod = reductions.prod
     max = reductions.max
     min = reductions.min
     cumsum = reductions.cumsum
+    cumprod = products.cumprod
+    dot = products.dot
     exp = elementwise.exp
     log = elementwise.log
     sqrt = elementwise.sqrt
@@ -286,3 +308,4 @@ class Tensor(Traced):
 
 
 Tensor.result_type = Tensor
+Traced.stack_nested = manipulation.stack_nested

@@ -62,7 +62,17 @@ def test_operations(case, dtype, device):
 
 
 LAYERS = [
-    *(nn.ReLU(), nn.Sigmoid(), nn.Tanh(), nn.Softplus(), nn.GELU(), nn.Softmax(dim=1), nn.LogSoftmax(dim=-1)),
+    *(
+        nn.ReLU(),
+        nn.Sigmoid(),
+        nn.Tanh(),
+        nn.Softplus(),
+        nn.SiLU(),
+        nn.GELU("none"),
+        nn.GELU("tanh"),
+        nn.Softmax(dim=1),
+        nn.LogSoftmax(dim=-1),
+    ),
     *(nn.Flatten(), nn.Dropout(0.4), nn.Linear(5, 3), nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 2))),
 ]
 

@@ -195,7 +195,7 @@ def test_static_arguments_by_position_keyword_and_default():
     assert tg.sum(x, 0, True).shape == tg.sum(x, 0, keepdims=True).shape == (1, 3)
     for wrong in (
         lambda: tg.sum(x, 0, axis=0),
-        lambda: tg.sum(x, 0, True, 1),
+        lambda: tg.sum(x, 0, True, None, 1),
         lambda: tg.sum(),
         lambda: tg.sum(x, axes=0),
     ):

@@ -235,8 +235,10 @@ class Wasteful(Observer):
 
 
 NO_WORK = {
-    *("add", "astype", "broadcast_to", "concatenate", "expand_dims", "moveaxis", "pad", "reshape", "squeeze", "stack"),
-    *("sum", "swapaxes", "transpose", "einsum [(2, 3)](formula=ba)"),
+    *("add", "astype", "atleast_1d", "atleast_2d", "broadcast_to", "concatenate", "diag", "expand_dims", "hstack"),
+    *("moveaxis", "ravel", "reshape", "squeeze", "stack", "sum", "swapaxes", "tile", "transpose", "vstack"),
+    *("einsum [(2, 3)](formula=ba)", "pad(pad_width=1)"),
+    "pad(pad_width=((0, 1), (2, 0), (1, 1)),constant_values=1.5)",
 }
 """Operations of which no rule computes anything: g itself, or a view of it. What the tape sums is not their work."""
 

@@ -113,6 +113,39 @@ def test_nll_loss_is_its_formula_for_all_combinations_of_options(shape, dtype):
 
 
 @pytest.mark.parametrize("kind", ["labels", "probabilities"])
+def test_one_example_has_the_loss_of_a_batch_of_one(kind, device):
+    for seed, combination in itertools.product((0, 3), COMBINATIONS):  # the label of the second seed is ignored
+        options = dict(combination)
+        logits, target, weight = drawn((1, 3), kind, "float64", options["ignore_index"], seed)
+        options["weight"] = weight if options.pop("weighted") else None
+        expected = by_loops(logits, target, **options)
+        z = Tensor(logits[0], device=device, requires_grad=True)
+        given = {**options, "weight": None if options["weight"] is None else Tensor(weight, device=device).data}
+        loss = functional.cross_entropy(z, Tensor(target[0], device=device), **given)
+        loss.backward()
+        assert loss.shape == ()
+        assert_close((loss.numpy(), Tensor(z.grad).numpy()), (np.reshape(expected[0], ()), expected[1][0]), "float64")
+        if kind == "labels" and not options["label_smoothing"]:
+            del given["label_smoothing"]
+            log_p = tg.log_softmax(z)
+            nll = functional.nll_loss(log_p, Tensor(target[0], device=device), **given)
+            assert_close((nll.numpy(),), (loss.numpy(),), "float64")
+            assert nll.shape == ()
+
+
+def test_one_example_for_modules_and_counts():
+    z = np.array([0.5, 2.0, 1.0])
+    expected = math.log(sum(math.exp(t) for t in z)) - 2.0
+    assert nn.CrossEntropyLoss()(z, 1) == pytest.approx(expected)
+    assert nn.NLLLoss(reduction="none")(tg.log_softmax(z), np.int64(1)) == pytest.approx(expected)
+    for loss in (functional.sparsemax_loss, functional.entmax15_loss):
+        assert loss(z, 1) == loss(z[None], [1])
+        assert loss(z, 1, reduction="none").shape == ()
+    assert (functional.accuracy(z, 1), functional.accuracy(Tensor(z), 0)) == (1.0, 0.0)
+    np.testing.assert_array_equal(functional.confusion_matrix(z, 2), [[0, 0, 0], [0, 0, 0], [0, 1, 0]])
+
+
+@pytest.mark.parametrize("kind", ["labels", "probabilities"])
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_cross_entropy_with_options_is_right_at_both_orders(kind, reduction):
     logits, target, weight = drawn((2, 3, 2), kind, "float64", IGNORED)
@@ -376,7 +409,7 @@ ERRORS = {
     "logits without classes": (
         lambda: functional.cross_entropy(np.zeros(4), np.zeros(3, int)),
         ValueError,
-        r"cross_entropy: expected an array of shape \(N, C\) or \(N, C, d1, \.\.\.\), got float64 \(4,\)",
+        r"cross_entropy: \(4,\) needs labels of shape \(\) or probabilities of shape \(4,\), got int64 \(3,\)",
     ),
     "accuracy of probabilities as labels": (
         lambda: functional.accuracy(X, X),

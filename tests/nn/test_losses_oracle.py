@@ -61,6 +61,33 @@ def test_cross_entropy_and_nll_loss(shape):
     assert compared == 108
 
 
+def test_one_example():
+    random = np.random.default_rng(0)
+    z, w = random.uniform(-5, 5, 4), random.uniform(0.5, 2, 4)
+    targets = (np.array(2), random.uniform(0, 1, 4))
+    for target, weight, reduction, smoothing in itertools.product(targets, (None, w), REDUCTIONS, (0.0, 0.3)):
+        given = z, {"weight": weight}, target
+        options = {"reduction": reduction, "label_smoothing": smoothing}
+        results = both(functional.cross_entropy, F.cross_entropy, *given, **options)
+        assert_agrees(results, options)
+        assert results[0][0].shape == results[1][0].shape == ()
+        if target.ndim == 0 and not smoothing:
+            assert_agrees(both(functional.nll_loss, F.nll_loss, *given, reduction=reduction), options)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        *((name, {}) for name in ("relu", "tanh", "sigmoid", "softplus", "logsigmoid", "leaky_relu", "silu", "gelu")),
+        ("leaky_relu", {"negative_slope": 0.25}),
+        ("gelu", {"approximate": "tanh"}),
+    ],
+)
+def test_activations(name, options):
+    x = np.array([-9.0, -3.0, -0.5, 0.0, 0.125, 1.0, 4.0])
+    assert_agrees(both(getattr(functional, name), getattr(F, name), x, {}, **options), (name, options))
+
+
 def test_binary_cross_entropy_and_squares():
     random = np.random.default_rng(0)
     for reduction, weighted, positive in itertools.product(REDUCTIONS, (False, True), (False, True)):

@@ -40,7 +40,7 @@ def twin_of(name):
 def along_one(f):
     """Return f as a reduction over several axes, or none, moved to be the last one."""
 
-    def reduced(x, axis=None, keepdims=False, **static):
+    def reduced(x, axis=None, keepdims=False, dtype=None, **static):  # all that is compared is in float64
         axes = tuple(range(x.ndim)) if axis is None or not x.ndim else axis if isinstance(axis, tuple) else (axis,)
         kept = [1 if i in {a % x.ndim for a in axes} else n for i, n in enumerate(x.shape)]
         moved = torch.movedim(x, axes, tuple(range(x.ndim - len(axes), x.ndim)))
@@ -89,7 +89,10 @@ def roll(x, shift, axis=None):
     return torch.roll(x, shift) if axis is None else torch.roll(x, shift, axis)
 
 
-def pad(x, pad_width, constant_values=0):
+def pad(x, pad_width, mode="constant", constant_values=0):
+    if mode != "constant":  # PyTorch's own pad the last axes alone
+        numbers = np.pad(np.arange(x.numel()).reshape(x.shape), pad_width, mode)
+        return x.reshape(-1)[places(numbers)]
     widths = np.broadcast_to(pad_width, (x.ndim, 2))[::-1].ravel().tolist()
     return F.pad(x, widths, value=constant_values)
 
@@ -98,8 +101,32 @@ def put(values, shape, index):
     return torch.zeros(shape, dtype=values.dtype).index_put((places(index),), values, accumulate=True)
 
 
-def cumsum(x, axis=None):
-    return torch.cumsum(x.reshape(-1), 0) if axis is None else torch.cumsum(x, axis)
+def in_turn(f):
+    """Return f, of partial sums or products, with NumPy's axis."""
+    return lambda x, axis=None, dtype=None: f(x.reshape(-1), 0) if axis is None else f(x, axis)
+
+
+def repeat(x, repeats, axis=None):
+    return torch.repeat_interleave(x, places(repeats), axis)
+
+
+def summed(product):
+    """Return a sum of products of arrays; a 0-d array multiplies."""
+    return lambda a, b: product(a, b) if a.ndim and b.ndim else a * b
+
+
+def dot(a, b):
+    return torch.matmul(a, b) if b.ndim <= 2 else torch.tensordot(a, b, ([a.ndim - 1], [b.ndim - 2]))
+
+
+def tensordot(a, b, axes):
+    if isinstance(axes, int):
+        return torch.tensordot(a, b, axes)
+    return torch.tensordot(a, b, [np.atleast_1d(part).tolist() for part in axes])
+
+
+def triangle(f):
+    return lambda x, k: f(x.expand(x.shape[-1], -1) if x.ndim == 1 else x, k)
 
 
 def clip(x, min=None, max=None):
@@ -155,7 +182,22 @@ TWINS = {
     "logsumexp": along_one(torch.logsumexp),
     "softmax": along_one_of_equal_shape(torch.softmax),
     "log_softmax": along_one_of_equal_shape(torch.log_softmax),
-    "cumsum": cumsum,
+    "cumsum": in_turn(torch.cumsum),
+    "cumprod": in_turn(torch.cumprod),
+    "floor_divide": lambda a, b: torch.floor(a / b),  # its own has no gradient at all
+    "round": lambda x, decimals=0: torch.round(x, decimals=decimals),
+    "dot": summed(dot),
+    "inner": summed(torch.inner),
+    "tensordot": tensordot,
+    "trace": lambda x, offset=0, axis1=0, axis2=1: torch.diagonal(x, offset, axis1, axis2).sum(-1),
+    "diagonal": lambda x, offset, axis1, axis2: torch.diagonal(x, offset, axis1, axis2),
+    "diag": lambda x, k: torch.diag(x, k),
+    "tril": triangle(torch.tril),
+    "triu": triangle(torch.triu),
+    "repeat": repeat,
+    "tile": lambda x, reps: torch.tile(x, tuple(np.atleast_1d(reps).tolist())),
+    "hstack": lambda a, b: torch.hstack([a, b]),
+    "vstack": lambda a, b: torch.vstack([a, b]),
     "linear": F.linear,
     "outer": lambda a, b: torch.outer(a.reshape(-1), b.reshape(-1)),
     "einsum": lambda *xs, formula: torch.einsum(formula, *xs),
@@ -320,6 +362,12 @@ DIFFERENCES = {  # on purpose: why, the point, and of ours and PyTorch's the fun
         (tg.norm, 5e-200, [0.6, 0.8]),
         (torch.linalg.vector_norm, 0, [0, 0]),
     ),
+    "arctan2 of large numbers": (
+        "no square overflows",
+        [1e200],
+        (lambda y: tg.arctan2(y, 1e200), [np.pi / 4], [0.5e-200]),
+        (lambda y: torch.atan2(y, torch.tensor(1e200, dtype=torch.float64)), [np.pi / 4], [0]),
+    ),
     "gelu far out": (
         "the gradient is right where x³ overflows",
         [1e300, -1e300],
@@ -352,6 +400,12 @@ AT_KINKS = {
     "min": [[1.0, 1.0, 2.0]],
     "power": [[0.0, 0.0, 0.0, 0.0], [0.0, 1.0, 2.0, 3.0]],
     "prod": [[0.0, 3.0, 0.0, 2.0]],
+    "arctan2": [[0.0, 0.0, -0.0], [0.0, -1.0, -1.0]],
+    "cumprod": [[2.0, 0.0, 3.0, 0.0]],
+    "floor": [[-1.0, 0.0, 2.0]],
+    "ceil": [[-1.0, 0.0, 2.0]],
+    "round": [[-0.5, 0.5, 1.5]],
+    "remainder": [[6.0, -6.0, 0.0], [2.0, 3.0, 2.0]],
     "norm": [[0.0, 0.0]],
     "std": [[2.0, 2.0]],
 }

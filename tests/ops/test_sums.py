@@ -431,3 +431,27 @@ def test_small_shares_of_halves_do_not_stall():
     found = functional.binary_cross_entropy_with_logits(z, y, reduction="sum")
     expected = functional.binary_cross_entropy_with_logits(z.astype(float), y.astype(float), reduction="sum")
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+OF_PRODUCTS = {
+    "dot": (tg.dot, np.dot),
+    "dot of a matrix": (lambda a, b: tg.dot(a.reshape((1, -1)), b), lambda a, b: np.dot(a[None], b)),
+    "inner": (tg.inner, np.inner),
+    "inner of matrices": (
+        lambda a, b: tg.inner(a.reshape((1, -1)), b.reshape((1, -1))),
+        lambda a, b: np.inner(a[None], b[None]),
+    ),
+    "tensordot": (lambda a, b: tg.tensordot(a, b, 1), np.dot),
+    "trace": (lambda a, b: tg.trace(tg.diag(a[:300])), lambda a, b: a[:300].sum()),
+}
+
+
+@pytest.mark.parametrize("name", OF_PRODUCTS)
+@every_length
+def test_sums_of_products_of_halves_are_rounded_once(name, n, device):
+    f, exact = OF_PRODUCTS[name]
+    a, b = halves(n, columns=2).T.copy()
+    out = f(Tensor(a, device=device), Tensor(b, device=device))
+    assert out.dtype == np.float16
+    expected = exact(a.astype(np.float64), b.astype(np.float64))
+    np.testing.assert_allclose(out.numpy().astype(np.float64), expected, **ROUNDED_ONCE)

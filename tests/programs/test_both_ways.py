@@ -53,7 +53,17 @@ def test_every_operation(case, dtype):
     assert step.program is not None
 
 
-def training(model, loss, optimizer, clip=None, zero_grad=True):
+class Function(nn.Module):
+    """A function as a layer."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+def training(model, loss, optimizer, clip=None, zero_grad=nn.optim.SGD.zero_grad):
     """Return a function that makes a step of such a training, with its model and optimizer."""
 
     def make():
@@ -63,8 +73,8 @@ def training(model, loss, optimizer, clip=None, zero_grad=True):
 
         def step(x, y):
             value = loss(network(x), y)
-            if zero_grad:
-                updates.zero_grad()
+            if zero_grad is not None:
+                zero_grad(updates)
             value.backward()
             if clip is not None:
                 clip(network.parameters())
@@ -102,8 +112,16 @@ TRAININGS = {
     **{f"a loss {name}": (training(mlp(nn.ReLU()), loss, sgd()), y) for name, (loss, y) in LOSSES.items()},
     **{
         f"a layer {layer.__name__}": (training(mlp(layer()), CE, sgd()), LABELS)
-        for layer in (nn.ReLU, nn.Tanh, nn.Sigmoid, nn.Softplus, nn.GELU, nn.Dropout)
+        for layer in (nn.ReLU, nn.Tanh, nn.Sigmoid, nn.Softplus, nn.LeakyReLU, nn.SiLU, nn.Identity, nn.Dropout)
     },
+    **{f"a layer GELU({form})": (training(mlp(nn.GELU(form)), CE, sgd()), LABELS) for form in ("none", "tanh")},
+    "dropout, a function": (training(mlp(Function(lambda x: F.dropout(x, 0.25))), CE, sgd()), LABELS),
+    "logsigmoid, a function": (training(mlp(Function(F.logsigmoid)), CE, sgd()), LABELS),
+    "a loss of one example": (training(mlp(nn.ReLU()), lambda z, y: CE(z[0], y[0]), sgd()), LABELS),
+    "zeroed gradients": (
+        training(mlp(nn.ReLU()), CE, sgd(momentum=0.9), zero_grad=lambda o: o.zero_grad(set_to_none=False)),
+        LABELS,
+    ),
     **{
         f"SGD({options})": (training(mlp(nn.ReLU()), CE, sgd(**options)), LABELS)
         for options in ({"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}, {"momentum": 0.5, "weight_decay": 0.1})
@@ -112,7 +130,7 @@ TRAININGS = {
         kind.__name__: (training(mlp(nn.ReLU()), CE, lambda p, kind=kind: kind(p, lr=0.01, weight_decay=0.1)), LABELS)
         for kind in (nn.optim.Adam, nn.optim.AdamW)
     },
-    "gradients that add up": (training(mlp(nn.ReLU()), CE, sgd(momentum=0.9), zero_grad=False), LABELS),
+    "gradients that add up": (training(mlp(nn.ReLU()), CE, sgd(momentum=0.9), zero_grad=None), LABELS),
     "clipped norm": (training(mlp(nn.ReLU()), CE, sgd(), clip=lambda p: nn.clip_grad_norm(p, 0.1)), LABELS),
     "clipped values": (training(mlp(nn.ReLU()), CE, sgd(), clip=lambda p: nn.clip_grad_value(p, 0.01)), LABELS),
     "many classes": (

@@ -62,6 +62,8 @@ FORMULAS = {
     "matrices": (lambda a, b: (a @ b.T) @ (b * 2), "product = a @ b.T @ (b * 2)"),
     "views": (lambda a, b: a.T[1:3, ::2] + b[2:4, :3], "total = a.T[1:3, ::2] + b[2:4, :3]"),
     "indices": (lambda a, b: a[np.array([0, 2]), 1] + b[(0, 1), (1, 1)], None),
+    "classes as dtypes": (lambda a, b: a.astype(int) + b, "total = a.astype(int) + b"),
+    "exponentials and a number": (lambda a, b: np.exp(a) / 2.0, "shares = np.exp(a) / 2.0"),
     "copies": (lambda a, b: np.exp(a.copy()), "exponentials = np.exp(a.copy())"),
 }
 

@@ -31,6 +31,15 @@ class Formula:
     __neg__ = lambda self: self * -1  # noqa: E731
     __abs__ = lambda self: self if self > 0 else -self  # noqa: E731
     __bool__ = lambda self: self != 0  # noqa: E731
+    __ceil__ = lambda self: -(-self).__floor__()  # noqa: E731
+    __mod__ = lambda self, other: self - other * (self // other)  # noqa: E731
+    __floordiv__ = lambda self, other: (self / other).__floor__()  # noqa: E731
+
+    def __floor__(self: Any) -> "Formula":
+        """Return ⌊self⌋, which is the same number as long as self is between it and the next one."""
+        below: Any = as_formula(np.floor(self.value))
+        is_known = below < self and self < below + 1  # this makes both conditions of the proof
+        return as_formula(below if is_known else np.nan)
 
     def __repr__(self) -> str:
         return str(self.expression)
@@ -92,6 +101,8 @@ _EXISTS: dict[str, Callable[..., Any]] = {
     "truediv": lambda a, b: b != 0,
     "pow": _power_exists,
     "log": lambda x: x > 0,
+    "log2": lambda x: x > 0,
+    "log10": lambda x: x > 0,
     "log1p": lambda x: x > -1,
     "sqrt": lambda x: x > 0,  # where its derivative exists too
 }
@@ -99,7 +110,9 @@ for _name in ("add", "sub", "mul", "truediv", "pow"):
     _forward = _method(getattr(operator, _name), getattr(operator, _name), _EXISTS.get(_name))
     setattr(Formula, f"__{_name}__", _forward)
     setattr(Formula, f"__r{_name}__", lambda self, other, forward=_forward: forward(other, self))
-_EXPRESSIONS = {name: getattr(sp, name) for name in ("exp", "log", "sin", "cos", "tanh", "sqrt")}
-_EXPRESSIONS |= {"arctan": sp.atan, "expm1": lambda x: sp.exp(x) - 1, "log1p": lambda x: sp.log(1 + x)}
+_EXPRESSIONS = {name: getattr(sp, name) for name in ("exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh", "sqrt")}
+_EXPRESSIONS |= {"arctan": sp.atan, "arctan2": sp.atan2, "arcsin": sp.asin, "arccos": sp.acos, "exp2": lambda x: 2**x}
+_EXPRESSIONS |= {"log2": lambda x: sp.log(x, 2), "log10": lambda x: sp.log(x, 10), "log1p": lambda x: sp.log(1 + x)}
+_EXPRESSIONS |= {"expm1": lambda x: sp.exp(x) - 1}
 for _name, _expression in _EXPRESSIONS.items():  # np.exp calls the method `exp` of each element
     setattr(Formula, _name, _method(getattr(np, _name), _expression, _EXISTS.get(_name)))

@@ -1,6 +1,6 @@
 """Operations: a forward on plain arrays and, directly under it, one gradient rule per operand.
 
-Imports from later files: those of the tape, and `sources` (the text of a rule).
+Imports from later files: those of the tape, `sources` (the text of a rule), `advice` (what errors say of keywords).
 
     @primitive(analytic=True)                       # right on complex numbers too, for the checker
     def multiply(a, b, /):
@@ -26,6 +26,7 @@ from typing import Any
 
 from numpy import asarray, generic
 
+from tinygrad_sm.advice import check_call, explain
 from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import (
     ARRAY_TYPES,
@@ -141,14 +142,15 @@ class Primitive:
         except Exception as error:
             if isinstance(error, AttributeError) and type(arrays[0]) in NUMBERS and len(arrays) == 1:
                 return self._run_forward([asarray(arrays[0])], static, observers)  # a number has no shape
-            self.annotate_error(error, arrays)
+            self.annotate_error(error, arrays, static)
             raise
         return (out, None) if self.saves is None else out
 
-    def annotate_error(self, error: Exception, arrays: Sequence[Any]) -> None:
+    def annotate_error(self, error: Exception, arrays: Sequence[Any], static: dict[str, Any]) -> None:
         """Add to a forward's error what the forward was given; raise DeviceError if arrays are on several devices."""
         check_same_device(self.name, arrays)
         error.add_note(f"in {self.name}({', '.join(map(described, arrays))})")
+        explain(error, self.plain, tuple(arrays), static)  # wrong keywords
 
     def check_differentiable(self, out: Array, operands: Any) -> None:
         """Raise TypeError if the output cannot carry a gradient, or an operand that has no rule requires one."""
@@ -165,17 +167,15 @@ class Primitive:
             extra = given[self.arity :]
             named = dict(zip(self.static_names, extra, strict=False))
             if len(given) < self.required or len(extra) > len(self.static_names) or named.keys() & static.keys():
-                inspect.signature(self.plain).bind(*given, **static)  # raises the TypeError of a Python call
+                check_call(self.plain, given, static)  # raises the TypeError of a Python call
             given, static = given[: self.arity] + self.operand_defaults[len(given) :], named | static
         return given, {**self.defaults, **static}
 
     def _as_operands(self, given: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return the operands; lists of numbers, and whatever else NumPy reads, become arrays on the others' device."""
+        """Return the operands; lists, and whatever else NumPy reads, become arrays on the others' device."""
         device = next((device_of(data_of(x)) for x in given if hasattr(x, "shape")), None)
         try:
-            return tuple(
-                x if _is_operand(x) else as_array(x, device=None if hasattr(x, "shape") else device) for x in given
-            )
+            return tuple(x if _is_operand(x) else _converted(x, device) for x in given)
         except (TypeError, ValueError) as error:
             error.add_note(f"as an operand of {self.name}")
             raise
@@ -211,12 +211,26 @@ def primitive(
 def as_operand(x: Any, beside: Any = None) -> Any:
     """Return a Traced value or an array unchanged, and a list or number as an array on the device of `beside`.
 
-    Raises TypeError if it is a masked array.
+    Of a list with Traced values in it, the result is Traced too. Raises TypeError if x is a masked array.
     """
     if isinstance(x, Traced) or type(x) in ARRAY_TYPES:
         return x
     check_unmasked(x)
-    return x if hasattr(x, "shape") else as_array(x, device=device_of(data_of(beside)))
+    return x if hasattr(x, "shape") else _converted(x, device_of(data_of(beside)))
+
+
+def holds_traced(x: Any) -> bool:
+    """Whether this is a Traced value, or a list or tuple that has one in it, at any depth."""
+    if not isinstance(x, list | tuple):
+        return isinstance(x, Traced)
+    kinds = set(map(type, x))  # a long list of numbers is looked through at the speed of C
+    return any(issubclass(kind, (Traced, list, tuple)) for kind in kinds) and any(map(holds_traced, x))
+
+
+def _converted(x: Any, device: str | None) -> Any:
+    if holds_traced(x):
+        return Traced.stack_nested(x)
+    return as_array(x, device=None if hasattr(x, "shape") else device)
 
 
 def zero(g: Any, out: Any, *operands: Any, **static: Any) -> Array:

@@ -74,6 +74,7 @@ class Traced:
         "retains_grad",
     )
     result_type: ClassVar[type["Traced"]]  # the class in which an operation returns its result
+    stack_nested: ClassVar[Callable[[Any], "Traced"]]  # makes one Traced value of nested lists with some in them
 
     def __init__(self, data: Array, node: "Node | None" = None, requires_grad: bool = False):
         self.data = data

@@ -61,7 +61,7 @@ def call(self: Primitive, *operands: Any, **static: Any) -> Any:
     except AttributeError:  # perhaps of a lone number, which has no shape: the plain form handles it
         return _plain_call(self, *operands, **static)
     except Exception as error:
-        self.annotate_error(error, arrays)
+        self.annotate_error(error, arrays, static)
         raise
     if self.saves is not None:
         out, saved = out

@@ -6,6 +6,7 @@ from string import ascii_letters
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from tinygrad_sm.arguments import choice
 from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import NUMBERS, array_module, axis_of, device_of
 from tinygrad_sm.dtypes import check_unmasked
@@ -33,6 +34,7 @@ def clip(x, min=None, max=None):
     cannot hold does nothing where no x can be beyond it, and raises OverflowError where every x is beyond it.
     """
     x = as_operand(x)
+    min, max = (bound if bound is None or type(bound) in NUMBERS else as_operand(bound, x) for bound in (min, max))
     if x.dtype.kind in "iu":
         limits = np.iinfo(x.dtype)
         min = None if isinstance(min, int) and min < limits.min else min
@@ -46,7 +48,7 @@ def clip(x, min=None, max=None):
 
 def _or_nan(is_beyond, bound):
     """Return the mask of x beyond the bound, and also where the bound is NaN, for which comparisons are False."""
-    bound = bound if isinstance(bound, int | float) else data_of(as_operand(bound))
+    bound = data_of(bound)
     if isinstance(bound, int | float) and bound == bound:
         return is_beyond  # most bounds need no second mask
     return is_beyond | (bound != bound)
@@ -55,6 +57,7 @@ def _or_nan(is_beyond, bound):
 def gelu(x):
     """Return x Φ(x), Φ the normal CDF, in the tanh form ½ x (1 + tanh u) with u = √(2/π) (x + 0.044715 x³).
 
+    The exact form is `nn.functional.gelu`, as in PyTorch.
     "Gaussian Error Linear Units" (Hendrycks and Gimpel, 2016). Computed as x σ(2u), which is equal, and accurate even
     where 1 + tanh u rounds to 0. Convention: at −∞ it is 0, its limit.
     """
@@ -116,17 +119,19 @@ def _root(x):
 
 def swapaxes(x, axis1, axis2):
     """Return x with two axes exchanged."""
+    x = as_operand(x)
     return transpose(x, _axis_tracker(x).swapaxes(axis1, axis2).shape)
 
 
 def moveaxis(x, source, destination):
     """Return x with an axis, or several, moved to other places; the others stay in their order."""
+    x = as_operand(x)
     return transpose(x, np.moveaxis(_axis_tracker(x), source, destination).shape)
 
 
 def _axis_tracker(x):
     """Return an empty array of shape (0, 1, 2, ...): when NumPy moves an axis, the axis's length says which it was."""
-    return np.empty(range(np.ndim(data_of(x))))
+    return np.empty(range(x.ndim))
 
 
 def squeeze(x, axis=None):
@@ -170,16 +175,31 @@ def roll(x, shift, axis=None):
 
 
 def pad(x, pad_width, mode="constant", constant_values=0):
-    """Return x in a border of constants: `pad_width` at each end, or (before, after), or such a pair for each axis.
+    """Return x in a border: `pad_width` at each end, or (before, after), or such a pair for each axis.
 
-    The border, an array with −0 in the middle, is added to x: x + (−0) is x, even where x is −0.
+    mode : what the border is of: "constant", of `constant_values`; "edge", of the first and the last elements;
+        "reflect", of those that a mirror at these shows, and "symmetric" with these too; "wrap", of those of the other
+        end.
+
+    >>> pad(np.array([1.0, 2.0, 3.0]), (2, 1), "reflect")
+    array([3., 2., 1., 2., 3., 2.])
     """
-    if mode != "constant":
-        raise ValueError(f"pad: expected mode 'constant', got {mode!r}: tg.concatenate and tg.flip give the others")
-    x = as_operand(x)
-    xp = array_module(data_of(x))
+    choice("pad", "mode", mode, ("constant", "edge", "reflect", "symmetric", "wrap"))
     check_unmasked((pad_width, constant_values))
-    pad_width = _on_host(pad_width)
+    x, pad_width = as_operand(x), on_host(pad_width)
+    if mode == "constant":
+        return _pad_by_constants(x, pad_width, constant_values)
+    if type(constant_values) is not int or constant_values:
+        raise ValueError(f"pad: expected constant_values for the mode 'constant' alone, got them for {mode!r}")
+    for i, widths in enumerate(np.broadcast_to(pad_width, (x.ndim, 2)).tolist()):
+        if any(widths):
+            x = x[_index_along(i, np.pad(np.arange(x.shape[i]), widths, mode), x)]  # NumPy decides which they are
+    return x
+
+
+def _pad_by_constants(x, pad_width, constant_values):
+    """Return x plus the border, an array with −0 in the middle: x + (−0) is x, even where x is −0."""
+    xp = array_module(data_of(x))
     border = xp.pad(xp.full(x.shape, -0.0, x.dtype), pad_width, constant_values=constant_values)
     before = np.broadcast_to(pad_width, (x.ndim, 2))[:, 0].tolist()
     return put(x, border.shape, tuple(slice(k, k + n) for k, n in zip(before, x.shape, strict=True))) + border
@@ -188,18 +208,18 @@ def pad(x, pad_width, mode="constant", constant_values=0):
 def concatenate(xs, axis=0):
     """Return the arrays of a sequence joined along an axis; with None, their elements in one row."""
     if axis is None:
-        xs, axis = _rows(xs), 0
+        xs, axis = [reshape(x, (-1,)) for x in as_arrays(xs)], 0
     return shaping.concatenate(*xs, axis=axis)
 
 
-def _rows(xs):
-    """Return each array as one row. A number goes to the device of the arrays; Python's takes their dtype too."""
+def as_arrays(xs):
+    """Return the arrays of a sequence. Beside one, a number goes to its device; Python's takes the dtype of all too."""
     xs = [x if _is_number(x) else as_operand(x) for x in xs]
     arrays = [data_of(x) for x in xs if not _is_number(x)]
     for i, x in enumerate(xs):
         if _is_number(x) and arrays:
             xs[i] = as_array(x, np.result_type(x, *(array.dtype for array in arrays)), device_of(arrays[0]))
-    return [reshape(x, (-1,)) for x in xs]
+    return xs
 
 
 def _is_number(x):
@@ -216,12 +236,12 @@ def split(x, indices_or_sections, axis=0):
     """Return a list of parts of x: the given number of equal parts, or the parts between the given indices."""
     check_unmasked(indices_or_sections)
     x = as_operand(x)
-    parts = np.split(np.arange(x.shape[axis]), _on_host(indices_or_sections))  # NumPy decides which range each part is
+    parts = np.split(np.arange(x.shape[axis]), on_host(indices_or_sections))  # NumPy decides which range each part is
     slices = [slice(int(part[0]), int(part[-1]) + 1) if part.size else slice(0) for part in parts]
     return [x[_index_along(axis, part, x)] for part in slices]
 
 
-def _on_host(numbers):
+def on_host(numbers):
     """Return numbers that say where to cut or how wide to pad as Python's own: the host makes slices of them."""
     numbers = data_of(numbers)
     return numbers.tolist() if hasattr(numbers, "shape") else numbers
@@ -234,7 +254,7 @@ def take(x, indices, axis=None):
     """
     x = reshape(x, (-1,)) if axis is None else as_operand(x)
     is_empty = not hasattr(indices, "dtype") and np.size(indices) == 0  # which has no dtype
-    indices = as_operand(data_of(indices))
+    indices = data_of(as_operand(indices))
     indices = indices.astype("intp") if is_empty or indices.dtype.kind == "b" else indices
     return x[_index_along(axis or 0, indices, x)]
 
@@ -242,7 +262,7 @@ def take(x, indices, axis=None):
 def take_along_axis(x, indices, axis=-1):
     """Return the elements of x at the indices along the axis, such as argsort gives: one index for each result."""
     x = reshape(x, (-1,)) if axis is None else as_operand(x)
-    indices = as_operand(data_of(indices))
+    indices = data_of(as_operand(indices))
     if indices.dtype.kind not in "iu":
         raise IndexError(
             f"take_along_axis: expected integers as indices, got {described(indices)}: x[mask] takes a mask"
@@ -279,11 +299,11 @@ def einsum(formula, *xs, optimize=True):
     """
     if not isinstance(formula, str):
         formula, xs = _formula_of_numbers(formula, *xs)
-    *terms, output = _named_axes(formula, [np.ndim(data_of(x)) for x in xs])
     xs = tuple(as_operand(x) for x in xs)
+    *terms, output = _named_axes(formula, [x.ndim for x in xs])
     if np.result_type(*(x.dtype for x in xs)) == "float16":  # partial sums are not rounded to float16
         return einsum(formula, *map(wide, xs)).astype("float16")
-    operands = [_diagonal(as_operand(x), term) for x, term in zip(xs, terms, strict=True)]
+    operands = [_diagonal(x, term) for x, term in zip(xs, terms, strict=True)]
     lengths = dict.fromkeys("".join(terms), 1)
     for x, term in operands:
         lengths |= {c: n for c, n in zip(term, x.shape, strict=True) if n != 1}

@@ -1,4 +1,7 @@
-"""Operations that reduce axes: `axis` is an int, a tuple, or None for all; `keepdims` keeps them, with length 1."""
+"""Operations that reduce axes: `axis` is an int, a tuple, or None for all; `keepdims` keeps them, with length 1.
+
+Where there is a `dtype`, the elements are converted to it first, and the result is in it.
+"""
 
 from numpy.lib.array_utils import normalize_axis_tuple
 
@@ -6,7 +9,7 @@ from tinygrad_sm.backend import ARRAY_TYPES, array_module, axis_of
 from tinygrad_sm.engine.primitive import primitive
 from tinygrad_sm.ops.elementwise import where
 from tinygrad_sm.ops.shaping import broadcast_to, concatenate, inverse_order
-from tinygrad_sm.precision import sum_dtype, total
+from tinygrad_sm.precision import formed_in, in_dtype, sum_dtype, total
 
 
 def with_reduced_axes(reduced, x, axis, keepdims):
@@ -23,24 +26,28 @@ def with_reduced_axes(reduced, x, axis, keepdims):
 
 
 @primitive(analytic=True)
-def sum(x, /, axis=None, keepdims=False):
+def sum(x, /, axis=None, keepdims=False, dtype=None):
     """Return Σ x over the axes. Its gradient gives each element the g of its sum, as a read-only broadcast view."""
+    if dtype is not None:
+        return formed_in(dtype, sum.plain, x, axis, keepdims)
     return total(x, axis_of(x, axis), keepdims)
 
 
-sum.vjp(lambda g, out, x, axis, keepdims: broadcast_to(with_reduced_axes(g, x, axis, keepdims), x.shape))
+sum.vjp(lambda g, out, x, axis, keepdims, dtype: broadcast_to(with_reduced_axes(g, x, axis, keepdims), x.shape))
 
 
 @primitive(analytic=True)
-def mean(x, /, axis=None, keepdims=False):
+def mean(x, /, axis=None, keepdims=False, dtype=None):
     """Return Σ x / n over the axes, n the number of elements that each sum has."""
-    dtype = sum_dtype(x, axis) if type(x) in ARRAY_TYPES else None
-    out = array_module(x).mean(x, axis=axis, dtype=dtype, keepdims=keepdims)
-    return out if dtype is None else out.astype(x.dtype.type)
+    if dtype is not None:
+        return formed_in(dtype, mean.plain, x, axis, keepdims)
+    wider = sum_dtype(x, axis) if type(x) in ARRAY_TYPES else None
+    out = array_module(x).mean(x, axis=axis, dtype=wider, keepdims=keepdims)
+    return out if wider is None else out.astype(x.dtype.type)
 
 
 mean.vjp(
-    lambda g, out, x, axis, keepdims: broadcast_to(
+    lambda g, out, x, axis, keepdims, dtype: broadcast_to(
         with_reduced_axes(g * (out.size / (x.size or 1)), x, axis, keepdims), x.shape
     )
 )
@@ -71,15 +78,18 @@ min.vjp(_extremum_rule)
 
 
 @primitive(analytic=True)
-def prod(x, /, axis=None, keepdims=False):
+def prod(x, /, axis=None, keepdims=False, dtype=None):
     """Return Π x over the axes. The gradient is right with any number of zeros among the elements."""
+    if dtype is not None:
+        return formed_in(dtype, prod.plain, x, axis, keepdims)
     return array_module(x).prod(x, axis=axis_of(x, axis), keepdims=keepdims)
 
 
-def _prod_rule(g, out, x, axis, keepdims):
+def _prod_rule(g, out, x, axis, keepdims, dtype):
     """Return g times, for each element, ∂(Π x)/∂x_i, which is the product of all the others."""
     if x.size == 0:
         return x
+    x = in_dtype(x, dtype)
     reduced = normalize_axis_tuple(range(x.ndim) if axis is None or x.ndim == 0 else axis, x.ndim)
     order = (*(i for i in range(x.ndim) if i not in reduced), *reduced)
     moved = x.transpose(order)
@@ -107,14 +117,16 @@ prod.vjp(_prod_rule)
 
 
 @primitive(analytic=True)
-def cumsum(x, /, axis=None):
+def cumsum(x, /, axis=None, dtype=None):
     """Return the sums of the first 1, 2, 3, ... elements along the axis; axis=None takes x as one row."""
-    dtype = sum_dtype(x, in_turn=x.size) if type(x) in ARRAY_TYPES else None
-    out = array_module(x).cumsum(x, axis=axis_of(x, axis), dtype=dtype)
-    return out if dtype is None else out.astype(x.dtype.type)
+    if dtype is not None:
+        return formed_in(dtype, cumsum.plain, x, axis)
+    wider = sum_dtype(x, in_turn=x.size) if type(x) in ARRAY_TYPES else None
+    out = array_module(x).cumsum(x, axis=axis_of(x, axis), dtype=wider)
+    return out if wider is None else out.astype(x.dtype.type)
 
 
-def _cumsum_rule(g, out, x, axis):
+def _cumsum_rule(g, out, x, axis, dtype):
     """Sum g from the end: each element is part of its own sum and of all later ones."""
     along = 0 if axis is None else axis % out.ndim
     reverse = (slice(None),) * along + (slice(None, None, -1),)

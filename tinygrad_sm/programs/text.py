@@ -156,8 +156,8 @@ class Text:
             return f"slice({x.start}, {x.stop}, {x.step})", _ATOM
         if isinstance(x, np.dtype):
             return f"np.{x.name}" if x.isnative and x.kind in "iufc" else repr(x.str), _ATOM
-        if isinstance(x, type) and issubclass(x, np.generic):
-            return f"np.{x.__name__}", _ATOM
+        if isinstance(x, type):  # a dtype by the name of its class, bool or np.float32
+            return "np." * issubclass(x, np.generic) + x.__name__, _ATOM
         if isinstance(x, float) and not np.isfinite(x):
             return {"nan": ("np.nan", _ATOM), "inf": ("np.inf", _ATOM), "-inf": ("-np.inf", _SIGN)}[str(float(x))]
         if isinstance(x, np.ndarray):  # as an index that the step itself has written out
@@ -318,7 +318,7 @@ class Text:
         if name == "subtract" and operands[1:2] == ["maxima"]:
             return "shifted"
         if name in ("divide", "true_divide") and operands[:1] == ["exponentials"]:
-            return "probabilities" if operands[1] == "sums" else "shares"
+            return "probabilities" if operands[1:2] == ["sums"] else "shares"
         if name == "getitem" and isinstance(call.arguments[1], Value):
             return "picked"
         if found := re.fullmatch(r"(\w+)(\.T)?\.copy\(\)", text):

@@ -139,7 +139,8 @@ class Watch:
                 partial(_options, group) if has_lists else partial(itemgetter(*names, "params"), group)
             )
         self._sources.append(partial(map, _state, optimizer._slots))
-        own = [name for name in vars(optimizer) if name not in ("param_groups", "_slots", "_checked_groups")]
+        not_read = ("param_groups", "_slots", "_checked_groups", "defaults")  # by a step, or seen above
+        own = [name for name in vars(optimizer) if name not in not_read]
         if own:
             self._sources.append(partial(itemgetter(*own, own[0]), vars(optimizer)))
         return [slot.parameter for slot in optimizer._slots]

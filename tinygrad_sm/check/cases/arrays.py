@@ -3,7 +3,7 @@
 import numpy as np
 
 from tinygrad_sm.check.cases.case import AnyShape, OneOf, anything, case, unary
-from tinygrad_sm.ops import composed, indexing, shaping
+from tinygrad_sm.ops import composed, indexing, manipulation, shaping
 
 for shapes, shape in (
     ((((2, 6),), ((12,),), ((1, 3, 4),)), (4, 3)),
@@ -107,6 +107,8 @@ for op, oracle, arguments in (
     (composed.pad, np.pad, {"pad_width": ((0, 1), (2, 0), (1, 1)), "constant_values": 1.5}),
 ):
     case(op, oracle, [anything], *ARRAYS, **arguments)
+for mode, pad_width in (("edge", 1), ("reflect", (2, 1)), ("symmetric", ((0, 1), (3, 0))), ("wrap", ((0, 0), (4, 1)))):
+    case(composed.pad, np.pad, [anything], *rows(((2, 3),), ((3, 2),)), label="pad", pad_width=pad_width, mode=mode)
 unary(composed.flip, np.flip, anything)
 unary(composed.squeeze, np.squeeze, anything)
 case(composed.squeeze, np.squeeze, [anything], *rows(((1, 3, 1),), ((1, 2, 1),), ((1, 0, 1),)), axis=(0, -1))
@@ -155,3 +157,39 @@ case(composed.take, np.take, [anything], *rows(((3, 2),)), label="take booleans"
 PLACES = np.array([[0, 2, 2], [1, 0, -1]])
 for places, axis in ((PLACES, 1), (PLACES[:, :1], -1), (PLACES[0], None)):
     case(composed.take_along_axis, np.take_along_axis, [anything], *rows(((2, 3),)), indices=places, axis=axis)
+
+unary(manipulation.ravel, np.ravel, anything)
+unary(manipulation.atleast_1d, np.atleast_1d, anything)
+unary(manipulation.atleast_2d, np.atleast_2d, anything)
+for op, oracle, shapes in (
+    (manipulation.hstack, np.hstack, rows(((2, 3), (2, 1)), ((3,), (2,)), ((), ()), ((1, 0, 2), (1, 2, 2)))),
+    (manipulation.vstack, np.vstack, rows(((2, 3), (1, 3)), ((3,), (3,)), ((), ()), ((2,), (0, 2)))),
+):
+    case(
+        lambda a, b, op=op: op([a, b]),
+        lambda a, b, oracle=oracle: oracle([a, b]),
+        [anything] * 2,
+        *shapes,
+        label=op.__name__,
+    )
+for repeats, axis in ((2, None), (3, 0), ([1, 0, 2], -1), (np.array([2], np.uint8), 1)):
+    case(manipulation.repeat, np.repeat, [anything], *rows(((2, 3),), ((1, 3),)), repeats=repeats, axis=axis)
+case(manipulation.repeat, np.repeat, [anything], *rows(((2, 3),), ((),), ((0, 2),)), repeats=2)
+for reps in (2, (2, 1, 3), (0, 2)):
+    case(manipulation.tile, np.tile, [anything], *rows(((2, 3),), ((3,),), ((),), ((0, 2),)), reps=reps)
+for k in (0, 1, -2):
+    case(manipulation.diag, np.diag, [anything], *rows(((3,),), ((2, 3),), ((3, 2),), ((0,),), ((0, 2),)), k=k)
+    for op, oracle in ((manipulation.tril, np.tril), (manipulation.triu, np.triu)):
+        case(op, oracle, [anything], *rows(((2, 3),), ((2, 3, 2),), ((3,),), ((0, 2),)), k=k)
+for offset, axis1, axis2 in ((0, 0, 1), (1, -1, 0), (-1, 1, 2), (9, 0, 1)):
+    case(
+        manipulation.diagonal,
+        np.diagonal,
+        [anything],
+        *rows(((2, 3, 2),), ((3, 2, 4),), ((2, 0, 1),)),
+        offset=offset,
+        axis1=axis1,
+        axis2=axis2,
+    )
+for shapes, places in ((rows(((3, 3),), ((2, 4),)), {}), (rows(((2, 3, 2),)), {"offset": 1, "axis1": -1, "axis2": 0})):
+    case(manipulation.trace, lambda x, **places: np.asarray(np.trace(x, **places)), [anything], *shapes, **places)

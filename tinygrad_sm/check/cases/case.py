@@ -46,6 +46,16 @@ def between(random: np.random.Generator, shape: tuple[int, ...]) -> Any:
     return random.integers(-16, 16, shape) / 8 + 1 / 16
 
 
+def within_one(random: np.random.Generator, shape: tuple[int, ...]) -> Any:
+    """Draw from (−0.9, 0.9)."""
+    return random.uniform(-0.9, 0.9, shape)
+
+
+def divisors(random: np.random.Generator, shape: tuple[int, ...]) -> Any:
+    """Draw multiples of 1/8, not 0, which divide nothing that `between` gives, nor anything near it."""
+    return random.choice([-1.5, -1.0, -0.5, 0.5, 0.75, 1.25], shape)
+
+
 def probabilities(random: np.random.Generator, shape: tuple[int, ...]) -> Any:
     """Draw positive numbers whose sum along the last axis is 1."""
     y = random.uniform(0.1, 1, shape)

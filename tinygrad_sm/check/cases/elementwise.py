@@ -3,6 +3,7 @@
 import numpy as np
 
 from tinygrad_sm.check.cases.case import (
+    CASES,
     COSTLY,
     UNPROVED,
     AnyShape,
@@ -12,12 +13,14 @@ from tinygrad_sm.check.cases.case import (
     binary,
     case,
     distinct,
+    divisors,
     nonzero,
     positive,
     unary,
     whole_and_zero,
+    within_one,
 )
-from tinygrad_sm.ops import composed, elementwise
+from tinygrad_sm.ops import composed, elementary, elementwise
 
 unary(elementwise.negative, np.negative, anything)
 unary(elementwise.exp, np.exp, anything)
@@ -103,3 +106,23 @@ case(
     OneOf([((2, 3), (3,), (2, 1)), ((4,), (), ())]),
     label="clip with bounds that carry gradients",
 )
+
+unary(elementary.tan, np.tan, within_one)
+unary(elementary.sinh, np.sinh, anything)
+unary(elementary.cosh, np.cosh, anything)
+unary(elementary.arcsin, np.arcsin, within_one)
+unary(elementary.arccos, np.arccos, within_one)
+COSTLY["arcsin"] = 6, "1 / √((1 − x)(1 + x)), of which NumPy has no single operation"
+COSTLY["arccos"] = 7, "as arcsin, negated"
+unary(elementary.log2, np.log2, positive)
+unary(elementary.log10, np.log10, positive)
+unary(elementary.exp2, np.exp2, anything)
+binary(elementary.arctan2, np.arctan2, anything, nonzero)
+COSTLY["arctan2"] = 30, "x / (x² + y²) and y / (x² + y²) in units of the larger magnitude, so that no square overflows"
+binary(elementary.remainder, np.remainder, between, divisors)
+binary(elementary.floor_divide, np.floor_divide, between, divisors)
+unary(elementary.floor, np.floor, between)
+unary(elementary.ceil, np.ceil, between)
+for options in ({}, {"decimals": 1}):
+    unary(elementary.round, np.round, between, **options)
+    UNPROVED[CASES[-1].label] = "NumPy does not round formulas"

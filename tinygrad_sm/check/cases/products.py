@@ -3,7 +3,7 @@
 import numpy as np
 
 from tinygrad_sm.check.cases.case import OneOf, anything, case, positive, probabilities
-from tinygrad_sm.ops import composed, linalg, softmax
+from tinygrad_sm.ops import composed, linalg, products, softmax
 
 MATMUL_SHAPES = (
     ((2, 3), (3, 4)),
@@ -139,4 +139,33 @@ for formula, *shapes in EINSUMS:
         OneOf([tuple(shapes)]),
         label=f"einsum {shapes}",
         formula=formula,
+    )
+
+for op, oracle, shapes in (
+    (products.dot, np.dot, (((2, 3), (3, 4)), ((3,), (3,)), ((2, 2, 3), (2, 3, 2)), ((), (2,)), ((3,), (2, 3, 0)))),
+    (products.inner, np.inner, (((2, 3), (4, 3)), ((3,), (3,)), ((2, 1, 3), (3,)), ((2,), ()), ((2, 0), (3, 0)))),
+):
+    for pair in shapes:
+        case(
+            op,
+            lambda a, b, oracle=oracle: np.asarray(oracle(a, b)),
+            [anything] * 2,
+            pair,
+            OneOf([pair]),
+            label=f"{op.__name__} of {pair[0]} and {pair[1]}",
+        )
+for axes, *pair in (
+    (2, (2, 3, 4), (3, 4, 2)),
+    (0, (2,), (3,)),
+    ((0, -1), (3, 2), (2, 3)),
+    (([2, 0], [0, 1]), (2, 3, 4), (4, 2, 3)),
+):
+    case(
+        products.tensordot,
+        lambda a, b, axes: np.asarray(np.tensordot(a, b, axes)),
+        [anything] * 2,
+        tuple(pair),
+        OneOf([tuple(pair)]),
+        label=f"tensordot of {pair[0]} and {pair[1]}",
+        axes=axes,
     )

@@ -13,7 +13,7 @@ from tinygrad_sm.check.cases.case import (
     unary,
     whole_and_zero,
 )
-from tinygrad_sm.ops import composed, reductions, softmax
+from tinygrad_sm.ops import composed, products, reductions, softmax
 
 for axis, keepdims in ((None, False), (0, False), (-1, True), ((0, 2), False), ((2, -2), True), ((), False)):
     shapes = AnyShape((3, 3), (1, 3))
@@ -65,9 +65,22 @@ unary(composed.norm, lambda x: np.sqrt(np.square(x).sum()), nonzero)
 for axis in (None, 0, -1):
     case(reductions.cumsum, np.cumsum, [anything], ((2, 3),), OneOf([((2, 3),), ((3, 1, 2),), ((0, 2),)]), axis=axis)
 unary(reductions.cumsum, np.cumsum, anything)
+for shapes, axis in (
+    ((((2, 3),), ((5,),), ((0, 2),)), None),
+    ((((4, 3),), ((5, 2),), ((1, 3),)), 0),
+    ((((2, 7),),), -1),
+):
+    for domain, label in ((anything, ""), (whole_and_zero, "cumprod with zeros")):
+        case(products.cumprod, np.cumprod, [domain], shapes[0], OneOf([*shapes]), label=label, axis=axis)
+unary(products.cumprod, np.cumprod, anything)
+for op, oracle in ((reductions.sum, np.sum), (reductions.mean, np.mean), (reductions.prod, np.prod)):
+    case(op, oracle, [anything], ((2, 3),), AnyShape((2, 2), (1, 3)), axis=0, dtype=np.float64)
+for op, oracle in ((reductions.cumsum, np.cumsum), (products.cumprod, np.cumprod)):
+    case(op, oracle, [anything], ((2, 3),), AnyShape((1, 2), (1, 3)), axis=0, dtype=np.float64)
 for op, oracle in ((reductions.prod, np.prod), (reductions.max, np.max), (reductions.sum, np.sum)):
     case(op, oracle, [anything], ((),), OneOf([((),)]), label=f"{op.__name__} of a number", axis=-1)
 
 COSTLY["max"] = 7, "who is the largest, a NaN too, how many they are, and their share: five operations of x's size"
 COSTLY["min"] = 7, "as max"
 COSTLY["prod"] = 9.6, "products of all others without a division, in pairs, so that they are right with zeros"
+COSTLY["cumprod"] = 8.9, "products and sums without a division, in pairs, so that they are right with zeros"
