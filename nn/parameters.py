@@ -24,7 +24,7 @@ from tinygrad_sm.engine.backward import check_grad
 from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.engine.versions import change, write_all
 from tinygrad_sm.nn.groups import as_list, check_leaves, check_tensors
-from tinygrad_sm.ops import composed
+from tinygrad_sm.ops import composed, norms
 from tinygrad_sm.precision import wide, wide_dtype
 from tinygrad_sm.tensors import Tensor
 
@@ -46,7 +46,7 @@ def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float, error_if_nonfi
     if not gradients:
         return Tensor(0.0)
     xp = array_module(gradients[0])
-    norm = composed.norm(xp.stack([composed.norm(wide(g)) for g in gradients]))
+    norm = norms.norm(xp.stack([norms.norm(wide(g)) for g in gradients]))
     if error_if_nonfinite and not xp.isfinite(norm):
         raise FloatingPointError(
             f"clip_grad_norm: the norm of the gradients is {norm}; tg.detect_anomaly() finds where that began"

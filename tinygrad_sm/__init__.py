@@ -16,6 +16,7 @@ if HAS_WING:
     from tinygrad_sm.fast import engine as _engine  # noqa: F401  first, because operators bind the call of an operation
 
 from tinygrad_sm import advice as _advice
+from tinygrad_sm import linalg
 from tinygrad_sm import names as _names
 from tinygrad_sm.backend import is_available, set_default_device
 from tinygrad_sm.check.gradcheck import gradcheck
@@ -34,7 +35,6 @@ from tinygrad_sm.ops.composed import (
     flip,
     gelu,
     moveaxis,
-    norm,
     outer,
     pad,
     roll,
@@ -108,6 +108,7 @@ from tinygrad_sm.ops.manipulation import (
     triu,
     vstack,
 )
+from tinygrad_sm.ops.norms import norm
 from tinygrad_sm.ops.products import (
     cumprod,
     dot,
@@ -139,7 +140,7 @@ from tinygrad_sm.ops.softmax import (
 from tinygrad_sm.programs.steps import compiled
 from tinygrad_sm.random import get_rng_state, manual_seed, set_rng_state
 from tinygrad_sm.tensors import Tensor
-from tinygrad_sm.transforms import grad, hessian, hvp, jacobian, jvp, vjp
+from tinygrad_sm.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 if HAS_WING:
     from tinygrad_sm.fast import forms as _forms  # noqa: F401  they register themselves
@@ -218,6 +219,7 @@ __all__ = [
     "jacobian",
     "jvp",
     "keep_freed_memory",
+    "linalg",
     "log",
     "log10",
     "log1p",
@@ -285,6 +287,7 @@ __all__ = [
     "transpose",
     "tril",
     "triu",
+    "value_and_grad",
     "var",
     "vjp",
     "vstack",
@@ -295,4 +298,4 @@ __all__ = [
 ]
 
 _advice.advise_on_class(Tensor, {**_advice.rows_of_functions(__name__), **_names.TENSOR})
-_advice.advise_on_keywords(__name__)
+_advice.advise_on_keywords(__name__, linalg.__name__)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_sm import linalg as linalg_names
 from tinygrad_sm.backend import NUMBERS, PLAIN_OPERANDS, Array, HostArray, axis_of, check_same_device
 from tinygrad_sm.dtypes import check_unmasked
 from tinygrad_sm.engine.mode import current_mode
@@ -36,8 +37,7 @@ TWINS |= {
     np.amax: reductions.max,
     np.amin: reductions.min,
     np.around: elementary.round,
-    np.linalg.norm: composed.norm,
-    np.linalg.matmul: linalg.matmul,
+    **{getattr(np.linalg, name): getattr(linalg_names, name) for name in linalg_names.__all__},
 }
 
 _OUR_NAMES = {"a_min": "min", "a_max": "max", "newshape": "shape", "correction": "ddof"}

@@ -11,6 +11,7 @@ Time is noisy; what a program asks of NumPy is the same number on every machine,
 - a reduction, and a cumulative sum: one for each element that goes in;
 - a matrix product of (M, K) and (K, N): 2·M·N·K, a product and a sum each; einsum: for each combination of indices, as
   many as it has operands;
+- a factorization of an N by N matrix: the highest power of N in what LAPACK takes, such as 2·N³/3 for a determinant;
 - a copy, a conversion, a fill, a gather and a scatter: one for each element that is written;
 - a view, and memory that is not filled: none.
 
@@ -177,6 +178,10 @@ def _plain(x: Any) -> Any:
 def _call(name: str, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """Call a function of NumPy on what is inside of counted arrays, count it, and give a counted array."""
     result = function(*_plain(args), **_plain(kwargs))
+    if name == "slogdet":
+        sign, logarithm = map(np.asarray, result)
+        COUNTS.add(_elements(name, args, sign), sign)
+        return sign.view(CountedArray), logarithm.view(CountedArray)
     if isinstance(result, list | tuple):
         raise NotImplementedError(f"{name} has several results: the counter does not know what they cost")
     out = args[0] if result is None else kwargs.get("out")  # what changes an array in place gives None
@@ -201,6 +206,10 @@ def _arrays_in(args: Any) -> list[Any]:
     return [x for x in parts if isinstance(x, np.ndarray)]
 
 
+FACTORIZATIONS = {"inv": 2, "solve": 2 / 3, "det": 2 / 3, "slogdet": 2 / 3, "cholesky": 1 / 3}
+"""Functions of numpy.linalg, and how many operations they take for each N³; `solve` takes 2·N² more for each column."""
+
+
 def _elements(name: str, args: Any, result: Any) -> int:
     """Return how many element operations a call took that is not a view."""
     if name in ("matmul", "dot", "inner", "vecdot"):
@@ -210,6 +219,9 @@ def _elements(name: str, args: Any, result: Any) -> int:
         terms = formula.split("->")[0].split(",")
         lengths = {c: n for term, x in zip(terms, operands, strict=True) for c, n in zip(term, x.shape, strict=True)}
         return math.prod(lengths.values()) * len(operands)
+    if name in FACTORIZATIONS:
+        n = args[0].shape[-1]
+        return round(FACTORIZATIONS[name] * args[0].size * n) + (2 * np.size(result) * n if name == "solve" else 0)
     if name in ("empty", "empty_like"):
         return 0
     if name in ("getitem", "take"):

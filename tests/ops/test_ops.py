@@ -13,7 +13,17 @@ from tinygrad_sm import Tensor, gradcheck
 from tinygrad_sm.check.cases import CASES
 from tinygrad_sm.engine.mode import Observer, observe
 from tinygrad_sm.engine.primitive import Primitive, zero
-from tinygrad_sm.ops import elementary, elementwise, indexing, linalg, products, reductions, shaping, softmax
+from tinygrad_sm.ops import (
+    decompositions,
+    elementary,
+    elementwise,
+    indexing,
+    linalg,
+    products,
+    reductions,
+    shaping,
+    softmax,
+)
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.label)
 QUICK, INTENSE = (hypothesis.settings.default.max_examples < 30, hypothesis.settings.default.max_examples > 100)
@@ -21,7 +31,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 PRIMITIVES = {
     value
-    for module in (elementary, elementwise, indexing, linalg, products, reductions, shaping, softmax)
+    for module in (decompositions, elementary, elementwise, indexing, linalg, products, reductions, shaping, softmax)
     for value in vars(module).values()
     if isinstance(value, Primitive)
 }

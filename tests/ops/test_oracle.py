@@ -141,6 +141,19 @@ def split(x, parts, part):
     return torch.tensor_split(x, parts if isinstance(parts, int) else [int(k) for k in parts], dim=1)[part]
 
 
+def solve(a, b):
+    """Solve for a vector if b has one axis, as NumPy does; PyTorch also takes a batch of vectors."""
+    return torch.linalg.solve(a, b[:, None])[..., 0] if b.ndim == 1 else torch.linalg.solve(a, b)
+
+
+def matrix_norm(x, ord, axis, keepdims):
+    return torch.linalg.matrix_norm(x, ord, (-2, -1) if axis is None else axis, keepdims)
+
+
+def symmetric(a):
+    return (a + a.mT) / 2
+
+
 def var_of(f):
     return along_one(lambda x, dim, ddof=0: f(x, dim=dim, correction=ddof))
 
@@ -179,6 +192,13 @@ TWINS = {
     "var": var_of(torch.var),
     "std": var_of(torch.std),
     "norm": along_one(torch.linalg.vector_norm),
+    "matrix_norm": matrix_norm,
+    "inv": torch.linalg.inv,
+    "solve": solve,
+    "det": torch.linalg.det,
+    "signdet": lambda a: torch.linalg.slogdet(a).sign,
+    "logabsdet": lambda a: torch.linalg.slogdet(a).logabsdet,
+    "cholesky": lambda a, upper: torch.linalg.cholesky(symmetric(a), upper=upper),
     "logsumexp": along_one(torch.logsumexp),
     "softmax": along_one_of_equal_shape(torch.softmax),
     "log_softmax": along_one_of_equal_shape(torch.log_softmax),

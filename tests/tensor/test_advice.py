@@ -190,7 +190,7 @@ def test_an_import_of_a_missing_name_has_the_same_sentence(module, name):
     assert getattr(importlib.import_module(module), name, "default") == "default"
 
 
-@pytest.mark.parametrize("module", names.MODULES.keys() & sys.modules.keys())
+@pytest.mark.parametrize("module", [name for name in names.MODULES if name in sys.modules])
 def test_dir_lists_the_public_names_of_a_module_and_dunders_alone(module):
     module = sys.modules[module]
     listed = dir(module)

@@ -367,21 +367,16 @@ def test_batched_refuses_functions_that_mix_rows(f, dtype):
 
 
 TYPE_ERRORS = {
-    "only floats carry gradients, got int64: convert with .*": lambda: tg.jacobian(tg.sin, [1, 2]),
     "expected numbers, got str 'x': .* reads a number\nas input 1 of f": lambda: tg.jvp(scalar, (Y, "x")),
     "expected numbers, got NoneType None: is it the result of a function without return.*\nas output 0 of f": lambda: (
         tg.vjp(lambda x: None, Y)
     ),
-    "expected a Tensor or a tuple .*, got a list of them: make it a tuple": lambda: tg.hessian(
-        scalar, [leaf(), leaf()]
-    ),
-    ".*got a list of them.*": lambda: tg.jacobian(lambda x: [x, x], Y),
+    "only floats carry gradients, got int64: convert with .*\nas input 0 of f": lambda: tg.jacobian(tg.sin, [1, 2]),
 }
 VALUE_ERRORS = {
     r"vjp: expected v of shape \(3,\), as output 0 has, got NoneType None": lambda: tg.vjp(tg.sin, Y),
     r"jvp: expected v of shape \(3,\), as input 1 .*float64 \(2, 3\)": lambda: tg.jvp(scalar, (X, Y), (V, V)),
     r"hvp: expected v of shape \(3,\), as input 0 has, got float 1\.0": lambda: tg.hvp(tg.sum, Y, 1.0),
-    "hvp: expected v for 2 inputs, a tuple, got 1": lambda: tg.hvp(scalar, (X, Y), V),
     r"hessian: expected f to return one element, got float64 \(3,\): reduce it, .*": lambda: tg.hessian(tg.sin, Y),
     r"hvp: .*, got float64 \(\) and float64 \(\): .*": lambda: tg.hvp(lambda x: (x, x), Y[0], W[0]),
     r"jacobian: .* of one N, got shapes \(2, 3\), \(3,\), \(2, 3\)": lambda: tg.jacobian(tg.add, (X, Y), batched=True),

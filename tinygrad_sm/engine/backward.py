@@ -6,6 +6,7 @@
 All checks run before any `.grad` changes.
 """
 
+from collections.abc import Iterable
 from contextlib import suppress
 from itertools import chain, repeat
 from operator import attrgetter, iadd, is_
@@ -55,21 +56,40 @@ def _given_gradient(data: Array, g: Any, caller: str) -> Array:
     return g
 
 
-def backward(root: Traced, gradient: Any = None, retain_graph: bool = False) -> None:
+def backward(root: Traced, gradient: Any = None, retain_graph: bool = False, inputs: Any = None) -> None:
     """Add the gradient of this Tensor to the `.grad` of every leaf it was computed from that requires one.
 
     gradient : the gradient of the loss with respect to this Tensor, of its shape; a scalar needs none.
     retain_graph : keep the graph for a second backward().
+    inputs : one Tensor or several, leaves or not, to whose `.grad` alone it is added, if this Tensor depends on them.
 
     Raises ValueError if a gradient is missing or has a wrong shape, and GradientError if there is nothing to
     differentiate, or if the graph was freed or is stale. In each case, every `.grad` stays as it was.
     """
     roots: dict[Traced, Any] = {root: seed_gradient(root, gradient)}
-    uses = count_uses(roots)
-    for value in uses:
-        if value.grad is not None:
-            check_grad("backward()", value, writes=True, same_dtype=True)
-    _accumulate_into_grad(gradients(roots, uses, retain_graph=retain_graph))
+    wanted = frozenset() if inputs is None else _wanted(inputs)
+    uses = count_uses(roots, wanted or None)
+    for value in [value for value in wanted or uses if value.grad is not None]:
+        check_grad("backward()", value, writes=True, same_dtype=True)
+    found = gradients(roots, uses, wanted, retain_graph=retain_graph)
+    _accumulate_into_grad({x: found[x] for x in wanted if x in found} if wanted else found)
+
+
+def _wanted(inputs: Any) -> frozenset[Traced]:
+    inputs = (inputs,) if hasattr(inputs, "shape") else tuple(inputs)
+    if not inputs:
+        raise ValueError("backward(): expected inputs to be one Tensor or several, got none")
+    check_inputs("backward()", inputs)
+    return frozenset(inputs)
+
+
+def check_inputs(caller: str, inputs: Iterable[Any]) -> None:
+    """Raise TypeError unless all inputs are Tensors, GradientError unless they require a gradient."""
+    for i, x in enumerate(inputs):
+        if not isinstance(x, Traced):
+            raise TypeError(f"{caller}: expected a Tensor as input, got {described(x)}")
+        if not x.requires_grad:
+            raise GradientError(f"{caller}: input {i} does not require a gradient: make it with requires_grad=True")
 
 
 def _accumulate_into_grad(found: dict[Traced, Any]) -> None:

@@ -8,7 +8,7 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from tinygrad_sm.arguments import choice
 from tinygrad_sm.arrays import as_array, described
-from tinygrad_sm.backend import NUMBERS, array_module, axis_of, device_of
+from tinygrad_sm.backend import NUMBERS, array_module, device_of
 from tinygrad_sm.dtypes import check_unmasked
 from tinygrad_sm.engine.primitive import as_operand
 from tinygrad_sm.engine.tape import data_of
@@ -77,7 +77,7 @@ def var(x, axis=None, keepdims=False, ddof=0):
 def std(x, axis=None, keepdims=False, ddof=0):
     """Return the standard deviation √var. Convention: where it is 0, the gradient is 0."""
     x = as_operand(x)
-    return as_precise_as(x, _root(_wide_var(x, axis, keepdims, ddof)))
+    return as_precise_as(x, root(_wide_var(x, axis, keepdims, ddof)))
 
 
 def _wide_var(x, axis, keepdims, ddof):
@@ -89,32 +89,11 @@ def _wide_var(x, axis, keepdims, ddof):
     return mean(square(x - center), axis, keepdims) * correction
 
 
-def norm(x, ord=None, axis=None, keepdims=False):
-    """Return the Euclidean length √Σ x² over the axes, the only `ord` here. Convention: at 0 the gradient is 0.
-
-    The elements are divided by the largest magnitude, because its square may overflow where the length does not. This
-    scale is never subnormal: the product of a subnormal number and a gradient would lose digits.
-    """
-    if ord is not None:
-        raise ValueError(f"norm: expected ord=None, the Euclidean length, got {ord!r}: tg.abs, sum and max give others")
-    x = as_operand(x)
-    length = as_precise_as(x, _wide_norm(wide(x), axis))
-    return length if keepdims else squeeze(length, axis)
-
-
-def _wide_norm(x, axis):
-    xp = array_module(data_of(x))
-    scale = xp.max(xp.abs(data_of(x)), axis=axis_of(x, axis), keepdims=True) if x.size else xp.ones((), x.dtype)
-    limits = np.finfo(scale.dtype)
-    least = float(limits.tiny / limits.eps)
-    scale = xp.where(xp.isfinite(scale), xp.maximum(scale, least), 1).astype(scale.dtype)
-    return scale * _root(sum(square(x / scale), axis, keepdims=True))
-
-
-def _root(x):
-    """Return √x, with the gradient 0 where x is 0; there √'s own is infinite, and 0·∞ would be NaN."""
+def root(x, degree=2):
+    """Return x^(1/degree) of x ≥ 0, with the gradient 0 where x is 0: there the root's own may be infinite."""
     is_zero = x == 0
-    return where(is_zero, 0, sqrt(where(is_zero, 1, x)))
+    x = where(is_zero, 1, x)  # 0·∞ would be NaN
+    return where(is_zero, 0, sqrt(x) if degree == 2 else x ** (1 / degree))
 
 
 def swapaxes(x, axis1, axis2):

@@ -10,8 +10,9 @@ from tinygrad_sm import random
 from tinygrad_sm.backend import HostArray, is_array
 from tinygrad_sm.engine.tape import Traced, data_of
 from tinygrad_sm.programs.arrays import RecordedArray, plain_of, recorded
-from tinygrad_sm.programs.recording import Recording, Value, is_nested, rebuilt
+from tinygrad_sm.programs.recording import Recording, Value
 from tinygrad_sm.programs.watch import Watch
+from tinygrad_sm.structures import is_nested, rebuilt
 from tinygrad_sm.tensors import Tensor
 
 MOST_BYTES = 2**24

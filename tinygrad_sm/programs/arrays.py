@@ -32,7 +32,8 @@ from tinygrad_sm.backend import (
 )
 from tinygrad_sm.engine.tape import Traced
 from tinygrad_sm.fast.handover import forget_ones
-from tinygrad_sm.programs.recording import Call, Recording, Value, current, leaves_of, replaced
+from tinygrad_sm.programs.recording import Call, Part, Recording, Value, current
+from tinygrad_sm.structures import leaves_of, replaced
 
 
 class RecordedArray(NDArrayOperatorsMixin):
@@ -262,6 +263,8 @@ def record(function: Any, *arguments: Any, **options: Any) -> Any:
         call.changes = (changed,)
         recording.calls.append(call)
         return out
+    if isinstance(result, tuple) and all(isinstance(x, np.generic) or is_array(x) for x in result):
+        return tuple(record(Part(function, i), *arguments, **options) for i in range(len(result)))
     result = np.asarray(result) if isinstance(result, np.generic) else result
     if not is_array(result):
         recording.refuse(f"{name_of(function)} gives {described(result)}, which a program cannot follow")
@@ -347,6 +350,8 @@ class _Recorder(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         function = getattr(self._xp, name)
+        if isinstance(function, ModuleType):  # such as numpy.linalg
+            return _Recorder(function)
         if not callable(function) or isinstance(function, type):
             return function
         vars(self)[name] = recorded_function = _RecordedFunction(function)

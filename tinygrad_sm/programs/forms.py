@@ -7,7 +7,8 @@ import numpy as np
 
 from tinygrad_sm.programs.arrays import name_of
 from tinygrad_sm.programs.passes import LIKE
-from tinygrad_sm.programs.recording import Call, Value, replaced
+from tinygrad_sm.programs.recording import Call, Value
+from tinygrad_sm.structures import replaced
 
 Form = tuple[Any, list[Any], dict[str, Any]]
 """A function with its arguments and options."""

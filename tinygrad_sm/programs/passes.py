@@ -15,7 +15,8 @@ from math import inf
 from typing import Any
 
 from tinygrad_sm.programs.arrays import name_of
-from tinygrad_sm.programs.recording import Call, Guard, Value, replaced
+from tinygrad_sm.programs.recording import Call, Guard, Value
+from tinygrad_sm.structures import replaced
 
 LIKE = ("zeros_like", "ones_like", "empty_like")
 """Functions, of NumPy or of CuPy, that read nothing of an array but its shape and dtype."""

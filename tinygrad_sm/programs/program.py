@@ -28,9 +28,10 @@ from tinygrad_sm.programs.passes import (
     without_copies,
     without_dead_calls,
 )
-from tinygrad_sm.programs.recording import Call, Guard, Value, replaced, values_in
+from tinygrad_sm.programs.recording import Call, Guard, Value, values_in
 from tinygrad_sm.programs.text import Text
 from tinygrad_sm.programs.tracing import Trace
+from tinygrad_sm.structures import replaced
 
 Entry = list[Any]
 Segment = tuple[list[Entry], Callable[[], None] | None]

@@ -10,12 +10,15 @@ and a *refusal* is noted: it then runs to its end as it would unrecorded, but ca
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from tinygrad_sm.backend import Array
 from tinygrad_sm.errors import user_line
+from tinygrad_sm.structures import leaves_of
 
 
 class Value:
@@ -72,6 +75,26 @@ class Call:
         return self._reads
 
 
+class Part(NamedTuple):
+    """A function that gives one of the arrays that another function gives, such as the sign of `slogdet`."""
+
+    function: Any
+    i: int
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)[self.i]
+
+
+def written(function: Any, arguments: str) -> str:
+    """Return a call as one writes it: np.exp(x), np.add.reduce(x), np.linalg.slogdet(x)[1]."""
+    if isinstance(function, Part):
+        return f"{written(function.function, arguments)}[{function.i}]"
+    owner = getattr(function, "__self__", None)
+    of_linalg = ".linalg" in (getattr(function, "__module__", None) or "")
+    module = f"{owner.__name__}." if isinstance(owner, np.ufunc) else "linalg." if of_linalg else ""
+    return f"np.{module}{getattr(function, '__name__', '')}({arguments})"
+
+
 class Guard(NamedTuple):
     """A question about the truth of a value, and its answer."""
 
@@ -84,38 +107,9 @@ class Guard(NamedTuple):
         return [self.value]
 
 
-def is_nested(x: Any) -> bool:
-    """Whether a value is a tuple, such as a named one, a list or a dict; what C makes, as `time` does, is a leaf."""
-    return type(x) in (tuple, list, dict) or (isinstance(x, tuple) and not hasattr(x, "n_sequence_fields"))
-
-
-def rebuilt(x: Any, parts: list[Any]) -> Any:
-    """Return a list or a tuple of x's class, whose constructor may take something else than its parts."""
-    return parts if type(x) is list else tuple.__new__(type(x), parts)
-
-
-def leaves_of(x: Any) -> Iterator[Any]:
-    """Yield what stands in nested tuples, lists and dicts."""
-    if not is_nested(x):
-        yield x
-        return
-    for part in x.values() if type(x) is dict else x:
-        yield from leaves_of(part) if is_nested(part) else (part,)
-
-
 def values_in(x: Any) -> Iterator[Value]:
     """Yield the Values in nested tuples, lists and dicts."""
     return (leaf for leaf in leaves_of(x) if type(leaf) is Value)
-
-
-def replaced(x: Any, replace: Callable[[Any], Any]) -> Any:
-    """Return nested tuples, lists and dicts with `replace` of each leaf in its place."""
-    if not is_nested(x):
-        return replace(x)
-    if type(x) is dict:
-        return {name: replaced(part, replace) for name, part in x.items()}
-    parts = [replaced(part, replace) if is_nested(part) else replace(part) for part in x]
-    return rebuilt(x, parts)
 
 
 class Refusal(NamedTuple):

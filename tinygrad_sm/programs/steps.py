@@ -16,10 +16,11 @@ from tinygrad_sm.engine.tape import Traced, data_of
 from tinygrad_sm.errors import user_line
 from tinygrad_sm.programs.arrays import name_of
 from tinygrad_sm.programs.program import GuardError, Program
-from tinygrad_sm.programs.recording import RECORDING, Call, Guard, current, leaves_of
+from tinygrad_sm.programs.recording import RECORDING, Call, Guard, current
 from tinygrad_sm.programs.text import identifier
 from tinygrad_sm.programs.tracing import Trace, difference, made
 from tinygrad_sm.programs.watch import PLAIN, Watch, are_equal
+from tinygrad_sm.structures import leaves_of
 
 MOST_PROGRAMS = 16
 """A step keeps so many programs; the one that was not used for longest goes."""

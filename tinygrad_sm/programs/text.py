@@ -23,7 +23,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from tinygrad_sm.programs.arrays import Number
-from tinygrad_sm.programs.recording import Call, Guard, Value, values_in
+from tinygrad_sm.programs.recording import Call, Guard, Value, values_in, written
 from tinygrad_sm.programs.variables import Variables, handed_gradients, natural_dtype, phases_of, without_doubles
 
 _ARITHMETIC = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "true_divide": "/", "power": "**"}
@@ -277,7 +277,7 @@ class Text:
             return f"generator.{name}({', '.join(texts)})", _ATOM
         if isinstance(function, np.ufunc) and len(texts) > function.nin and call.changes:
             texts[function.nin] = f"out={texts[function.nin]}"
-        return f"np.{owner.__name__ + '.' if isinstance(owner, np.ufunc) else ''}{name}({', '.join(texts)})", _ATOM
+        return written(function, ", ".join(texts)), _ATOM
 
     def _reduction(self, call: Call, name: str) -> str:
         arguments = call.arguments

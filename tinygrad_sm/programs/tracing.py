@@ -16,9 +16,10 @@ from tinygrad_sm.engine.versions import next_number
 from tinygrad_sm.errors import user_line
 from tinygrad_sm.programs.arguments import Arguments, Surroundings
 from tinygrad_sm.programs.arrays import Number, RecordedArray, forget_walks, number_now, value_of
-from tinygrad_sm.programs.recording import Call, Guard, Recording, Value, is_nested, leaves_of, replaced, under_way
+from tinygrad_sm.programs.recording import Call, Guard, Recording, Value, under_way
 from tinygrad_sm.programs.swapping import Draws, Swapped
 from tinygrad_sm.programs.watch import PLAIN, Watch, are_equal
+from tinygrad_sm.structures import is_nested, leaves_of, replaced
 from tinygrad_sm.tensors import Tensor
 
 

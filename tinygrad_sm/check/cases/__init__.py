@@ -7,7 +7,7 @@
 True
 """
 
-from tinygrad_sm.check.cases import arrays, elementwise, products, reductions
+from tinygrad_sm.check.cases import arrays, elementwise, matrices, products, reductions
 from tinygrad_sm.check.cases.case import CASES, COSTLY, UNPROVED, OpCase
 
-__all__ = ["CASES", "COSTLY", "UNPROVED", "OpCase", "arrays", "elementwise", "products", "reductions"]
+__all__ = ["CASES", "COSTLY", "UNPROVED", "OpCase", "arrays", "elementwise", "matrices", "products", "reductions"]

@@ -13,7 +13,7 @@ from tinygrad_sm.check.cases.case import (
     unary,
     whole_and_zero,
 )
-from tinygrad_sm.ops import composed, products, reductions, softmax
+from tinygrad_sm.ops import composed, norms, products, reductions, softmax
 
 for axis, keepdims in ((None, False), (0, False), (-1, True), ((0, 2), False), ((2, -2), True), ((), False)):
     shapes = AnyShape((3, 3), (1, 3))
@@ -49,7 +49,7 @@ for axis, keepdims in ((None, False), (1, False), ((0, -1), True), ((), False)):
     case(reductions.prod, np.prod, [whole_and_zero], ((2, 3, 2),), shapes, label="prod with zeros", **given)
     case(composed.var, np.var, [anything], ((2, 3, 2),), shapes, **given)
     case(
-        composed.norm,
+        norms.norm,
         lambda x, axis, keepdims: np.sqrt((x * x).sum(axis=axis, keepdims=keepdims)),
         [nonzero],
         ((2, 3, 2),),
@@ -61,7 +61,7 @@ for axis, keepdims in ((None, False), (1, False), ((0, -1), True), ((), False)):
         case(composed.std, np.std, [distinct], ((2, 3, 2),), shapes, ddof=1, **given)
         case(composed.std, np.std, [distinct], ((2, 3, 2),), shapes, **given)
 unary(reductions.prod, np.prod, anything)
-unary(composed.norm, lambda x: np.sqrt(np.square(x).sum()), nonzero)
+unary(norms.norm, lambda x: np.sqrt(np.square(x).sum()), nonzero)
 for axis in (None, 0, -1):
     case(reductions.cumsum, np.cumsum, [anything], ((2, 3),), OneOf([((2, 3),), ((3, 1, 2),), ((0, 2),)]), axis=axis)
 unary(reductions.cumsum, np.cumsum, anything)
