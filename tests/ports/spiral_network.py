@@ -1,4 +1,4 @@
-"""A network of two layers learns three spirals: plain NumPy, its gradients written out by hand."""
+"""A network of two layers learns three spirals: the forward is plain NumPy, and backward() finds the gradients."""
 
 import numpy as np
 
