@@ -137,6 +137,14 @@ def test_what_differs_in_silence_is_marked(name, theirs, ours, note):
     assert any(differs) == note.startswith("≠")
 
 
+def test_what_is_not_here_raises():
+    refused = [code for code in forms(page("from_numpy_and_autograd").partition("## Not here")[2]) if "(" in code]
+    assert len(refused) > 4
+    for code in refused:
+        with pytest.raises(TypeError, match="no twin here"):
+            answer(beginning("from_numpy_and_autograd", 1), code)
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_readable(name):
     rows = [row for row in ROWS if row[0] == name]
