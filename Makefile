@@ -3,7 +3,7 @@
 # make test      runs the tests on all cores, about 4 minutes on two
 # make quick     runs those that most changes break: the table of operations, the engine, the losses, the house; 40 seconds
 # make plain     runs the tests without the wing of what is only fast
-# make record    writes what tests compare with and a program can measure: what steps cost, the README's line counts
+# make record    writes what a program can find out: the stubs for editors, what steps cost, the README's line counts
 # make proofs    proves the rules of all operations as formulas, and writes docs/proofs.md, in 2 minutes
 # make stress    kills, interrupts, flips bits and mutates files, in full; the tests do a sample of it
 # make gpu       runs the tests on the NVIDIA GPU, then the benchmark there; CUDA=cuda12 for a driver of CUDA 12
@@ -51,14 +51,18 @@ proofs: $(VENV)/test
 stress: $(VENV)/test
 	$(BIN)/python -m tests.nn.stress
 
-# nn/ and datasets/ stand inside the package only where it is installed, so types and floors are checked on a copy.
+# nn/ and datasets/ stand inside the package only where it is installed, so types and floors are checked on a copy; the
+# source without the stubs, which would stand before it, and then what a user's programs are told, with them.
 lint: $(VENV)/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	rm -rf build
-	$(BIN)/pip install --quiet --no-deps --target build/lint .
+	$(BIN)/pip install --quiet --no-deps --target build/types .
+	cp -R build/types build/lint
+	find build/lint -name '*.pyi' -delete
 	MYPYPATH=build/lint $(BIN)/mypy -p tinygrad_sm
 	cd build/lint && ../../$(BIN)/lint-imports --config ../../pyproject.toml
+	$(BIN)/python -m tests.typing.check build/types
 
 bench: $(VENV)/bench
 	$(BIN)/python -m benchmarks $(ARGS)

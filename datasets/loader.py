@@ -149,7 +149,7 @@ class DataLoader:
         whole, rest = divmod(len(self.x), self.batch_size)
         return whole if self.drop_last or rest == 0 else whole + 1
 
-    def __iter__(self) -> Iterator[tuple[Array, Array]]:
+    def __iter__(self) -> Iterator[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
         """Begin an epoch. Its order is fixed here, so that several iterators can run at the same time."""
         with _LOCK:
             epoch, seed, restored = self.epoch, self.seed, self._restored

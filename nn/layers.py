@@ -9,7 +9,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from operator import delitem, index, setitem
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from tinygrad_sm.arguments import choice, integer, number
 from tinygrad_sm.arrays import described
 from tinygrad_sm.engine.versions import write_all
 from tinygrad_sm.nn import activations, init
+from tinygrad_sm.nn.calls import HasForward, P, R
 from tinygrad_sm.nn.module import NAMED_LEVELS, Module, Parameter
 from tinygrad_sm.ops import elementwise
 from tinygrad_sm.ops.linalg import linear
@@ -80,10 +81,10 @@ class ModuleList(Module):
     def __init__(self, modules: Iterable[Module] = ()):
         self.extend(modules)
 
-    def append(self, module: Module) -> "ModuleList":
+    def append(self, module: Module) -> Self:
         return self.extend([module])
 
-    def extend(self, modules: Iterable[Module]) -> "ModuleList":
+    def extend(self, modules: Iterable[Module]) -> Self:
         modules = list(modules)
         first = bisect_left(range(len(vars(self))), 1, key=lambda i: str(i) not in vars(self))  # the first free number
         for i, module in enumerate(modules, first):
@@ -160,7 +161,7 @@ class Sequential(ModuleList):
     def __init__(self, *layers: Module):
         super().__init__(layers)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:  # an array, if x is one and no layer has parameters
         if Sequential in map(type, vars(self).values()):
             return self._forward_of_rows(x)
         for layer in self:
@@ -184,42 +185,56 @@ class Sequential(ModuleList):
         return x
 
 
-class Flatten(Module):
+class _SameKind(Module):
+    """The base of layers that give a Tensor for a Tensor, and an array for an array, as type checkers are told."""
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __call__(self, x: Tensor, /) -> Tensor: ...
+        @overload
+        def __call__(self, x: np.ndarray[Any, Any], /) -> np.ndarray[Any, Any]: ...
+        @overload
+        def __call__(self: HasForward[P, R], *inputs: P.args, **options: P.kwargs) -> R: ...
+        def __call__(self, *inputs: Any, **options: Any) -> Any: ...
+
+
+class Flatten(_SameKind):
     """Make a row of each example: (N, C, H, W) becomes (N, C·H·W), row after row of the image."""
 
     def forward(self, x: Any) -> Any:
         return x.reshape((x.shape[0], math.prod(x.shape[1:])))
 
 
-class ReLU(Module):
+class ReLU(_SameKind):
     """max(x, 0), element by element."""
 
     def forward(self, x: Any) -> Any:
         return elementwise.relu(x)
 
 
-class Sigmoid(Module):
+class Sigmoid(_SameKind):
     """σ(x) = 1 / (1 + e⁻ˣ), element by element."""
 
     def forward(self, x: Any) -> Any:
         return elementwise.sigmoid(x)
 
 
-class Tanh(Module):
+class Tanh(_SameKind):
     """The hyperbolic tangent, element by element."""
 
     def forward(self, x: Any) -> Any:
         return elementwise.tanh(x)
 
 
-class Softplus(Module):
+class Softplus(_SameKind):
     """ln(1 + eˣ), a smooth relu, element by element."""
 
     def forward(self, x: Any) -> Any:
         return elementwise.softplus(x)
 
 
-class LeakyReLU(Module):
+class LeakyReLU(_SameKind):
     """x where it is positive, and negative_slope · x elsewhere."""
 
     def __init__(self, negative_slope: float = 0.01):
@@ -232,14 +247,14 @@ class LeakyReLU(Module):
         return f"negative_slope={self.negative_slope}"
 
 
-class SiLU(Module):
+class SiLU(_SameKind):
     """x σ(x), also called swish, element by element."""
 
     def forward(self, x: Any) -> Any:
         return activations.silu(x)
 
 
-class GELU(Module):
+class GELU(_SameKind):
     """x Φ(x), Φ the normal distribution: approximate="none" is the exact form, approximate="tanh" the tanh form.
 
     One has to be written: PyTorch's GELU() is the exact form, and in version 0.1 of this package it was the other.
@@ -264,14 +279,14 @@ class GELU(Module):
         return f"approximate={self.approximate!r}"
 
 
-class Identity(Module):
+class Identity(_SameKind):
     """x itself: it takes the place of a layer that is left out, as in model.head = Identity()."""
 
     def forward(self, x: Any) -> Any:
         return x
 
 
-class Dropout(Module):
+class Dropout(_SameKind):
     """In training, set every element to 0 with probability p and divide the others by 1 − p; in evaluation, return x.
 
     `model.train()` and `model.eval()` set the mode. `functional.dropout` says the rest.
@@ -287,7 +302,7 @@ class Dropout(Module):
         return f"p={self.p}"
 
 
-class Softmax(Module):
+class Softmax(_SameKind):
     """exp(x) / Σ exp(x) along the axis `dim`. Do not put it before CrossEntropyLoss, which contains it."""
 
     def __init__(self, dim: int = -1):

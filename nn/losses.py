@@ -6,7 +6,7 @@ Most also have a Module that keeps their options; names and signatures are PyTor
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 from tinygrad_sm.arguments import integer, number
 from tinygrad_sm.arrays import described
@@ -14,6 +14,7 @@ from tinygrad_sm.backend import Array, array_module, check_same_device
 from tinygrad_sm.engine.primitive import as_operand
 from tinygrad_sm.engine.tape import Traced, data_of
 from tinygrad_sm.errors import warn_user
+from tinygrad_sm.nn.calls import HasForward, P, R
 from tinygrad_sm.nn.module import Buffer, Module
 from tinygrad_sm.nn.xmax import entmax15_conjugate, shifted, sparsemax_conjugate, weigh
 from tinygrad_sm.ops import softmax as softmax_ops
@@ -23,6 +24,7 @@ from tinygrad_sm.ops.reductions import sum
 from tinygrad_sm.ops.softmax import labels_as_int64, one_hot
 from tinygrad_sm.precision import as_precise_as, broadcasts_to, wide
 from tinygrad_sm.targets import check_reduction, check_same_shape, check_targets
+from tinygrad_sm.tensors import Tensor
 
 
 class _Loss(Module):
@@ -31,6 +33,14 @@ class _Loss(Module):
     def __init__(self, reduction: str = "mean"):
         check_reduction(type(self).__name__, reduction)
         self.reduction = reduction
+
+    if TYPE_CHECKING:  # a Tensor for a Tensor
+
+        @overload
+        def __call__(self, x: Tensor, target: Any, /) -> Tensor: ...
+        @overload
+        def __call__(self: HasForward[P, R], *inputs: P.args, **options: P.kwargs) -> R: ...
+        def __call__(self, *inputs: Any, **options: Any) -> Any: ...
 
 
 def cross_entropy(

@@ -16,7 +16,7 @@ look into lists and dicts; `ModuleList` holds Modules in a row.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import inf
 from operator import setitem
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import Array, device_name, device_of, is_writable, owned_copy, to_device
@@ -25,6 +25,7 @@ from tinygrad_sm.engine.tape import Traced, data_of
 from tinygrad_sm.engine.versions import LEAVES_LOCK, change, write_all
 from tinygrad_sm.errors import refuse_state
 from tinygrad_sm.nn import depth
+from tinygrad_sm.nn.calls import HasForward, P, R
 from tinygrad_sm.tensors import Tensor
 
 NAMED_LEVELS = 50
@@ -139,7 +140,7 @@ class Module:
         """Compute the result; each subclass defines how."""
         raise TypeError(f"{type(self).__name__} has no forward: define forward(self, x) in its class")
 
-    def __call__(self, *inputs: Any, **options: Any) -> Any:
+    def __call__(self: HasForward[P, R], *inputs: P.args, **options: P.kwargs) -> R:
         try:
             return self.forward(*inputs, **options)
         except (RecursionError, TypeError) as error:
@@ -242,7 +243,7 @@ class Module:
         """Yield the parameters in the order of definition, frozen ones too; a shared one only once."""
         return (parameter for _, parameter in self.named_parameters())
 
-    def requires_grad_(self, requires_grad: bool = True) -> "Module":
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Set whether all parameters require gradients; return this Module. False freezes it: see `Parameter`."""
         value = bool(requires_grad)
         write_all([(setattr, parameter, "_requires_grad", value) for parameter in self.parameters()])
@@ -257,16 +258,16 @@ class Module:
         parameters = list(self.parameters())
         write_all([(setattr, p, "grad", None) for p in parameters] if set_to_none else writes_of_zeros(parameters))
 
-    def train(self, mode: bool = True) -> "Module":
+    def train(self, mode: bool = True) -> Self:
         """Set this Module and all inside it to training mode, in which some layers, such as Dropout, differ."""
         write_all([(object.__setattr__, module, "training", mode) for module in self.modules()])
         return self
 
-    def eval(self) -> "Module":
+    def eval(self) -> Self:
         """Set this Module and all inside it to evaluation mode."""
         return self.train(False)
 
-    def to(self, device: str) -> "Module":
+    def to(self, device: str) -> Self:
         """Move all parameters and buffers to the device, with their gradients, in place; return this Module.
 
         An optimizer moves its state at its next step.

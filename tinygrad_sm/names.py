@@ -46,7 +46,10 @@ TENSOR = {
     "any": "np.any(t)",
     "argsort": "np.argsort(t)  # the result is a plain array",
     "at": "# Tensors are not changed in place: tg.where(condition, a, b) builds a new one",
+    "acos": "tg.arccos(t)",
+    "asin": "tg.arcsin(t)",
     "atan": "tg.arctan(t)",
+    "atan2": "tg.arctan2(t, u)",
     "bmm": "t @ u",
     "bool": "t != 0  # the result is a plain array",
     "chunk": "tg.split(t, n)  # n equal parts",
@@ -92,6 +95,7 @@ TENSOR = {
     "numel": "t.size  # it is an attribute",
     "permute": "t.transpose(axes)",
     "reciprocal": "1 / t",
+    "repeat_interleave": "t.repeat(repeats, axis)",
     "reshape_as": "t.reshape(u.shape)",
     "rsqrt": "t ** -0.5",
     "sort": "tg.take_along_axis(t, np.argsort(t), -1)  # the values alone",
@@ -131,7 +135,10 @@ PACKAGE = {
     "array": "tg.Tensor(data)",
     "as_tensor": "tg.Tensor(data)",
     "asarray": "tg.Tensor(data)",
+    "acos": "tg.arccos(x)",
+    "asin": "tg.arcsin(x)",
     "atan": "tg.arctan(x)",
+    "atan2": "tg.arctan2(a, b)",
     "autograd": "tg.grad(loss, [w])  # as torch.autograd.grad; tg also has vjp, jvp, hvp, jacobian, hessian",
     "backward": "loss.backward()",
     "bernoulli": "tg.rand(*p.shape) < p  # the result is a plain array of bools",
@@ -195,6 +202,7 @@ PACKAGE = {
     "randn_like": "tg.randn(t.shape)",
     "randperm": "np.random.default_rng(seed).permutation(n)",
     "reciprocal": "1 / x",
+    "repeat_interleave": "tg.repeat(x, repeats, axis)",
     "rsqrt": "x ** -0.5",
     "save": "tg.nn.save(path, model, optimizer)",
     "set_default_dtype": "# Python floats become float32; dtype= gives a Tensor another",
@@ -225,12 +233,10 @@ _FORMULAS = {
     "embedding": "weight[labels]  # weight = nn.Parameter(tg.randn(n, dim))",
     "hardtanh": "tg.clip(x, -1, 1)",
     "layer_norm": _NORMALIZED.format(axis="-1"),
-    "leaky_relu": "tg.where(x > 0, x, slope * x)",
     "logsigmoid": "-tg.softplus(-x)",
     "max_pool2d": "x.reshape(N, C, H // k, k, W // k, k).max((3, 5))",
     "mish": "x * tg.tanh(tg.softplus(x))",
     "relu6": "tg.clip(x, 0, 6)",
-    "silu": "x * tg.sigmoid(x)",
     "binary_cross_entropy": "-tg.mean(y * tg.log(p) + (1 - y) * tg.log(1 - p))  # exact on logits: "
     "nn.BCEWithLogitsLoss",
     "kl_div": "tg.mean(y * (tg.log(y) - log_p))",
@@ -243,7 +249,7 @@ _NO_CONVOLUTION = "# not here yet; tg.take of the windows, then tg.einsum with t
 _NO_RECURRENCE = "# not here yet; a step is a Module with two Linear, called in a loop over the sequence"
 
 FUNCTIONAL = {
-    **{name: code for name, code in _FORMULAS.items() if name not in ("leaky_relu", "silu")},
+    **{name: code for name, code in _FORMULAS.items() if name != "logsigmoid"},
     **dict.fromkeys(("conv1d", "conv2d", "conv3d", "conv_transpose2d"), _NO_CONVOLUTION),
     "cosine_similarity": "(a * b).sum(-1) / (tg.norm(a, axis=-1) * tg.norm(b, axis=-1))",
     "interpolate": "# not here; tg.take(x, indices, axis) repeats or leaves out rows",
@@ -251,7 +257,6 @@ FUNCTIONAL = {
     "pad": "tg.pad(x, ((0, 0), (before, after)))  # NumPy's order, a pair for each axis",
     "scaled_dot_product_attention": "tg.softmax(q @ tg.swapaxes(k, -1, -2) / q.shape[-1] ** 0.5) @ v",
     "softmin": "tg.softmax(-x, axis)",
-    "softplus": "tg.softplus(x)",
 }
 
 _CLASSES = {
@@ -264,12 +269,10 @@ _CLASSES = {
     "KLDivLoss": "kl_div",
     "L1Loss": "l1_loss",
     "LayerNorm": "layer_norm",
-    "LeakyReLU": "leaky_relu",
     "LogSigmoid": "logsigmoid",
     "MaxPool2d": "max_pool2d",
     "Mish": "mish",
     "ReLU6": "relu6",
-    "SiLU": "silu",
     "SmoothL1Loss": "smooth_l1_loss",
 }
 
@@ -282,7 +285,6 @@ NN = {
     **dict.fromkeys(("GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNCell"), _NO_RECURRENCE),
     "BatchNorm2d": _NORMALIZED.format(axis="(0, 2, 3)") + "  # of a batch; in forward",
     "DataParallel": "# not here; a model is on one device",
-    "Identity": "tg.nn.Sequential()",
     "ModuleDict": "# not here; set each Module as an attribute, setattr(self, name, module)",
     "MultiheadAttention": FUNCTIONAL["scaled_dot_product_attention"] + "  # in forward, for heads of equal width",
     "ParameterDict": "# not here; set each Parameter as an attribute, setattr(self, name, parameter)",

@@ -115,6 +115,8 @@ def comparison(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Array
         try:
             return compare(self.data, data_of(other))
         except TypeError:
+            if isinstance(other, list | tuple) and holds_traced(other):
+                return compare(self.data, data_of(as_operand(other)))
             check_same_device("a comparison", [self.data, data_of(other)])
             raise
 

@@ -13,7 +13,7 @@ Imports from later files: `protocols` (operators), `copies`, `exchange`, `hooks`
 import operator
 from collections.abc import Callable, Iterator
 from operator import attrgetter
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 import numpy as np
 
@@ -84,7 +84,7 @@ class Tensor(Traced):
     device = property(lambda self: device_of(self.data), doc='The device that holds the array: "cpu", "cuda:0", ...')
     T = property(lambda self: shaping.transpose(self), doc="The Tensor with its axes reversed.")
 
-    def requires_grad_(self, value: bool = True) -> "Tensor":
+    def requires_grad_(self, value: bool = True) -> Self:
         """Set whether this Tensor requires a gradient; only for leaves of a floating dtype."""
         if self.node is not None and not value:
             raise GradientError(f"the result of {self.node.op.name} is not a leaf: use .detach() to get a constant")
@@ -133,11 +133,11 @@ class Tensor(Traced):
         if not self.requires_grad:
             raise GradientError(f"{method}: this Tensor requires no gradient, so backward() will never reach it")
 
-    def assign(self, array: Any) -> "Tensor":
+    def assign(self, array: Any) -> Self:
         """Set the data of a leaf in place to an array of the same shape; graphs recorded before become stale."""
         return self._set(array, "assign")
 
-    def _set(self, array: Any, caller: str) -> "Tensor":
+    def _set(self, array: Any, caller: str) -> Self:
         new = as_exact_array(data_of(array), self.device)
         if self.node is not None:
             raise GradientError(f"{caller}: the result of {self.node.op.name} is not a leaf: change what it is made of")
@@ -187,7 +187,8 @@ class Tensor(Traced):
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else str(self)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+    # With np.dtype[Any] as its dtype, type checkers would take array * t for an array.
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, np.dtype[np.generic]]:
         if self.requires_grad:
             raise TypeError(
                 "a Tensor that requires a gradient does not become an array in silence, which would lose its history: "

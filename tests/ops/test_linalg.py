@@ -23,6 +23,12 @@ def gradient(f, x):
     return g.data
 
 
+def gradient_of_dtype(f, x):
+    """Return the same at x in its own dtype."""
+    (g,) = tg.grad(tg.sum(f(x := Tensor(x, requires_grad=True))), x)
+    return g.data
+
+
 # As in NumPy
 
 
@@ -38,6 +44,10 @@ def test_numpys_functions_reach_them_with_numpys_parameters(name):
         for one, right in zip(*(x if isinstance(x, tuple) else (x,) for x in (found, expected)), strict=True):
             assert one.requires_grad
             np.testing.assert_allclose(one.data, right, rtol=1e-13)
+
+
+def test_these_functions_are_there():
+    assert " ".join(tg.linalg.__all__) == "cholesky det inv matmul norm slogdet solve"
 
 
 def test_arrays_give_arrays():
@@ -127,6 +137,11 @@ def test_powers_of_huge_and_tiny_elements_do_not_leave_the_range():
             )
 
 
+def test_a_negative_power_of_elements_that_are_far_apart():
+    assert tg.norm(np.array([1e-200, 1.0]), -2) == 1e-200
+    assert gradient(lambda x: tg.norm(x, -2), np.array([1e-200, 1.0])).tolist() == [1, 0]
+
+
 # Kinks of norms
 
 
@@ -201,6 +216,14 @@ def test_the_gradient_of_a_determinant_with_a_row_of_zeros(n):
     cofactors = np.zeros((n, n))
     cofactors[0] = [(-1) ** j * np.linalg.det(np.delete(x[1:], j, axis=1)) for j in range(n)]
     np.testing.assert_allclose(g, cofactors, atol=1e-9 * np.abs(cofactors).max())
+
+
+def test_a_singular_matrix_of_float32_loses_no_digits():
+    x = RANDOM.normal(size=(12, 12)).astype(np.float32)
+    x[0] = 0
+    exact = gradient(tg.linalg.det, x)
+    found = gradient_of_dtype(tg.linalg.det, x)
+    np.testing.assert_allclose(found, exact, rtol=1e-6, atol=1e-7 * np.abs(exact).max())
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ def test_the_expected_value_is_that_of_pytorch(place, name):
 
 
 EXTRA = {"b": U, "axis": 0, "axis1": 0, "axis2": 1, "shape": (3, 2), "pad_width": 1, "shift": 1}
-EXTRA |= {"source": 0, "destination": 1, "indices_or_sections": 2, "indices": np.array([[1], [2]])}
+EXTRA |= {"reps": (2, 1), "source": 0, "destination": 1, "indices_or_sections": 2, "indices": np.array([[1], [2]])}
 FUNCTIONS = advice.rows_of_functions("tinygrad_sm")
 
 

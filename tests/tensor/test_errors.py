@@ -201,7 +201,7 @@ TABLE = {
     "a list of Tensors and of text": (
         lambda: tg.sum([leaf(()), "two"]),
         TypeError,
-        "expected numbers, got str 'two'\nas an operand of sum",
+        r"expected numbers, got str 'two': float\(text\) reads a number\nas an operand of sum",
     ),
     "a list of Tensors of unlike shapes": (
         lambda: tg.var([leaf(3), 1.0]),

@@ -52,7 +52,7 @@ TABLE = {
         TypeError,
         unknown("var", "dim", "write axis= for dim=\nwrite keepdims= for keepdim="),
     ),
-    "a method": (lambda: leaf(X).argmax(dim=1), TypeError, unknown("Tensor.argmax", "dim", "write axis= for dim=")),
+    "a method": (lambda: leaf(X).argmax(dim=1), TypeError, unknown("argmax", "dim", "write axis= for dim=")),
     "joining": (lambda: tg.stack([X, X], dim=1), TypeError, unknown("stack", "dim", "write axis= for dim=")),
     "joining what has another name": (
         lambda: tg.concatenate(tensors=[X, X]),

@@ -69,6 +69,13 @@ def test_lists_on_every_device(device):
     np.testing.assert_array_equal(t.numpy(), [2, 3])
 
 
+def test_a_list_can_be_compared(device):
+    t = Tensor([1.0, 2.0], requires_grad=True, device=device)
+    assert Tensor(t < [t[1], 2.0]).tolist() == [True, False]
+    assert Tensor(t == (t[0], t[0])).tolist() == [True, False]
+    assert Tensor([t[1].detach(), 2.0] >= t).tolist() == [True, True]
+
+
 def test_what_is_recorded_is_recorded_in_the_mode_of_the_operation():
     t = leaf()
     with tg.no_grad():

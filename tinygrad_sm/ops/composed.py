@@ -192,7 +192,7 @@ def concatenate(xs, axis=0):
 
 
 def as_arrays(xs):
-    """Return the arrays of a sequence. Beside one, a number goes to its device; Python's takes the dtype of all too."""
+    """Return the arrays of a sequence, and numbers, if it has arrays, on their device; Python's in their dtype too."""
     xs = [x if _is_number(x) else as_operand(x) for x in xs]
     arrays = [data_of(x) for x in xs if not _is_number(x)]
     for i, x in enumerate(xs):

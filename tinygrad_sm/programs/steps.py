@@ -5,7 +5,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from types import MethodType
-from typing import Any
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -30,6 +30,10 @@ MOST_CHANGES, MOST_IN_VAIN, MOST_FAILURES = 2, 40, 10
 
 MOST_PENDING = 4
 """It keeps so many recordings that were made once, with their arrays."""
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class _Case:
@@ -77,10 +81,10 @@ class _Case:
         return [call.answer for call in self.trace.recording.calls if isinstance(call, Guard)]
 
 
-class CompiledStep:
+class CompiledStep(Generic[P, R]):
     """A step that runs as a program; see `compiled`."""
 
-    def __init__(self, step: Callable[..., Any]):
+    def __init__(self, step: Callable[P, R]):
         functools.update_wrapper(self, step)
         self.step = step
         self.why_eager: str | None = None
@@ -102,7 +106,7 @@ class CompiledStep:
     def __reduce__(self) -> Any:
         return compiled, (self.step,)
 
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         record, observers = innermost_block().value
         if self.why_eager is not None or observers or current() is not None:
             return self.step(*args, **kwargs)
@@ -186,7 +190,7 @@ class CompiledStep:
         warnings.warn_explicit(message, UserWarning, line.filename, line.lineno, registry=line.registry)
 
 
-def compiled(step: Callable[..., Any]) -> CompiledStep:
+def compiled(step: Callable[P, R]) -> CompiledStep[P, R]:
     """Return a step that runs as a program: the list of the calls of NumPy, or CuPy, that it makes.
 
         @tg.compiled

@@ -151,7 +151,7 @@ for axis in (0, -1, None):
     case(
         composed.take, np.take, [anything], *rows(((3, 3),), ((4, 3),)), indices=np.array([[0, 2], [2, -1]]), axis=axis
     )
-case(composed.take, np.take, [anything], *rows(((3, 2),)), label="take one", indices=1, axis=0)
+case(composed.take, np.take, [anything], *rows(((3, 2),), ((3,),)), label="take one", indices=1, axis=0)
 BOOLEANS = np.array([True, False, True])  # the integers 1, 0, 1
 case(composed.take, np.take, [anything], *rows(((3, 2),)), label="take booleans", indices=BOOLEANS, axis=0)
 PLACES = np.array([[0, 2, 2], [1, 0, -1]])
@@ -159,8 +159,8 @@ for places, axis in ((PLACES, 1), (PLACES[:, :1], -1), (PLACES[0], None)):
     case(composed.take_along_axis, np.take_along_axis, [anything], *rows(((2, 3),)), indices=places, axis=axis)
 
 unary(manipulation.ravel, np.ravel, anything)
-unary(manipulation.atleast_1d, np.atleast_1d, anything)
-unary(manipulation.atleast_2d, np.atleast_2d, anything)
+case(manipulation.atleast_1d, np.atleast_1d, [anything], ((),), AnyShape())
+case(manipulation.atleast_2d, np.atleast_2d, [anything], ((3,),), AnyShape())
 for op, oracle, shapes in (
     (manipulation.hstack, np.hstack, rows(((2, 3), (2, 1)), ((3,), (2,)), ((), ()), ((1, 0, 2), (1, 2, 2)))),
     (manipulation.vstack, np.vstack, rows(((2, 3), (1, 3)), ((3,), (3,)), ((), ()), ((2,), (0, 2)))),

@@ -1,0 +1,231 @@
+# Written by `make record` from the running package: change the functions, or tests/typing/stubs.py, and not this file.
+"""Functions that layers and losses are made of; names and signatures are PyTorch's."""
+
+import numpy as np
+from collections.abc import Sequence
+from numpy.typing import ArrayLike, DTypeLike
+from tinygrad_sm.tensors import Tensor
+from typing import Any, SupportsIndex, TypeAlias, overload
+
+_Array: TypeAlias = np.ndarray[Any, Any]  # on a GPU it is CuPy's array, which has the same names
+_Arrays: TypeAlias = _Array | Sequence[float] | Sequence[Sequence[float]] | Sequence[Sequence[Sequence[float]]]
+_Plain: TypeAlias = _Arrays | complex | np.generic
+_Operand: TypeAlias = Tensor | ArrayLike
+_Other: TypeAlias = complex | np.generic | Sequence[_Operand]
+_Axis: TypeAlias = SupportsIndex | Sequence[SupportsIndex] | None
+__all__ = [
+    "accuracy",
+    "binary_cross_entropy_with_logits",
+    "confusion_matrix",
+    "cross_entropy",
+    "entmax15",
+    "entmax15_loss",
+    "gumbel_softmax",
+    "linear",
+    "log_softmax",
+    "mse_loss",
+    "nll_loss",
+    "one_hot",
+    "softmax",
+    "sparsemax",
+    "sparsemax_loss",
+]
+
+def accuracy(logits: Any, labels: Any) -> float:
+    """Return the share of examples whose largest logit is that of their label; of equal logits the first counts.
+
+    logits : shape (N, C) or (N, C, d1, ...), or probabilities. labels : integers, shape (N, d1, ...).
+
+    >>> accuracy([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]], [1, 0, 0])
+    0.6666666666666666
+    """
+
+@overload
+def binary_cross_entropy_with_logits(logits: Tensor, target: _Operand, weight: Any = None, reduction: str = 'mean', pos_weight: Any = None) -> Tensor:
+    """Return −w (q y ln σ(z) + (1 − y) ln(1 − σ(z))), by default the mean over all elements, each a yes or no.
+
+    logits : z, of any shape, before any sigmoid.
+    target : y, of the same shape: 0 and 1, or probabilities between them.
+    weight : w, and pos_weight : q, the weight of the positive; constants that broadcast to the shape of the logits.
+
+    Computed as w (q y softplus(−z) + (1 − y) softplus(z)), which is right for all logits; 0·∞ is 0.
+    """
+@overload
+def binary_cross_entropy_with_logits(logits: _Operand, target: Tensor, weight: Any = None, reduction: str = 'mean', pos_weight: Any = None) -> Tensor: ...
+@overload
+def binary_cross_entropy_with_logits(logits: _Operand, target: _Operand, weight: Any = None, reduction: str = 'mean', pos_weight: Any = None) -> Any: ...
+
+def confusion_matrix(logits: Any, labels: Any) -> Any:
+    """Return how often each class was predicted as which: an integer array (C, C), a row for each true class.
+
+    The arguments are those of accuracy, which is the share of the counts that stand on the diagonal.
+
+    >>> confusion_matrix([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]], [1, 0, 0])
+    array([[1, 1],
+           [0, 1]])
+    """
+
+@overload
+def cross_entropy(logits: Tensor, target: _Operand, weight: Any = None, ignore_index: int = -100, reduction: str = 'mean', label_smoothing: float = 0.0) -> Tensor:
+    """Return the cross-entropy between targets and the softmax of logits, by default its mean over the examples.
+
+    logits : shape (N, C) or (N, C, d1, ...), before any softmax. Passing a softmax's output is a common mistake, after
+        which the loss hardly falls; the tape shows it, so cross_entropy warns, once for each line of code.
+    target : integer labels 0..C−1, shape (N, d1, ...), or probabilities y, of the shape of the logits.
+    weight : w, one for each class, shape (C,); a constant.
+    ignore_index : examples with this label do not count: their loss and their gradient are 0.
+    label_smoothing : ε in [0, 1], the share of each target that is spread evenly over the classes.
+
+    For an example i, with p = softmax(logits), and for labels y = 1 at the class of the label and 0 elsewhere,
+
+        loss_i = −Σ_c w_c ((1 − ε) y_ic + ε/C) ln p_ic,        where 0·(−∞) is 0
+
+    For labels the mean is Σ loss_i / Σ w_{label_i} over the examples that are not ignored. For probabilities it is
+    Σ loss_i / N, with or without weights. N counts the examples of all places d1, ...
+
+    All this is PyTorch's, with four exceptions on purpose. Where no example counts, because all are ignored or have
+    weight 0, the mean and its gradient are 0, not NaN. 0·(−∞) is 0, not NaN. The weights take the dtype of the logits.
+    With probabilities any ignore_index is allowed and means nothing; PyTorch refuses one that is not negative.
+    """
+@overload
+def cross_entropy(logits: _Operand, target: Tensor, weight: Any = None, ignore_index: int = -100, reduction: str = 'mean', label_smoothing: float = 0.0) -> Tensor: ...
+@overload
+def cross_entropy(logits: _Operand, target: _Operand, weight: Any = None, ignore_index: int = -100, reduction: str = 'mean', label_smoothing: float = 0.0) -> Any: ...
+
+@overload
+def entmax15(x: Tensor, dim: int = -1) -> Tensor:
+    """Return [x/2 − τ]₊² along the axis `dim`, between softmax and sparsemax: smooth where a p becomes 0.
+
+    >>> entmax15([1.0, 1.5, 0.5, -2.0]).round(4)
+    array([0.2917, 0.6242, 0.0841, 0.    ], dtype=float32)
+    """
+@overload
+def entmax15(x: _Arrays, dim: int = -1) -> _Array: ...
+@overload
+def entmax15(x: _Other, dim: int = -1) -> Any: ...
+
+@overload
+def entmax15_loss(logits: Tensor, target: _Operand, ignore_index: int = -100, reduction: str = 'mean') -> Tensor:
+    """Return the Fenchel–Young loss of entmax15, as in sparsemax_loss, with H(p) = 4/3 (1 − Σ p^1.5).
+
+    Its gradient is p − y with p = entmax15(logits); it is 0 once the logit of the label leads by 2.
+    """
+@overload
+def entmax15_loss(logits: _Operand, target: _Operand, ignore_index: int = -100, reduction: str = 'mean') -> Any: ...
+
+@overload
+def gumbel_softmax(logits: Tensor, tau: _Operand = 1.0, hard: bool = False, dim: int = -1) -> Tensor:
+    """Return softmax((logits + G)/τ) with G from the Gumbel distribution; `tg.manual_seed` sets the draws.
+
+    The index of its largest number is a draw from softmax(logits). With `hard` the result is 1 there and 0 elsewhere,
+    but has the gradient of the soft one, as if nothing had been rounded (straight through). "Categorical
+    Reparameterization with Gumbel-Softmax" (Jang, Gu and Poole, 2017).
+    """
+@overload
+def gumbel_softmax(logits: _Operand, tau: Tensor, hard: bool = False, dim: int = -1) -> Tensor: ...
+@overload
+def gumbel_softmax(logits: _Arrays, tau: _Plain = 1.0, hard: bool = False, dim: int = -1) -> _Array: ...
+@overload
+def gumbel_softmax(logits: _Other, tau: _Other = 1.0, hard: bool = False, dim: int = -1) -> Any: ...
+
+@overload
+def linear(x: Tensor, weight: _Operand, bias: _Operand | None = None, /) -> Tensor:
+    """Return x Wᵀ + b, the affine map of a layer; for each example, W x + b.
+
+    x : shape (N, D) or (..., D).  weight : shape (H, D), one row per output.  bias : shape (H,) or None.
+    """
+@overload
+def linear(x: _Operand, weight: Tensor, bias: _Operand | None = None, /) -> Tensor: ...
+@overload
+def linear(x: _Operand, weight: _Operand, bias: Tensor, /) -> Tensor: ...
+@overload
+def linear(x: _Arrays, weight: _Plain, bias: _Plain | None = None, /) -> _Array: ...
+@overload
+def linear(x: _Plain, weight: _Arrays, bias: _Plain | None = None, /) -> _Array: ...
+@overload
+def linear(x: _Other, weight: _Other, bias: _Other | None = None, /) -> Any: ...
+
+@overload
+def log_softmax(x: Tensor, dim: int = -1) -> Tensor:
+    """Return ln softmax(x) along the axis `dim`."""
+@overload
+def log_softmax(x: _Arrays, dim: int = -1) -> _Array: ...
+@overload
+def log_softmax(x: _Other, dim: int = -1) -> Any: ...
+
+@overload
+def mse_loss(x: Tensor, target: _Operand, reduction: str = 'mean') -> Tensor:
+    """Return (x − target)², by default the mean over all elements; the target has the shape of x."""
+@overload
+def mse_loss(x: _Operand, target: Tensor, reduction: str = 'mean') -> Tensor: ...
+@overload
+def mse_loss(x: _Operand, target: _Operand, reduction: str = 'mean') -> Any: ...
+
+@overload
+def nll_loss(log_probabilities: Tensor, labels: Any, weight: Any = None, ignore_index: int = -100, reduction: str = 'mean') -> Tensor:
+    """Return the negative log-likelihood of labels, −Σ w_{label_i} log_probabilities[i, label_i] / Σ w_{label_i}.
+
+    log_probabilities : shape (N, C) or (N, C, d1, ...), what log_softmax gives along the axis 1. The rest is as in
+    cross_entropy: nll_loss(log_softmax(logits, 1), labels) is cross_entropy(logits, labels), with these options too.
+    """
+@overload
+def nll_loss(log_probabilities: _Operand, labels: Any, weight: Any = None, ignore_index: int = -100, reduction: str = 'mean') -> Any: ...
+
+@overload
+def one_hot(labels: Tensor, /, classes: Any, dtype: DTypeLike | None = 'float32') -> Tensor:
+    """Return a matrix with a row for each label: 1 in the column of the label, 0 elsewhere.
+
+    labels : integers 0..classes−1, shape (N,).  Result : shape (N, classes).
+
+    >>> import numpy as np
+    >>> one_hot(np.array([0, 1, 3, 2]), 4)[0]
+    array([1., 0., 0., 0.], dtype=float32)
+    """
+@overload
+def one_hot(labels: _Arrays, /, classes: Any, dtype: DTypeLike | None = 'float32') -> _Array: ...
+@overload
+def one_hot(labels: _Other, /, classes: Any, dtype: DTypeLike | None = 'float32') -> Any: ...
+
+@overload
+def softmax(x: Tensor, dim: int = -1, temperature: _Operand = 1.0) -> Tensor:
+    """Return exp(x/T) / Σ exp(x/T) along the axis `dim`; T → 0 gives argmax, T → ∞ equal shares.
+
+    The temperature T is a number or, if learned, a Tensor of one element; ∞ gives all that are not masked equal shares.
+
+    >>> softmax([1.0, 1.5, 2.0], temperature=0.25).round(4)
+    array([0.0159, 0.1173, 0.8668], dtype=float32)
+    """
+@overload
+def softmax(x: _Operand, dim: int, temperature: Tensor) -> Tensor: ...
+@overload
+def softmax(x: _Operand, dim: int = -1, *, temperature: Tensor) -> Tensor: ...
+@overload
+def softmax(x: _Arrays, dim: int = -1, temperature: _Plain = 1.0) -> _Array: ...
+@overload
+def softmax(x: _Other, dim: int = -1, temperature: _Other = 1.0) -> Any: ...
+
+@overload
+def sparsemax(x: Tensor, dim: int = -1) -> Tensor:
+    """Return [x − τ]₊ along the axis `dim`, the point of the simplex nearest to x: exactly 0 for numbers far behind.
+
+    The gradient at the kinks, where a p begins to be positive, is that of p = 0.
+
+    >>> sparsemax([1.0, 1.5, 0.5])
+    array([0.25, 0.75, 0.  ], dtype=float32)
+    """
+@overload
+def sparsemax(x: _Arrays, dim: int = -1) -> _Array: ...
+@overload
+def sparsemax(x: _Other, dim: int = -1) -> Any: ...
+
+@overload
+def sparsemax_loss(logits: Tensor, target: _Operand, ignore_index: int = -100, reduction: str = 'mean') -> Tensor:
+    """Return the Fenchel–Young loss of sparsemax, for an example max_p (⟨p, z⟩ + H(p)) − ⟨y, z⟩ − H(y).
+
+    H(p) = (1 − Σ p²)/2. The gradient with respect to the logits z is p − y with p = sparsemax(z), as that of
+    cross_entropy, the loss of softmax. The loss is 0 where p = y, which holds once the logit of the label leads by 1,
+    and positive elsewhere. Shapes and options are those of cross_entropy; probabilities y must have sum 1. "Learning
+    with Fenchel–Young losses" (Blondel, Martins and Niculae, 2020).
+    """
+@overload
+def sparsemax_loss(logits: _Operand, target: _Operand, ignore_index: int = -100, reduction: str = 'mean') -> Any: ...

@@ -1,0 +1,112 @@
+"""What Modules, losses and optimizers give."""
+
+from typing import Any, assert_type
+
+import numpy as np
+
+import tinygrad_sm as tg
+import tinygrad_sm.nn.functional as F
+from tinygrad_sm import Tensor, datasets, nn
+
+Array = np.ndarray[Any, Any]
+x = tg.randn(4, 3)
+images = np.ones((4, 3), np.float32)
+y = np.array([0, 1, 1, 0])
+
+
+class Annotated(nn.Module):
+    """A Module as one writes it for a type checker."""
+
+    def __init__(self) -> None:
+        self.first = nn.Linear(3, 5)
+        self.scale = nn.Parameter(1.0)
+        self.second = nn.Linear(5, 2, bias=False)
+
+    def forward(self, x: Tensor, twice: bool = False) -> Tensor:
+        """Return the logits."""
+        x = tg.relu(self.first(x)) * self.scale
+        return self.second(2 * x if twice else x)
+
+
+class Pair(nn.Module):
+    """A Module with two results."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, float]:
+        """Return x and a number."""
+        return x, 1.0
+
+
+model = Annotated()
+assert_type(model(x), Tensor)
+assert_type(model(x, twice=True), Tensor)
+assert_type(model.first, nn.Linear)
+assert_type(model.first(images), Tensor)
+assert_type(model.first.weight, nn.Parameter)
+assert_type(model.first.weight * 2, Tensor)
+assert_type(model.train(), Annotated)
+assert_type(model.to("cpu").eval(), Annotated)
+assert_type(Pair()(x), tuple[Tensor, float])
+for parameter in model.parameters():
+    assert_type(parameter, nn.Parameter)
+    assert_type(parameter.grad, Array | None)
+
+row = nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 2))
+assert_type(row(x), Tensor)
+assert_type(row(images), Tensor)
+assert_type(nn.ReLU()(x), Tensor)
+assert_type(nn.ReLU()(images), Array)
+assert_type(nn.GELU()(x), Tensor)
+assert_type(nn.Sigmoid()(x), Tensor)
+assert_type(nn.Softplus()(x), Tensor)
+assert_type(nn.Tanh()(x), Tensor)
+assert_type(nn.Softmax(dim=1)(x), Tensor)
+assert_type(nn.LogSoftmax(dim=1)(images), Array)
+assert_type(nn.Dropout(0.5)(x), Tensor)
+assert_type(nn.Flatten()(images), Array)
+
+for layer in nn.ModuleList([nn.ReLU()]):
+    assert_type(layer, nn.Module)
+
+loss = F.cross_entropy(model(x), y)
+assert_type(loss, Tensor)
+assert_type(tg.nn.functional.cross_entropy(row(images), y, label_smoothing=0.1), Tensor)
+assert_type(nn.CrossEntropyLoss()(model(x), y), Tensor)
+assert_type(nn.NLLLoss()(nn.LogSoftmax()(model(x)), y), Tensor)
+assert_type(nn.MSELoss(reduction="sum")(x, images), Tensor)
+assert_type(nn.BCEWithLogitsLoss()(x, np.ones((4, 3))), Tensor)
+assert_type(F.mse_loss(x, images), Tensor)
+assert_type(F.mse_loss(images, x), Tensor)
+assert_type(F.nll_loss(F.log_softmax(model(x)), y), Tensor)
+assert_type(F.softmax(x, dim=1), Tensor)
+assert_type(F.softmax(images, dim=1), Array)
+assert_type(F.softmax(images, temperature=Tensor(2.0)), Tensor)
+assert_type(F.linear(x, model.first.weight), Tensor)
+assert_type(F.accuracy(model(x), y), float)
+assert_type(F.mse_loss(images, images), Any)
+assert_type(nn.CrossEntropyLoss()(images, y), Any)
+
+
+@tg.compiled
+def step(x: Tensor, scale: float = 1.0) -> Tensor:
+    """Return the sum of squares."""
+    return (x * x).sum() * scale
+
+
+assert_type(step(x), Tensor)
+assert_type(step(x, scale=2.0), Tensor)
+
+optimizer = nn.optim.SGD(model.parameters(), lr=0.1)
+loss.backward()
+optimizer.step()
+optimizer.zero_grad()
+assert_type(optimizer, nn.optim.SGD)
+assert_type(nn.Parameter([1.0]), nn.Parameter)
+weight: Tensor = nn.Parameter([1.0])
+assert_type(nn.Parameter([1.0]).requires_grad_(False), nn.Parameter)
+assert_type(nn.clip_grad_norm(model.parameters(), 1.0), Tensor)
+
+loader = datasets.DataLoader((images, y), batch_size=2)
+for batch, labels in loader:
+    assert_type(labels, Array)
+    assert_type(row(batch), Tensor)
+assert_type(tg.datasets.DataLoader, type[datasets.DataLoader])
