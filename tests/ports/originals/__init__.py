@@ -1,0 +1,1 @@
+"""The programs as a user of PyTorch, HIPS autograd or NumPy writes them."""
