@@ -77,6 +77,9 @@ _ADVICE: dict[Any, str] = {
     np.sort: "tg.take_along_axis(t, np.argsort(t))",
     np.trunc: "tg.sign(t) * tg.floor(tg.abs(t))",
     np.vdot: "tg.dot(tg.ravel(a), tg.ravel(b))",
+    np.linalg.lstsq: "tg.linalg.solve(a.T @ a, a.T @ b), the normal equations",
+    np.linalg.pinv: "tg.linalg.solve(a.T @ a, a.T), if the columns of a are independent",
+    **dict.fromkeys((np.linalg.eigh, np.linalg.eigvalsh, np.linalg.qr, np.linalg.svd), "tg.linalg.solve or cholesky"),
     **dict.fromkeys((np.angle, np.linalg.eig, np.linalg.eigvals), _NO_COMPLEX),
 }
 """What to write instead of NumPy's functions that have no twin; for those of np.fft see `_no_twin`."""

@@ -49,7 +49,8 @@ def check_targets(
 
     (C,) is one example, whose label has no axes. Labels are classes 0..C−1 or, if it is given, the label `ignored`.
     """
-    shape, labels_shape = getattr(target, "shape", ()), (logits.shape[:1] + logits.shape[2:] if logits.ndim > 1 else ())
+    shape = getattr(target, "shape", ())
+    labels_shape = logits.shape[:1] + logits.shape[2:] if logits.ndim > 1 else ()
     if logits.size == 0 or logits.ndim == 0:
         raise _no_examples(loss, logits)
     if shape == labels_shape:

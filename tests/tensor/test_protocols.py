@@ -270,7 +270,7 @@ def test_questions_give_plain_arrays():
         (np.trunc, r"np.trunc has no twin .* use tg.sign\(t\) \* tg.floor\(tg.abs\(t\)\)"),
         (np.fft.fft, r"np.fft.fft has no twin .* use another framework, as complex numbers carry no gradients here"),
         (np.angle, r"np.angle has no twin .* complex numbers"),
-        (np.linalg.svd, "np.linalg.svd has no twin"),
+        (np.linalg.svd, r"np.linalg.svd has no twin .* use tg.linalg.solve or cholesky, or give it t.numpy\(\)"),
         (np.frompyfunc(lambda a: a, 1, 1), r"<lambda> \(vectorized\) has no twin .* use the operations of tinygrad_sm"),
         (lambda x: np.dstack([x, x]), r"np.dstack has no twin .* use tg.stack\(..., axis=2\)"),
     ],
