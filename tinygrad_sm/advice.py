@@ -224,14 +224,16 @@ def advised(function: Any) -> Any:
 def advise_on_keywords(*modules: str) -> None:
     """Put public functions and methods of modules, and the constructors of Modules, into frames.
 
-    A function is replaced wherever the package holds it: pickle, for one, looks for it where it was defined.
+    A function is replaced where it is public, and where it was defined, because pickle looks for it there.
     """
-    public = [vars(sys.modules[module]).get(name) for module in modules for name in sys.modules[module].__all__]
-    for cls in filter(inspect.isclass, public):
-        _advise_on_methods(cls)
-    told = {function: advised(function) for function in public if _is_told(function)}
-    for holder in [vars(module) for name, module in sys.modules.items() if name.partition(".")[0] == "tinygrad_sm"]:
-        holder.update({name: told[held] for name, held in holder.items() if inspect.isfunction(held) and held in told})
+    for public in [sys.modules[module] for module in modules]:
+        for name in public.__all__:
+            member = vars(public).get(name)  # not getattr, which would import `nn`
+            if inspect.isclass(member):
+                _advise_on_methods(member)
+            elif _is_told(member):
+                for place in (public, sys.modules[member.__module__]):
+                    setattr(place, name, advised(member))
 
 
 def _advise_on_methods(cls: Any) -> None:
