@@ -220,9 +220,10 @@ PACKAGE = {
 
 LINALG = {
     **dict.fromkeys(
-        ("cond", "eig", "eigh", "eigvals", "eigvalsh", "lstsq", "pinv", "qr", "svd", "svdvals"), _NO_GRADIENT
+        ("cond", "eig", "eigh", "eigvals", "eigvalsh", "matrix_rank", "qr", "svd", "svdvals"), _NO_GRADIENT
     ),
-    "matrix_rank": _NO_GRADIENT,
+    "lstsq": "tg.linalg.solve(a.T @ a, a.T @ b)  # the normal equations",
+    "pinv": "tg.linalg.solve(a.T @ a, a.T)  # if the columns of a are independent",
 }
 
 _NORMALIZED = "(x - x.mean({axis}, keepdims=True)) / tg.sqrt(x.var({axis}, keepdims=True) + eps)"
