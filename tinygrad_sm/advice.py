@@ -224,16 +224,16 @@ def advised(function: Any) -> Any:
 def advise_on_keywords(*modules: str) -> None:
     """Put public functions and methods of modules, and the constructors of Modules, into frames.
 
-    A function is replaced where it is public, and where it was defined, because pickle looks for it there.
+    A function is replaced wherever the package holds it, so that there is one of each: pickle looks for it where it was
+    defined, and a test that replaces it, or a form of it, must find it everywhere. A decorator at each definition would
+    do the same, but in the files that learners read.
     """
-    for public in [sys.modules[module] for module in modules]:
-        for name in public.__all__:
-            member = vars(public).get(name)  # not getattr, which would import `nn`
-            if inspect.isclass(member):
-                _advise_on_methods(member)
-            elif _is_told(member):
-                for place in (public, sys.modules[member.__module__]):
-                    setattr(place, name, advised(member))
+    public = [vars(sys.modules[module]).get(name) for module in modules for name in sys.modules[module].__all__]
+    for cls in filter(inspect.isclass, public):
+        _advise_on_methods(cls)
+    told = {function: advised(function) for function in public if _is_told(function)}
+    for holder in [vars(module) for name, module in sys.modules.items() if name.partition(".")[0] == "tinygrad_sm"]:
+        holder.update({name: told[held] for name, held in holder.items() if inspect.isfunction(held) and held in told})
 
 
 def _advise_on_methods(cls: Any) -> None:
