@@ -1,5 +1,6 @@
 """Activations and dropout as functions, which `functional` lists and `layers` has as Modules; names are PyTorch's."""
 
+from collections.abc import Callable
 from typing import Any
 
 from tinygrad_sm.arguments import choice, number
@@ -39,8 +40,7 @@ def silu(x: Any) -> Any:
     >>> silu([-1.0, 0.0, 1.0]).round(4)
     array([-0.2689,  0.    ,  0.7311], dtype=float32)
     """
-    x = composed.clip(_as_floats(x), -750)  # from there on σ is 0, and −∞·0 would be NaN
-    return x * sigmoid(composed.clip(x, None, 750))  # where x is ∞, σ has no gradient, and ∞·0 would be NaN
+    return _gated(x, sigmoid, 750)
 
 
 def gelu(x: Any, approximate: str = "none") -> Any:
@@ -57,8 +57,13 @@ def gelu(x: Any, approximate: str = "none") -> Any:
     choice("gelu", "approximate", approximate, APPROXIMATIONS)
     if approximate == "tanh":
         return composed.gelu(x)
-    x = composed.clip(_as_floats(x), -40)  # from there on Φ is 0, and −∞·0 would be NaN
-    return x * ndtr(composed.clip(x, None, 40))  # where x is ∞, Φ has no gradient, and ∞·0 would be NaN
+    return _gated(x, ndtr, 40)
+
+
+def _gated(x: Any, gate: Callable[[Any], Any], bound: int) -> Any:
+    """Return x · gate(x), where the gate is 0 from −bound downwards, and 1 from bound upwards."""
+    x = composed.clip(_as_floats(x), -bound)  # −∞·0 would be NaN
+    return x * gate(composed.clip(x, None, bound))  # and so would, in the gradient at ∞, ∞·0
 
 
 def logsigmoid(x: Any) -> Any:

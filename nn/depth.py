@@ -1,4 +1,4 @@
-"""How Modules that stand thousands of levels inside each other are called, shown, copied and pickled.
+"""How Modules that stand thousands of levels inside each other are shown, copied and pickled.
 
 Python allows about 1,000 calls inside each other, so a function that calls itself for every level ends in a
 RecursionError. A Module may also stand inside itself, as a child does that knows its parent.
@@ -9,8 +9,6 @@ import copyreg
 from sys import getrecursionlimit
 from typing import Any
 
-from tinygrad_sm.advice import explain
-
 ROOM = 50
 """So many calls inside each other must be left where the state of a Module is written: more than for one Module."""
 
@@ -18,15 +16,12 @@ AHEAD = 64
 """Of 5,000 levels, about 80 steps of this size, and at most 64 single levels, are being written at once."""
 
 
-def explain_call(module: Any, error: Exception, inputs: tuple[Any, ...], options: dict[str, Any]) -> None:
-    """Raise RuntimeError for a forward that went deeper than Python allows; add to a TypeError what would fit."""
-    if isinstance(error, TypeError):
-        explain(error, module.forward, inputs, options)
-        return
-    raise RuntimeError(
-        f"the forward of {type(module).__name__} goes deeper than Python's limit of {getrecursionlimit()} calls: it "
-        "calls itself, or its Modules stand too deep inside each other; nn.Sequential has no such limit"
-    ) from error
+def too_deep(name: str) -> RuntimeError:
+    """Return the error for a forward that went deeper than Python allows."""
+    return RuntimeError(
+        f"the forward of {name} goes deeper than Python's limit of {getrecursionlimit()} calls: it calls itself, or "
+        "its Modules stand too deep inside each other; nn.Sequential has no such limit"
+    )
 
 
 def shown(module: Any) -> str:

@@ -23,7 +23,7 @@ from tinygrad_sm.ops.elementwise import softplus, where
 from tinygrad_sm.ops.reductions import sum
 from tinygrad_sm.ops.softmax import labels_as_int64, one_hot
 from tinygrad_sm.precision import as_precise_as, broadcasts_to, wide
-from tinygrad_sm.targets import check_reduction, check_same_shape, check_targets
+from tinygrad_sm.targets import check_reduction, check_same_shape, check_targets, without_classes
 from tinygrad_sm.tensors import Tensor
 
 
@@ -55,7 +55,7 @@ def cross_entropy(
 
     logits : shape (N, C) or (N, C, d1, ...), or (C,) for one example, before any softmax. Passing a softmax's output is
         a common mistake, after which the loss hardly falls: cross_entropy warns, once for each line of code.
-    target : integer labels 0..C−1, shape (N, d1, ...) or, for one example, (); or probabilities y, shaped as the logits.
+    target : integer labels 0..C−1, shape (N, d1, ...), or () for one example; or probabilities y, shaped as the logits.
     weight : w, one for each class, shape (C,); a constant.
     ignore_index : examples with this label do not count: their loss and their gradient are 0.
     label_smoothing : ε in [0, 1], the share of each target that is spread evenly over the classes.
@@ -141,7 +141,7 @@ def _log_loss(
     if label_smoothing:
         y = ((1 - label_smoothing) * y + label_smoothing / C) * is_kept[:, None]
     losses = sum(weigh(w * y, -log_p), axis=1)
-    return _reduced(losses.reshape(_without_classes(x)), reduction, divisor, x)
+    return _reduced(losses.reshape(without_classes(x.shape)), reduction, divisor, x)
 
 
 def sparsemax_loss(logits: Any, target: Any, ignore_index: int = -100, reduction: str = "mean") -> Any:
@@ -185,7 +185,7 @@ def _fenchel_young_loss(
     z, y, is_kept = _as_rows(loss, logits, target, ignore_index)
     z = shifted(z, 1)  # changes nothing, as p and y have sum 1, but saves the digits of large logits
     losses = (conjugate(z, 1) - sum(weigh(y, z), axis=1) - entropy(y)) * is_kept
-    return _reduced(losses.reshape(_without_classes(logits)), reduction, is_kept.sum(dtype=z.dtype), logits)
+    return _reduced(losses.reshape(without_classes(logits.shape)), reduction, is_kept.sum(dtype=z.dtype), logits)
 
 
 def mse_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
@@ -273,10 +273,6 @@ def _matrix(x: Any) -> Any:
     if x.ndim > 2:
         x = moveaxis(x, 1, -1)
     return x if x.ndim == 2 else x.reshape((-1, x.shape[-1]))
-
-
-def _without_classes(x: Any) -> tuple[int, ...]:
-    return x.shape[:1] + x.shape[2:] if x.ndim > 1 else ()
 
 
 def _operands_of_one_shape(loss: str, x: Any, target: Any, reduction: str) -> tuple[Any, Any]:

@@ -18,6 +18,7 @@ from math import inf
 from operator import setitem
 from typing import Any, NamedTuple, Self
 
+from tinygrad_sm.advice import explain
 from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import Array, device_name, device_of, is_writable, owned_copy, to_device
 from tinygrad_sm.engine.backward import check_grad
@@ -143,8 +144,10 @@ class Module:
     def __call__(self: HasForward[P, R], *inputs: P.args, **options: P.kwargs) -> R:
         try:
             return self.forward(*inputs, **options)
-        except (RecursionError, TypeError) as error:
-            depth.explain_call(self, error, inputs, options)
+        except RecursionError as error:
+            raise depth.too_deep(type(self).__name__) from error
+        except TypeError as error:
+            explain(error, self.forward, inputs, options)
             raise
 
     def _children(self) -> Iterator[tuple[str, "Module"]]:

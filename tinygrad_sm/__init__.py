@@ -38,6 +38,7 @@ from tinygrad_sm.ops.composed import (
     moveaxis,
     outer,
     pad,
+    ravel,
     roll,
     split,
     square,
@@ -92,16 +93,13 @@ from tinygrad_sm.ops.elementwise import (
     tanh,
     where,
 )
-from tinygrad_sm.ops.linalg import (
-    matmul,
-)
+from tinygrad_sm.ops.linalg import matmul
 from tinygrad_sm.ops.manipulation import (
     atleast_1d,
     atleast_2d,
     diag,
     diagonal,
     hstack,
-    ravel,
     repeat,
     tile,
     trace,
@@ -110,34 +108,11 @@ from tinygrad_sm.ops.manipulation import (
     vstack,
 )
 from tinygrad_sm.ops.norms import norm
-from tinygrad_sm.ops.products import (
-    cumprod,
-    dot,
-    inner,
-    tensordot,
-)
-from tinygrad_sm.ops.reductions import (
-    cumsum,
-    max,
-    mean,
-    min,
-    prod,
-    sum,
-)
-from tinygrad_sm.ops.searching import (
-    argmax,
-    argmin,
-)
-from tinygrad_sm.ops.shaping import (
-    broadcast_to,
-    reshape,
-    transpose,
-)
-from tinygrad_sm.ops.softmax import (
-    log_softmax,
-    logsumexp,
-    softmax,
-)
+from tinygrad_sm.ops.products import cumprod, dot, inner, tensordot
+from tinygrad_sm.ops.reductions import cumsum, max, mean, min, prod, sum
+from tinygrad_sm.ops.searching import argmax, argmin
+from tinygrad_sm.ops.shaping import broadcast_to, reshape, transpose
+from tinygrad_sm.ops.softmax import log_softmax, logsumexp, softmax
 from tinygrad_sm.programs.steps import compiled
 from tinygrad_sm.random import get_rng_state, manual_seed, set_rng_state
 from tinygrad_sm.tensors import Tensor

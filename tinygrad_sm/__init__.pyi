@@ -481,9 +481,9 @@ def floor_divide(a: _Other, b: _Other, /) -> Any: ...
 def gelu(x: Tensor | Sequence[Tensor]) -> Tensor:
     """Return x Φ(x), Φ the normal CDF, in the tanh form ½ x (1 + tanh u) with u = √(2/π) (x + 0.044715 x³).
 
-    The exact form is `nn.functional.gelu`, as in PyTorch.
-    "Gaussian Error Linear Units" (Hendrycks and Gimpel, 2016). Computed as x σ(2u), which is equal, and accurate even
-    where 1 + tanh u rounds to 0. Convention: at −∞ it is 0, its limit.
+    The exact form is `nn.functional.gelu`. "Gaussian Error Linear Units" (Hendrycks and Gimpel, 2016) has both.
+    Computed as x σ(2u), which is equal, and accurate even where 1 + tanh u rounds to 0. Convention: at −∞ it is 0, its
+    limit.
     """
 @overload
 def gelu(x: _Arrays) -> _Array: ...

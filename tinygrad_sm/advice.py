@@ -224,7 +224,9 @@ def advised(function: Any) -> Any:
 def advise_on_keywords(*modules: str) -> None:
     """Put public functions and methods of modules, and the constructors of Modules, into frames.
 
-    A function is replaced wherever the package holds it: pickle, for one, looks for it where it was defined.
+    A function is replaced wherever the package holds it, so that there is one of each: pickle looks for it where it was
+    defined, and a test that replaces it, or a form of it, must find it everywhere. A decorator at each definition would
+    do the same, but in the files that learners read.
     """
     public = [vars(sys.modules[module]).get(name) for module in modules for name in sys.modules[module].__all__]
     for cls in filter(inspect.isclass, public):

@@ -84,12 +84,10 @@ def randn(*shape: Any, dtype: Any = np.float32, requires_grad: bool = False, dev
 
 def _drawn_dtype(caller: str, dtype: Any) -> Any:
     """Return the dtype as a class; TypeError unless the generator draws in it. In float16, draws of [0, 1) may be 1."""
-    kind = np.dtype(dtype).type
-    if kind not in (np.float32, np.float64):
-        raise TypeError(
-            f"{caller}: expected dtype float32 or float64, got {np.dtype(dtype)}: convert the draws with .astype"
-        )
-    return kind
+    dtype = number_dtype(dtype)
+    if dtype.type not in (np.float32, np.float64):
+        raise TypeError(f"{caller}: expected dtype float32 or float64, got {dtype}: convert the draws with .astype")
+    return dtype.type
 
 
 def from_dlpack(x: Any) -> Tensor:

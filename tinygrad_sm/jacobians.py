@@ -2,8 +2,8 @@
 
 They are transforms, and their arguments are as `transforms.py` says.
 
->>> hessian(lambda x: x[0] ** 2 * x[1], [1.0, 3.0]).tolist()
-[[6.0, 2.0], [2.0, 0.0]]
+>>> jacobian(lambda x: x**2, [1.0, 3.0]).tolist()
+[[2.0, 0.0], [0.0, 6.0]]
 """
 
 from collections.abc import Sequence

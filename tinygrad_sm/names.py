@@ -65,7 +65,7 @@ TENSOR = {
     "element_size": "t.data.itemsize",
     "expand": "tg.broadcast_to(t, shape)",
     "expand_as": "tg.broadcast_to(t, u.shape)",
-    "flatten": "t.reshape(-1)  # nn.Flatten() keeps the first axis",
+    "flatten": "t.ravel()  # nn.Flatten() keeps the first axis",
     "gather": "tg.take_along_axis(t, indices, axis)",
     "grad_fn": "t.node",
     "index_select": "t.take(indices, axis)",
@@ -97,7 +97,7 @@ TENSOR = {
     "reciprocal": "1 / t",
     "repeat_interleave": "t.repeat(repeats, axis)",
     "reshape_as": "t.reshape(u.shape)",
-    "rsqrt": "t ** -0.5",
+    "rsqrt": "1 / t.sqrt()",
     "sort": "tg.take_along_axis(t, np.argsort(t), -1)  # the values alone",
     "split": "tg.split(t, n)  # n equal parts, as in NumPy; for PyTorch, n is the length of a part",
     "strides": "t.data.strides  # in bytes",
@@ -161,7 +161,7 @@ PACKAGE = {
     "equal": "np.array_equal(a, b)",
     "erf": "# not here; tg.tanh and tg.sigmoid are of the same shape",
     "fft": _NO_GRADIENT,
-    "flatten": "x.reshape(-1)",
+    "flatten": "tg.ravel(x)",
     "from_numpy": "tg.Tensor(array)",
     "full_like": "tg.full(t.shape, value, dtype=t.dtype)",
     "func": "# its functions stand in tg: tg.grad, tg.vjp, tg.jvp, tg.jacobian, tg.hessian",
@@ -203,7 +203,7 @@ PACKAGE = {
     "randperm": "np.random.default_rng(seed).permutation(n)",
     "reciprocal": "1 / x",
     "repeat_interleave": "tg.repeat(x, repeats, axis)",
-    "rsqrt": "x ** -0.5",
+    "rsqrt": "1 / tg.sqrt(x)",
     "save": "tg.nn.save(path, model, optimizer)",
     "set_default_dtype": "# Python floats become float32; dtype= gives a Tensor another",
     "set_grad_enabled": "tg.no_grad()  # and tg.enable_grad()",
@@ -220,9 +220,10 @@ PACKAGE = {
 
 LINALG = {
     **dict.fromkeys(
-        ("cond", "eig", "eigh", "eigvals", "eigvalsh", "lstsq", "pinv", "qr", "svd", "svdvals"), _NO_GRADIENT
+        ("cond", "eig", "eigh", "eigvals", "eigvalsh", "matrix_rank", "qr", "svd", "svdvals"), _NO_GRADIENT
     ),
-    "matrix_rank": _NO_GRADIENT,
+    "lstsq": "tg.linalg.solve(a.T @ a, a.T @ b)  # the normal equations",
+    "pinv": "tg.linalg.solve(a.T @ a, a.T)  # if the columns of a are independent",
 }
 
 _NORMALIZED = "(x - x.mean({axis}, keepdims=True)) / tg.sqrt(x.var({axis}, keepdims=True) + eps)"
@@ -233,7 +234,6 @@ _FORMULAS = {
     "embedding": "weight[labels]  # weight = nn.Parameter(tg.randn(n, dim))",
     "hardtanh": "tg.clip(x, -1, 1)",
     "layer_norm": _NORMALIZED.format(axis="-1"),
-    "logsigmoid": "-tg.softplus(-x)",
     "max_pool2d": "x.reshape(N, C, H // k, k, W // k, k).max((3, 5))",
     "mish": "x * tg.tanh(tg.softplus(x))",
     "relu6": "tg.clip(x, 0, 6)",
@@ -249,7 +249,7 @@ _NO_CONVOLUTION = "# not here yet; tg.take of the windows, then tg.einsum with t
 _NO_RECURRENCE = "# not here yet; a step is a Module with two Linear, called in a loop over the sequence"
 
 FUNCTIONAL = {
-    **{name: code for name, code in _FORMULAS.items() if name != "logsigmoid"},
+    **_FORMULAS,
     **dict.fromkeys(("conv1d", "conv2d", "conv3d", "conv_transpose2d"), _NO_CONVOLUTION),
     "cosine_similarity": "(a * b).sum(-1) / (tg.norm(a, axis=-1) * tg.norm(b, axis=-1))",
     "interpolate": "# not here; tg.take(x, indices, axis) repeats or leaves out rows",
@@ -269,7 +269,6 @@ _CLASSES = {
     "KLDivLoss": "kl_div",
     "L1Loss": "l1_loss",
     "LayerNorm": "layer_norm",
-    "LogSigmoid": "logsigmoid",
     "MaxPool2d": "max_pool2d",
     "Mish": "mish",
     "ReLU6": "relu6",
@@ -285,6 +284,7 @@ NN = {
     **dict.fromkeys(("GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNCell"), _NO_RECURRENCE),
     "BatchNorm2d": _NORMALIZED.format(axis="(0, 2, 3)") + "  # of a batch; in forward",
     "DataParallel": "# not here; a model is on one device",
+    "LogSigmoid": "tg.nn.functional.logsigmoid(x)  # in forward",
     "ModuleDict": "# not here; set each Module as an attribute, setattr(self, name, module)",
     "MultiheadAttention": FUNCTIONAL["scaled_dot_product_attention"] + "  # in forward, for heads of equal width",
     "ParameterDict": "# not here; set each Parameter as an attribute, setattr(self, name, parameter)",

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_sm import linalg as linalg_names
+from tinygrad_sm import names
 from tinygrad_sm.backend import NUMBERS, PLAIN_OPERANDS, Array, HostArray, axis_of, check_same_device
 from tinygrad_sm.dtypes import check_unmasked
 from tinygrad_sm.engine.mode import current_mode
@@ -65,7 +66,6 @@ _ADVICE: dict[Any, str] = {
     np.average: "(weights * t).sum() / weights.sum()",
     np.block: "tg.hstack and tg.vstack",
     np.column_stack: "tg.stack(..., axis=1) or tg.hstack",
-    np.diff: "t[..., 1:] - t[..., :-1]",
     np.dstack: "tg.stack(..., axis=2)",
     np.fliplr: "tg.flip(t, 1)",
     np.flipud: "tg.flip(t, 0)",
@@ -74,11 +74,10 @@ _ADVICE: dict[Any, str] = {
     np.nan_to_num: "tg.where",
     np.ptp: "t.max() - t.min()",
     np.select: "tg.where",
-    np.sort: "tg.take_along_axis(t, np.argsort(t))",
     np.trunc: "tg.sign(t) * tg.floor(tg.abs(t))",
     np.vdot: "tg.dot(tg.ravel(a), tg.ravel(b))",
-    np.linalg.lstsq: "tg.linalg.solve(a.T @ a, a.T @ b), the normal equations",
-    np.linalg.pinv: "tg.linalg.solve(a.T @ a, a.T), if the columns of a are independent",
+    **{getattr(np, name): names.PACKAGE[name].replace("  #", ",") for name in ("diff", "sort")},
+    **{getattr(np.linalg, name): names.LINALG[name].replace("  #", ",") for name in ("lstsq", "pinv")},
     **dict.fromkeys((np.linalg.eigh, np.linalg.eigvalsh, np.linalg.qr, np.linalg.svd), "tg.linalg.solve or cholesky"),
     **dict.fromkeys((np.angle, np.linalg.eig, np.linalg.eigvals), _NO_COMPLEX),
 }

@@ -42,6 +42,11 @@ def check_target(loss: str, logits: Array, target: Array, ignored: int | None = 
     check_targets(loss, logits, target, ignored)
 
 
+def without_classes(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of the labels, (N, d1, ...), for logits (N, C, d1, ...); () for one example, (C,)."""
+    return shape[:1] + shape[2:] if len(shape) > 1 else ()
+
+
 def check_targets(
     loss: str, logits: Array, target: Array, ignored: int | None = None, probabilities_fit: bool = True
 ) -> None:
@@ -50,13 +55,12 @@ def check_targets(
     (C,) is one example, whose label has no axes. Labels are classes 0..C−1 or, if it is given, the label `ignored`.
     """
     shape = getattr(target, "shape", ())
-    labels_shape = logits.shape[:1] + logits.shape[2:] if logits.ndim > 1 else ()
     if logits.size == 0 or logits.ndim == 0:
         raise _no_examples(loss, logits)
-    if shape == labels_shape:
-        _check_range(target, logits.shape[min(logits.ndim - 1, 1)], ignored)
+    if shape == without_classes(logits.shape):
+        _check_range(target, logits.shape[:2][-1], ignored)
     elif not (probabilities_fit and shape == logits.shape and target.dtype.kind in "fc"):
-        raise _no_target(loss, logits, target, labels_shape, probabilities_fit)
+        raise _no_target(loss, logits, target, probabilities_fit)
 
 
 def _no_examples(loss: str, logits: Array) -> ValueError:
@@ -66,10 +70,8 @@ def _no_examples(loss: str, logits: Array) -> ValueError:
     return ValueError(f"{loss}: expected at least one example, got an empty batch of shape {logits.shape}")
 
 
-def _no_target(
-    loss: str, logits: Array, target: Array, labels_shape: tuple[int, ...], probabilities_fit: bool
-) -> ValueError | TypeError:
-    shape = getattr(target, "shape", ())
+def _no_target(loss: str, logits: Array, target: Array, probabilities_fit: bool) -> ValueError | TypeError:
+    shape, labels_shape = getattr(target, "shape", ()), without_classes(logits.shape)
     if probabilities_fit and shape == logits.shape:
         return TypeError(
             f"{loss}: a target of shape {shape} holds probabilities and must be floating, got {target.dtype}: convert "

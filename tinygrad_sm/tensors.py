@@ -277,7 +277,7 @@ class Tensor(Traced):
 
     swapaxes = composed.swapaxes
     squeeze = composed.squeeze
-    ravel = manipulation.ravel
+    ravel = composed.ravel
     repeat = manipulation.repeat
     diagonal = manipulation.diagonal
     take = composed.take

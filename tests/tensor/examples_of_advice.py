@@ -347,9 +347,15 @@ OF_DATASETS = {
     "TensorDataset": row(None, "(A, U)"),
 }
 
+OF_LINALG = {
+    "lstsq": row("torch.linalg.lstsq(a, b).solution", "np.linalg.lstsq(A.T, U.T)[0]", a=A.T, b=U.T),
+    "pinv": row("torch.linalg.pinv(a)", "np.linalg.pinv(A.T)", a=A.T),
+}
+
 OF_MODULES = {
     "tinygrad_sm": OF_PACKAGE,
     "tinygrad_sm.datasets": OF_DATASETS,
+    "tinygrad_sm.linalg": OF_LINALG,
     "tinygrad_sm.nn": OF_NN,
     "tinygrad_sm.nn.functional": OF_FUNCTIONAL,
     "tinygrad_sm.nn.init": OF_INIT,

@@ -76,6 +76,7 @@ def backward(root: Traced, gradient: Any = None, retain_graph: bool = False, inp
 
 
 def _wanted(inputs: Any) -> frozenset[Traced]:
+    """Return the Tensors to whose `.grad` alone a walk adds, as a set."""
     inputs = (inputs,) if hasattr(inputs, "shape") else tuple(inputs)
     if not inputs:
         raise ValueError("backward(): expected inputs to be one Tensor or several, got none")

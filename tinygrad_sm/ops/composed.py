@@ -57,9 +57,9 @@ def _or_nan(is_beyond, bound):
 def gelu(x):
     """Return x Φ(x), Φ the normal CDF, in the tanh form ½ x (1 + tanh u) with u = √(2/π) (x + 0.044715 x³).
 
-    The exact form is `nn.functional.gelu`, as in PyTorch.
-    "Gaussian Error Linear Units" (Hendrycks and Gimpel, 2016). Computed as x σ(2u), which is equal, and accurate even
-    where 1 + tanh u rounds to 0. Convention: at −∞ it is 0, its limit.
+    The exact form is `nn.functional.gelu`. "Gaussian Error Linear Units" (Hendrycks and Gimpel, 2016) has both.
+    Computed as x σ(2u), which is equal, and accurate even where 1 + tanh u rounds to 0. Convention: at −∞ it is 0, its
+    limit.
     """
     x = as_operand(x)
     x = x if x.dtype.kind == "f" else 1.0 * x  # x³ of narrow integers overflows
@@ -94,6 +94,11 @@ def root(x, degree=2):
     is_zero = x == 0
     x = where(is_zero, 1, x)  # 0·∞ would be NaN
     return where(is_zero, 0, sqrt(x) if degree == 2 else x ** (1 / degree))
+
+
+def ravel(x):
+    """Return the elements of x in one row, in C order."""
+    return reshape(x, (-1,))
 
 
 def swapaxes(x, axis1, axis2):
@@ -146,7 +151,7 @@ def roll(x, shift, axis=None):
     check_unmasked(shift)
     x = as_operand(x)
     if axis is None:
-        return reshape(roll(reshape(x, (-1,)), shift, 0), x.shape)
+        return reshape(roll(ravel(x), shift, 0), x.shape)
     for by, i in np.broadcast(shift, axis):
         first = -int(by) % x.shape[i] if x.shape[i] else 0  # int, because a narrow integer of NumPy may overflow
         x = concatenate([x[_index_along(i, slice(first, None), x)], x[_index_along(i, slice(first), x)]], i)
@@ -187,7 +192,7 @@ def _pad_by_constants(x, pad_width, constant_values):
 def concatenate(xs, axis=0):
     """Return the arrays of a sequence joined along an axis; with None, their elements in one row."""
     if axis is None:
-        xs, axis = [reshape(x, (-1,)) for x in as_arrays(xs)], 0
+        xs, axis = [ravel(x) for x in as_arrays(xs)], 0
     return shaping.concatenate(*xs, axis=axis)
 
 
@@ -231,7 +236,7 @@ def take(x, indices, axis=None):
 
     Booleans count as the integers 0 and 1, as in NumPy; x[mask] selects by a mask.
     """
-    x = reshape(x, (-1,)) if axis is None else as_operand(x)
+    x = ravel(x) if axis is None else as_operand(x)
     is_empty = not hasattr(indices, "dtype") and np.size(indices) == 0  # which has no dtype
     indices = data_of(as_operand(indices))
     indices = indices.astype("intp") if is_empty or indices.dtype.kind == "b" else indices
@@ -240,7 +245,7 @@ def take(x, indices, axis=None):
 
 def take_along_axis(x, indices, axis=-1):
     """Return the elements of x at the indices along the axis, such as argsort gives: one index for each result."""
-    x = reshape(x, (-1,)) if axis is None else as_operand(x)
+    x = ravel(x) if axis is None else as_operand(x)
     indices = data_of(as_operand(indices))
     if indices.dtype.kind not in "iu":
         raise IndexError(

@@ -9,7 +9,7 @@ from tinygrad_sm.dtypes import check_unmasked, strong_dtype
 from tinygrad_sm.engine.primitive import as_operand, holds_traced
 from tinygrad_sm.engine.tape import Traced, data_of
 from tinygrad_sm.ops import reductions
-from tinygrad_sm.ops.composed import as_arrays, concatenate, moveaxis, on_host, stack, take
+from tinygrad_sm.ops.composed import as_arrays, concatenate, moveaxis, on_host, ravel, stack, take
 from tinygrad_sm.ops.elementwise import where
 from tinygrad_sm.ops.indexing import put
 from tinygrad_sm.ops.shaping import broadcast_to, reshape
@@ -35,11 +35,6 @@ def _device_within(x):
     while not isinstance(x, Traced):
         x = next(filter(holds_traced, x))
     return device_of(x.data)
-
-
-def ravel(x):
-    """Return the elements of x in one row, in C order."""
-    return reshape(x, (-1,))
 
 
 def atleast_1d(*xs):

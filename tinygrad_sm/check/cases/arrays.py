@@ -158,7 +158,7 @@ PLACES = np.array([[0, 2, 2], [1, 0, -1]])
 for places, axis in ((PLACES, 1), (PLACES[:, :1], -1), (PLACES[0], None)):
     case(composed.take_along_axis, np.take_along_axis, [anything], *rows(((2, 3),)), indices=places, axis=axis)
 
-unary(manipulation.ravel, np.ravel, anything)
+unary(composed.ravel, np.ravel, anything)
 case(manipulation.atleast_1d, np.atleast_1d, [anything], ((),), AnyShape())
 case(manipulation.atleast_2d, np.atleast_2d, [anything], ((3,),), AnyShape())
 for op, oracle, shapes in (
