@@ -25,13 +25,16 @@ from tinygrad_sm.names import MODULES
 _OUR_KEYWORDS = {
     "a_max": ("max",),
     "a_min": ("min",),
+    "argnum": ("argnums",),
     "arrays": ("xs",),
     "axes": ("axis", "dim"),
     "axis": ("dim",),
+    "diagonal": ("k",),
     "dim": ("axis",),
     "dims": ("axes", "axis"),
     "keepdim": ("keepdims",),
     "keepdims": ("keepdim",),
+    "p": ("ord",),
     "rate": ("p",),
     "size": ("shape",),
     "tensors": ("xs",),
@@ -47,7 +50,7 @@ _REMARKS = {
 }
 """What to write instead of keywords that have no counterpart."""
 
-_TELLING = {"axis", "ddof", "device", "dim", "min"}
+_TELLING = {"argnums", "axes", "axis", "ddof", "device", "dim", "k", "min"}
 """Functions with one of these parameters get the frame that explains wrong keywords."""
 
 
@@ -83,10 +86,16 @@ def rows_of_functions(module: str) -> dict[str, str]:
     public, rows = vars(sys.modules[module]), {}
     for name in public["__all__"]:
         if getattr(public.get(name), "__module__", "").startswith("tinygrad_sm.ops."):
-            parameters = [p for p in inspect.signature(public[name]).parameters.values() if p.default is p.empty]
-            if parameters and parameters[0].name in ("a", "x"):
-                rows[name] = f"tg.{name}({', '.join(['t', *(p.name for p in parameters[1:])])})"
+            parameters = inspect.signature(public[name]).parameters.values()
+            given = [p.name if p.default is p.empty else "axis=axis" for p in parameters if _is_named(p)]
+            if given and given[0] in ("a", "x"):
+                rows[name] = f"tg.{name}({', '.join(['t', *given[1:]])})"
     return rows
+
+
+def _is_named(parameter: inspect.Parameter) -> bool:
+    """Return whether a row names a parameter: also an axis with a default, which others mean another one by."""
+    return parameter.default is parameter.empty or parameter.name == "axis"
 
 
 def module_hooks(module: str) -> tuple[Callable[[str], NoReturn], Callable[[], list[str]]]:

@@ -11,6 +11,24 @@ _DTYPES |= {"char": "int8", "byte": "uint8", "short": "int16", "int": "int32", "
 _SYMBOLS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 _NO_GRADIENT = "# not here; NumPy's function takes t.numpy(), and no gradient passes"
 
+_OF_AUTOGRAD = {
+    "elementwise_grad": "tg.grad(lambda x: tg.sum(f(x)))(x)",
+    "hessian_vector_product": "tg.hvp(f, x, v)[1]",
+    "make_hvp": "tg.hvp(f, x, v)[1]",
+    "make_jvp": "tg.jvp(f, x, v)[1]",
+    "make_vjp": "tg.vjp(f, x, v)[1]",
+}
+"""What HIPS autograd has: functions there, values here."""
+
+_OF_MATRICES = {
+    "cholesky": "tg.linalg.cholesky(x)",
+    "det": "tg.linalg.det(x)",
+    "inverse": "tg.linalg.inv(x)",
+    "logdet": "tg.linalg.slogdet(x)[1]",
+    "slogdet": "tg.linalg.slogdet(x)",
+}
+"""What stands in tg.linalg alone."""
+
 _OF_ELEMENTS = {
     "add": "t + u",
     "clamp": "t.clip(min, max)",
@@ -40,7 +58,10 @@ TENSOR = {
         name: f"t.assign({code})  # that sets the data of a leaf; elsewhere t = {code}"
         for name, code in _IN_PLACE.items()
     },
+    **{name: code.replace("(x)", "(t)") for name, code in _OF_MATRICES.items()},
+    **{name: f"tg.{name}(t, k)" for name in ("tril", "triu")},
     "all": "np.all(t)",
+    "allclose": "np.allclose(t, u)",
     "amax": "t.max(axis)",
     "amin": "t.min(axis)",
     "any": "np.any(t)",
@@ -53,6 +74,8 @@ TENSOR = {
     "bmm": "t @ u",
     "bool": "t != 0  # the result is a plain array",
     "chunk": "tg.split(t, n)  # n equal parts",
+    "clamp_max": "t.clip(None, max)",
+    "clamp_min": "t.clip(min)",
     "clone": "1 * t  # gradients pass; copy.deepcopy(t) copies a leaf",
     "contiguous": "t  # operations take any layout",
     "copy": "1 * t  # gradients pass; copy.deepcopy(t) copies a leaf",
@@ -63,11 +86,13 @@ TENSOR = {
     "diff": "t[..., 1:] - t[..., :-1]",
     "dim": "t.ndim  # it is an attribute",
     "element_size": "t.data.itemsize",
+    "equal": "np.array_equal(t, u)",
     "expand": "tg.broadcast_to(t, shape)",
     "expand_as": "tg.broadcast_to(t, u.shape)",
-    "flatten": "t.ravel()  # nn.Flatten() keeps the first axis",
+    "flatten": "t.ravel()  # but for t.flatten(1) write t.reshape(len(t), -1)",
     "gather": "tg.take_along_axis(t, indices, axis)",
     "grad_fn": "t.node",
+    "index_add_": "t.assign(t + tg.nn.functional.one_hot(indices, len(t)).T @ u)  # that sets the data of a leaf",
     "index_select": "t.take(indices, axis)",
     "is_contiguous": "t.data.flags.c_contiguous",
     "is_cuda": "t.device != 'cpu'",
@@ -79,6 +104,7 @@ TENSOR = {
     "mT": "t.swapaxes(-1, -2)",
     "masked_select": "t[mask]",
     "matmul": "t @ u",
+    "median": _NO_GRADIENT,
     "mm": "t @ u",
     "movedim": "tg.moveaxis(t, source, destination)",
     "mv": "t @ u",
@@ -94,6 +120,7 @@ TENSOR = {
     "normal_": "tg.nn.init.normal_(w)",
     "numel": "t.size  # it is an attribute",
     "permute": "t.transpose(axes)",
+    "quantile": _NO_GRADIENT,
     "reciprocal": "1 / t",
     "repeat_interleave": "t.repeat(repeats, axis)",
     "reshape_as": "t.reshape(u.shape)",
@@ -118,7 +145,10 @@ PACKAGE = {
     **{name: f"np.{dtype}  # dtypes are NumPy's" for name, dtype in _DTYPES.items()},
     **{dtype: f"np.{dtype}  # dtypes are NumPy's" for dtype in _DTYPES.values()},
     **{name: f"a {symbol} b  # the result is a plain array" for name, symbol in _SYMBOLS.items()},
-    **{name: f"np.{name}(x)" for name in ("all", "any", "isfinite", "isinf", "isnan")},
+    **_OF_AUTOGRAD,
+    **_OF_MATRICES,
+    **{name: f"np.{name}(a, b)  # the result is a plain array" for name in ("logical_and", "logical_or")},
+    **{name: f"np.{name}(x)" for name in ("all", "any", "argwhere", "count_nonzero", "isfinite", "isinf", "isnan")},
     **{name: f"np.{name}" for name in ("e", "finfo", "iinfo", "inf", "nan", "newaxis", "pi")},
     "FloatTensor": "tg.Tensor(data, dtype='float32')",
     "Generator": "# there is one generator: tg.manual_seed(seed) sets it, tg.get_rng_state() reads it",
@@ -139,13 +169,14 @@ PACKAGE = {
     "asin": "tg.arcsin(x)",
     "atan": "tg.arctan(x)",
     "atan2": "tg.arctan2(a, b)",
-    "autograd": "tg.grad(loss, [w])  # as torch.autograd.grad; tg also has vjp, jvp, hvp, jacobian, hessian",
+    "autograd": "tg.grad(loss, [w])  # a Function is a tg.primitive; tg has vjp, jvp, hvp, jacobian, hessian too",
     "backward": "loss.backward()",
     "bernoulli": "tg.rand(*p.shape) < p  # the result is a plain array of bools",
     "bincount": "np.bincount(labels)",
     "bmm": "a @ b",
     "bool": "np.bool_  # dtypes are NumPy's",
     "cat": "tg.concatenate(xs, axis)",
+    "cdist": "tg.norm(tg.expand_dims(a, 1) - b, axis=-1)",
     "chunk": "tg.split(x, n, axis)  # n equal parts",
     "clamp": "tg.clip(x, min, max)",
     "compile": "tg.compiled(step)",
@@ -155,13 +186,14 @@ PACKAGE = {
     "cuda": "tg.is_available('cuda')  # t.to('cuda') and tg.set_default_device('cuda') choose the device",
     "device": "'cuda'  # a device is its name, as in t.to('cuda')",
     "diff": "x[..., 1:] - x[..., :-1]",
+    "distributions": "# not here; draws are tg.randn and tg.rand, and the logarithm of a density is its formula",
     "div": "tg.divide(a, b)",
     "empty": "tg.zeros(shape)",
     "empty_like": "tg.zeros_like(t)",
     "equal": "np.array_equal(a, b)",
     "erf": "# not here; tg.tanh and tg.sigmoid are of the same shape",
     "fft": _NO_GRADIENT,
-    "flatten": "tg.ravel(x)",
+    "flatten": "tg.ravel(x)  # but for flatten(x, 1) write x.reshape(len(x), -1)",
     "from_numpy": "tg.Tensor(array)",
     "full_like": "tg.full(t.shape, value, dtype=t.dtype)",
     "func": "# its functions stand in tg: tg.grad, tg.vjp, tg.jvp, tg.jacobian, tg.hessian",
@@ -176,6 +208,7 @@ PACKAGE = {
     "jacfwd": "tg.jacobian(f, x)",
     "jacrev": "tg.jacobian(f, x)",
     "jit": "tg.compiled(step)",
+    "lerp": "a + weight * (b - a)",
     "linspace": "tg.Tensor(np.linspace(start, stop, num), dtype='float32')",
     "load": "tg.nn.load(path, model, optimizer)",
     "masked_fill": "tg.where(mask, value, x)",
@@ -205,12 +238,15 @@ PACKAGE = {
     "repeat_interleave": "tg.repeat(x, repeats, axis)",
     "rsqrt": "1 / tg.sqrt(x)",
     "save": "tg.nn.save(path, model, optimizer)",
-    "set_default_dtype": "# Python floats become float32; dtype= gives a Tensor another",
+    "set_default_dtype": "# Python floats become float32; tg.Tensor(data, dtype=dtype) makes another",
+    "set_printoptions": "np.set_printoptions(precision)",
     "set_grad_enabled": "tg.no_grad()  # and tg.enable_grad()",
     "sort": "tg.take_along_axis(x, np.argsort(x), -1)  # the values alone",
     "sub": "tg.subtract(a, b)",
+    "swapdims": "tg.swapaxes(x, axis1, axis2)",
     "tensor": "tg.Tensor(data)",
     "topk": "tg.take_along_axis(x, np.argsort(-x)[..., :k], -1)  # the values alone",
+    "true_divide": "tg.divide(a, b)",
     "unbind": "list(x)",
     "unique": "np.unique(t.numpy())  # values without gradients",
     "unsqueeze": "tg.expand_dims(x, axis) or x[..., None]",
@@ -223,7 +259,9 @@ LINALG = {
         ("cond", "eig", "eigh", "eigvals", "eigvalsh", "matrix_rank", "qr", "svd", "svdvals"), _NO_GRADIENT
     ),
     "lstsq": "tg.linalg.solve(a.T @ a, a.T @ b)  # the normal equations",
+    "matrix_norm": "tg.linalg.norm(x)",
     "pinv": "tg.linalg.solve(a.T @ a, a.T)  # if the columns of a are independent",
+    "vector_norm": "tg.norm(tg.ravel(x), ord)",
 }
 
 _NORMALIZED = "(x - x.mean({axis}, keepdims=True)) / tg.sqrt(x.var({axis}, keepdims=True) + eps)"
@@ -232,6 +270,7 @@ _FORMULAS = {
     "batch_norm": _NORMALIZED.format(axis="0") + "  # of a batch; in a Module, running means are Buffers",
     "elu": "tg.where(x > 0, x, alpha * tg.expm1(tg.minimum(x, 0)))",
     "embedding": "weight[labels]  # weight = nn.Parameter(tg.randn(n, dim))",
+    "huber_loss": "tg.mean(tg.where(tg.abs(x - y) < delta, (x - y) ** 2 / 2, delta * (tg.abs(x - y) - delta / 2)))",
     "hardtanh": "tg.clip(x, -1, 1)",
     "layer_norm": _NORMALIZED.format(axis="-1"),
     "max_pool2d": "x.reshape(N, C, H // k, k, W // k, k).max((3, 5))",
@@ -239,7 +278,7 @@ _FORMULAS = {
     "relu6": "tg.clip(x, 0, 6)",
     "binary_cross_entropy": "-tg.mean(y * tg.log(p) + (1 - y) * tg.log(1 - p))  # exact on logits: "
     "nn.BCEWithLogitsLoss",
-    "kl_div": "tg.mean(y * (tg.log(y) - log_p))",
+    "kl_div": "tg.mean(y * (tg.log(y) - log_p))  # with reduction='batchmean', tg.sum(...) / len(y)",
     "l1_loss": "tg.mean(tg.abs(x - y))",
     "smooth_l1_loss": "tg.mean(tg.where(tg.abs(x - y) < 1, 0.5 * (x - y) ** 2, tg.abs(x - y) - 0.5))",
 }
@@ -266,6 +305,7 @@ _CLASSES = {
     "ELU": "elu",
     "Embedding": "embedding",
     "Hardtanh": "hardtanh",
+    "HuberLoss": "huber_loss",
     "KLDivLoss": "kl_div",
     "L1Loss": "l1_loss",
     "LayerNorm": "layer_norm",
@@ -294,7 +334,7 @@ NN = {
     "ZeroPad2d": "tg.pad(x, ((0, 0), (0, 0), (k, k), (k, k)))  # in forward",
     "clip_grad_norm_": "tg.nn.clip_grad_norm(model.parameters(), max_norm)",
     "clip_grad_value_": "tg.nn.clip_grad_value(model.parameters(), clip_value)",
-    "utils": "tg.nn.clip_grad_norm(model.parameters(), max_norm)  # what torch.nn.utils holds stands in nn",
+    "utils": "tg.nn.clip_grad_norm(model.parameters(), max_norm)  # clip_grad_value too; else it is not here",
 }
 
 MODULE = {
@@ -334,6 +374,7 @@ INIT = {
     "glorot_uniform": "tg.nn.init.xavier_uniform_(w)",
     "he_normal": "tg.nn.init.kaiming_normal_(w)",
     "he_uniform": "tg.nn.init.kaiming_uniform_(w)",
+    "orthogonal_": "w.assign(np.linalg.qr(tg.randn(w.shape).numpy())[0])  # not for more columns than rows",
 }
 
 DATASETS = {
@@ -342,6 +383,7 @@ DATASETS = {
     "MNIST": "tg.datasets.mnist('test')",
     "Subset": "(x[indices], y[indices])",
     "TensorDataset": "(x, y)  # as in DataLoader((x, y), batch_size)",
+    "random_split": "np.split(np.random.default_rng(seed).permutation(len(x)), [n])  # of each part (x[rows], y[rows])",
 }
 
 MODULES = {

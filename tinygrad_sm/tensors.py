@@ -75,6 +75,11 @@ class Tensor(Traced):
         if isinstance(data, Traced) and self.data is data.data:
             share_memory(data, self)
         if requires_grad:
+            if not isinstance(requires_grad, bool | np.bool_):
+                raise TypeError(
+                    f"requires_grad: expected True or False, got {requires_grad!r}: "
+                    "write dtype= for a dtype, and tg.zeros(shape) for a shape"
+                )
             self.requires_grad_()
 
     shape = property(attrgetter("data.shape"), doc="The lengths of the axes.")

@@ -55,7 +55,27 @@ _SIGMOID = "1 / (1 + np.exp(-t))"
 _UNARY = {"abs": "abs(t)", "exp": "np.exp(t)", "log": "np.log(t)", "relu": "np.maximum(t, 0)", "sigmoid": _SIGMOID}
 _UNARY |= {"sqrt": "np.sqrt(t)", "tanh": "np.tanh(t)"}
 
+_SQUARE = np.array([[4, 1, 0.5], [1, 3, 0.2], [0.5, 0.2, 2]], np.float32)
+_OF_MATRICES = {
+    "det": "np.linalg.det({})",
+    "inverse": "np.linalg.inv({})",
+    "logdet": "np.log(np.linalg.det({}))",
+    "slogdet": "list(np.linalg.slogdet({}))",
+}
+
 OF_TENSOR = {
+    **{name: row(f"t.{name}()", ours.format("t"), t=_SQUARE) for name, ours in _OF_MATRICES.items()},
+    "cholesky": row(None, "np.linalg.cholesky(t)", t=_SQUARE),
+    **{name: row(f"t.{name}(1)", f"np.{name}(A, 1)", k=1) for name in ("tril", "triu")},
+    "allclose": row("t.allclose(u)", "False"),
+    "clamp_max": row("t.clamp_max(2.0)", "A.clip(None, 2)", max=2.0),
+    "clamp_min": row("t.clamp_min(-1.0)", "A.clip(-1)", min=-1.0),
+    "equal": row("t.equal(u)", "False"),
+    "index_add_": row(
+        "t.index_add_(0, indices, u)",
+        "A + [U[0] + U[1], 0 * U[0]]",
+        indices=np.array([0, 0]),
+    ),
     **{name: row(f"t.{name}()", f"t.astype('{dtype}')", t=abs(A)) for name, dtype in _DTYPES.items()},
     **{name: row(f"t.{name}(u)", f"A {symbol} U") for name, symbol in _SYMBOLS.items()},
     **_OF_ELEMENTS,
@@ -143,7 +163,27 @@ OF_TENSOR = {
     "zero_": row("t.zero_()", "0 * A"),
 }
 
+_OF_AUTOGRAD = {
+    "elementwise_grad": "2 * x",
+    "make_jvp": "2 * x * v",
+    "make_vjp": "2 * x * v",
+}
+
 OF_PACKAGE = {
+    **{name: row(None, ours, x=A[0], v=U[0], f=lambda x: x * x) for name, ours in _OF_AUTOGRAD.items()},
+    **{
+        name: row(None, "2 * v", x=A[0], v=U[0], f=lambda x: (x * x).sum())
+        for name in ("hessian_vector_product", "make_hvp")
+    },
+    **{name: row(f"torch.{name}(x)", ours.format("x"), x=_SQUARE) for name, ours in _OF_MATRICES.items()},
+    "cholesky": row(None, "np.linalg.cholesky(x)", x=_SQUARE),
+    **{name: row(f"torch.{name}(a, b)", f"np.{name}(a, b)", a=MASK, b=U > 1) for name in ("logical_and", "logical_or")},
+    **{name: row(f"torch.{name}(x)", f"np.{name}(x)", x=A * MASK) for name in ("argwhere", "count_nonzero")},
+    "cdist": row("torch.cdist(a, b)", "np.sqrt(((A[:, None] - U) ** 2).sum(-1))"),
+    "lerp": row("torch.lerp(a, b, 0.25)", "0.75 * A + 0.25 * U", weight=0.25),
+    "set_printoptions": row(None, "None", precision=8),
+    "swapdims": row("torch.swapdims(x, 0, 2)", "x.swapaxes(0, 2)", x=X, axis1=0, axis2=2),
+    "true_divide": row("torch.true_divide(a, b)", "A / U"),
     **{name: row(None, f"np.dtype('{dtype}').type") for name, dtype in _DTYPES.items()},
     **{name: row(None, f"np.dtype('{name}').type") for name in _DTYPES.values()},
     **{name: row(f"torch.{name}(a, b)", f"A {symbol} U") for name, symbol in _SYMBOLS.items()},
@@ -254,6 +294,7 @@ def softmax(x):
 
 _POOLED = {"x": X, "N": 2, "C": 3, "H": 4, "W": 6, "k": 2}
 _SMOOTH = "np.where(abs(A - U) < 1, (A - U) ** 2 / 2, abs(A - U) - 0.5).mean()"
+_HUBER = "np.where(abs(A - U) < 2, (A - U) ** 2 / 2, 2 * (abs(A - U) - 1)).mean()"
 _BCE = "-(y * np.log(p) + (1 - y) * np.log(1 - p)).mean()"
 _ATTENTION = {"q": A, "k": U, "v": P}
 OF_FUNCTIONAL = {
@@ -265,6 +306,7 @@ OF_FUNCTIONAL = {
     ),
     "elu": row("F.elu(x, 2.0)", "np.where(A > 0, A, 2 * (np.exp(A) - 1))", alpha=2.0),
     "embedding": row("F.embedding(labels, weight)", "A.T[labels]", labels=LABELS, weight=A.T),
+    "huber_loss": row("F.huber_loss(x, y, delta=2.0)", _HUBER, delta=2.0),
     "hardtanh": row("F.hardtanh(x)", "A.clip(-1, 1)"),
     "kl_div": row("F.kl_div(log_p, y)", "(y * (np.log(y) - log_p)).mean()", log_p=np.log(P), y=1 - P),
     "l1_loss": row("F.l1_loss(x, y)", "abs(A - U).mean()"),
@@ -296,6 +338,7 @@ OF_NN = {
     "ELU": of_class("ELU(2.0)(x)", "elu"),
     "Embedding": of_class("Embedding.from_pretrained(weight)(labels)", "embedding"),
     "Hardtanh": of_class("Hardtanh()(x)", "hardtanh"),
+    "HuberLoss": of_class("HuberLoss(delta=2.0)(x, y)", "huber_loss"),
     "KLDivLoss": of_class("KLDivLoss()(log_p, y)", "kl_div"),
     "L1Loss": of_class("L1Loss()(x, y)", "l1_loss"),
     "LayerNorm": of_class("LayerNorm(3)(x)", "layer_norm"),
@@ -338,6 +381,7 @@ OF_INIT = {
     "constant": row(None, "0 * A + 7", value=7.0),
     "eye_": row("torch.nn.init.eye_(w)", "np.eye(2)", w=A[:, :2]),
     "ones": row(None, "0 * A + 1"),
+    "orthogonal_": row(None, lambda got: np.allclose(got.data.T @ got.data, np.eye(2), atol=1e-6), w=A.T),
     "zeros": row(None, "0 * A"),
 }
 
@@ -345,9 +389,12 @@ OF_DATASETS = {
     "MNIST": row(None, lambda got: len(got.images) == 10_000),
     "Subset": row(None, "(A[:1], U[:1])", indices=[0]),
     "TensorDataset": row(None, "(A, U)"),
+    "random_split": row(None, lambda got: [len(rows) for rows in got] == [1, 1], n=1, seed=0),
 }
 
 OF_LINALG = {
+    "matrix_norm": row("torch.linalg.matrix_norm(x)", "np.linalg.norm(A)"),
+    "vector_norm": row("torch.linalg.vector_norm(x, 1)", "abs(A).sum()", ord=1),
     "lstsq": row("torch.linalg.lstsq(a, b).solution", "np.linalg.lstsq(A.T, U.T)[0]", a=A.T, b=U.T),
     "pinv": row("torch.linalg.pinv(a)", "np.linalg.pinv(A.T)", a=A.T),
 }

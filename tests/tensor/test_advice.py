@@ -141,7 +141,7 @@ def test_the_expected_value_is_that_of_pytorch(place, name):
 
 
 EXTRA = {"b": U, "axis": 0, "axis1": 0, "axis2": 1, "shape": (3, 2), "pad_width": 1, "shift": 1}
-EXTRA |= {"reps": (2, 1), "source": 0, "destination": 1, "indices_or_sections": 2, "indices": np.array([[1], [2]])}
+EXTRA |= {"reps": (2, 1), "source": 0, "destination": 1, "indices_or_sections": 2, "indices": np.array([[1, 0, 1]])}
 FUNCTIONS = advice.rows_of_functions("tinygrad_sm")
 
 
@@ -166,6 +166,7 @@ def test_python_adds_no_name_that_only_looks_alike():
     assert printed(start + "tg.Tensor(1.0).unsqueeze").endswith("write tg.expand_dims(t, axis) or t[..., None]")
     assert printed(start + "nn.Linear(2, 2).cuda").endswith("Linear has no attribute 'cuda': write model.to('cuda')")
     assert printed(start + "tg.cat").endswith("write tg.concatenate(xs, axis)")
+    assert printed(start + "tg.Tensor(1.0).roll").endswith("write tg.roll(t, shift, axis=axis)")
     assert printed(start + "nn.clip_grad_norm_").endswith("write tg.nn.clip_grad_norm(model.parameters(), max_norm)")
 
 

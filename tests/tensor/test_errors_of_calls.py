@@ -37,6 +37,38 @@ NONE = r"is it the result of a function without return, or a \.grad before backw
 
 # (what is done, the error, a pattern of the whole message)
 TABLE = {
+    # what is given by position
+    "Tensor's shape, as in torch.Tensor(2, 3)": (
+        lambda: Tensor(2, 3),
+        TypeError,
+        r"requires_grad: expected True or False, got 3: write dtype= for a dtype, and tg\.zeros\(shape\) for a shape",
+    ),
+    "Tensor's dtype, as in np.array(x, np.float64)": (
+        lambda: Tensor([1.0], np.float64),
+        TypeError,
+        r"requires_grad: expected True or False, got .*float64.*: write dtype= for a dtype, and tg\.zeros.*",
+    ),
+    "transpose's two axes": (
+        lambda: Tensor(np.ones((2, 3, 4))).transpose(1, 2),
+        ValueError,
+        r"axes: expected all 3 axes in their new order, got \(1, 2\): swapaxes exchanges two\nin transpose\(.*\)",
+    ),
+    "norm's p": (lambda: tg.norm(X, p=1), TypeError, unknown("norm", "p", "write ord= for p=")),
+    "tril's diagonal": (
+        lambda: tg.tril(X, diagonal=1),
+        TypeError,
+        unknown("tril", "diagonal", "write k= for diagonal="),
+    ),
+    "tensordot's dims": (
+        lambda: tg.tensordot(X, X, dims=2),
+        TypeError,
+        unknown("tensordot", "dims", "write axes= for dims="),
+    ),
+    "grad's argnum": (
+        lambda: tg.grad(sum, argnum=1),
+        TypeError,
+        unknown("grad", "argnum", "write argnums= for argnum="),
+    ),
     # dim and axis
     "an operation": (lambda: tg.sum(X, dim=0), TypeError, unknown("sum", "dim", "write axis= for dim=")),
     "an operation on a Tensor": (

@@ -24,7 +24,11 @@ reshape.vjp(lambda g, out, x, shape: g.reshape(x.shape))
 @primitive(analytic=True)
 def transpose(x, /, axes=None):
     """Return x with its axes in the order `axes`; by default reversed, which for a matrix is xᵀ."""
-    return x.transpose(axes)
+    try:
+        return x.transpose(axes)
+    except ValueError:
+        message = f"axes: expected all {x.ndim} axes in their new order, got {axes}: swapaxes exchanges two"
+        raise ValueError(message) from None
 
 
 transpose.vjp(lambda g, out, x, axes: transpose(g, None if axes is None else inverse_order(axes)))
