@@ -55,7 +55,7 @@ def cross_entropy(
 
     logits : shape (N, C) or (N, C, d1, ...), or (C,) for one example, before any softmax. Passing a softmax's output is
         a common mistake, after which the loss hardly falls: cross_entropy warns, once for each line of code.
-    target : integer labels 0..C−1, shape (N, d1, ...) or, for one example, (); or probabilities y, shaped as the logits.
+    target : integer labels 0..C−1, shape (N, d1, ...) or () for one example; or probabilities y, shaped as the logits.
     weight : w, one for each class, shape (C,); a constant.
     ignore_index : examples with this label do not count: their loss and their gradient are 0.
     label_smoothing : ε in [0, 1], the share of each target that is spread evenly over the classes.
