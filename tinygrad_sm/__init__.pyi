@@ -249,8 +249,8 @@ def arctan(x: _Other, /) -> Any: ...
 def arctan2(y: Tensor | Sequence[Tensor], x: _Operand, /) -> Tensor:
     """Return the angle of the point (x, y) from the first axis, between −π and π: arctan(y / x) where x > 0.
 
-    Its gradient is (x, −y) / (x² + y²) with respect to y and x. Conventions: at the origin, where there is no angle, it
-    is 0, as in PyTorch. On the cut, y = 0 and x < 0, it is that of both sides.
+    Its gradient is (x, −y) / (x² + y²) with respect to y and x, and 0 at infinity, its limit. Conventions: at the
+    origin, where there is no angle, it is 0, as in PyTorch. On the cut, y = 0 and x < 0, it is that of both sides.
 
     >>> import numpy as np
     >>> np.degrees(arctan2(np.array([1.0, 1.0]), np.array([1.0, -1.0])))

@@ -35,6 +35,8 @@ def as_array(data: Any, dtype: Any = None, device: str | None = None, is_new: bo
     dtype = None if dtype is None else number_dtype(dtype)
     if dtype is None and strong is not None and array.dtype != strong:
         array = np.asarray(data, strong)  # raises OverflowError for a number that astype would wrap around
+    elif dtype is not None and not has_dtype and array.dtype.kind in "iu" and dtype.kind in "iu":
+        array = np.asarray(data, dtype)  # raises it too
     elif dtype is None and strong is None and not has_dtype:
         dtype = _OF_PYTHON.get(array.dtype.kind)
     if device is None and is_new and device_of(array) == "cpu":

@@ -105,6 +105,8 @@ def grad(
     if callable(outputs):
         if grad_outputs is not None or retain_graph is not None or allow_unused:
             raise TypeError("grad: grad_outputs, retain_graph and allow_unused are for Tensors, and this is a function")
+        if inputs is not None and argnums is not None:
+            raise TypeError(f"grad: expected argnums once, got {described(inputs)} by position, and argnums={argnums}")
         argnums = argnums if inputs is None else inputs
         return _gradient_function("grad", outputs, 0 if argnums is None else argnums, create_graph, itemgetter(1))
     if inputs is None or argnums is not None:

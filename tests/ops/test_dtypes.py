@@ -130,3 +130,31 @@ def test_places_of_extremes_are_plain_arrays(device):
                 np.testing.assert_array_equal(Tensor(found).numpy(), numpys(x, **options))
         assert getattr(tg, name)(Tensor(2.0, device=device), -1) == 0
     assert tg.argmax([1.0, 3.0, 2.0]) == 1
+
+
+@pytest.mark.parametrize("number", [300, -1])
+@pytest.mark.parametrize(
+    "join",
+    [
+        lambda t, x: tg.hstack([t, x]),
+        lambda t, x: tg.vstack([x, t[:1]]),
+        lambda t, x: tg.concatenate([t, x], None),
+        lambda t, x: tg.abs([t[0], x]),
+        lambda t, x: tg.sum([[x, 0], t]),
+        lambda t, x: Tensor([1, x], dtype="uint8"),
+        lambda t, x: Tensor(x, dtype=np.uint8),
+        lambda t, x: Tensor([np.int8(1), x], dtype="uint8"),
+    ],
+)
+def test_a_number_that_the_dtype_cannot_hold_is_refused_and_does_not_wrap_around(join, number):
+    t = Tensor(np.array([1, 2], np.uint8))
+    join(t, 255)
+    with pytest.raises(OverflowError, match=rf"Python integer {number} out of bounds for uint8"):
+        join(t, number)
+
+
+def test_the_only_element_of_a_0d_array_is_repeated_along_axis_0():
+    for axis in (0, -1, None):
+        np.testing.assert_array_equal(tg.repeat(Tensor(5.0), 2, axis).data, np.repeat(np.array(5.0), 2, axis))
+    with pytest.raises(ValueError, match="axis 1 is out of bounds"):
+        tg.repeat(Tensor(5.0), 2, 1)

@@ -109,11 +109,16 @@ def test_no_square_in_the_gradient_of_arctan2_overflows_or_is_lost(dtype, size):
     np.testing.assert_allclose(of_x, [-0.12 / size], rtol=1e-6)
 
 
-def test_second_derivatives_of_arctan2_at_the_origin_are_finite():
-    y, x = leaf([0.0]), leaf([0.0])
+def test_derivatives_of_arctan2_at_the_origin_and_at_infinity_are_0(device):
+    y, x = leaf_on(device, [0, 0, np.inf, 1, -np.inf, np.inf]), leaf_on(device, [0, -0.0, 2, -np.inf, 0, -np.inf])
     first = tg.grad(tg.arctan2(y, x).sum(), [y, x], create_graph=True)
-    second = tg.grad(sum(g.sum() for g in first), [y, x], allow_unused=True)
-    assert all(g is None or np.isfinite(g.data).all() for g in second)
+    second = tg.grad(first[0].sum() + 2 * first[1].sum(), [y, x])
+    assert not any(Tensor(g.data).numpy().any() for g in (*first, *second))
+
+
+def test_the_gradient_of_arctan2_of_nan_is_nan():
+    of_y, of_x = gradients(tg.arctan2, leaf([np.nan, np.inf]), leaf([1.0, np.nan]))
+    assert np.isnan([of_y, of_x]).all()
 
 
 def test_the_ends_of_arcsin_and_arccos(device):

@@ -95,6 +95,14 @@ def test_b_is_a_vector_only_if_it_has_one_axis():
 # Precision
 
 
+def test_the_norm_of_order_0_counts_nan_as_numpy_does():
+    x = leaf([np.nan, 0.0, -2.0])
+    out = tg.norm(x, 0)
+    assert out.item() == np.linalg.norm(x.data, 0) == 2
+    out.backward()
+    assert not x.grad.any()
+
+
 @pytest.mark.parametrize("name", ["inv", "det", "slogdet", "cholesky", "norm"])
 def test_half_precision_is_computed_in_float32_and_integers_in_float64(name, device):
     half = Tensor(DEFINITE.astype(np.float16), requires_grad=True, device=device)

@@ -218,6 +218,11 @@ TABLE = {
         ValueError,
         r"(?s)matmul.*mismatch.*\nin matmul\(float32 \(4, 3\), float32 \(4, 3\)\)",
     ),
+    "the diagonal of a row": (
+        lambda: np.trace(leaf(3)),
+        ValueError,
+        r"(?s)diagonal: expected at least two axes, got shape \(3,\): tg\.diag makes a matrix of a row.*",
+    ),
     "diag of three axes": (
         lambda: tg.diag(leaf((2, 3, 4))),
         ValueError,
@@ -256,6 +261,11 @@ TABLE = {
         r"t %= u would change a leaf.*t = t % u makes.*",
     ),
     "split that does not fit": (lambda: tg.split(leaf(), 3), ValueError, ".*does not result in an equal division"),
+    "joining numbers": (
+        lambda: tg.concatenate([1, leaf()]),
+        ValueError,
+        r"expected arrays of at least one axis, got a 0-d array: join .* with stack\nin concatenate\(int 1, .*\)",
+    ),
     "joining nothing": (lambda: tg.stack([]), ValueError, r"need at least one array.*\nin concatenate\(\)"),
     "take_along_axis of other axes": (
         lambda: tg.take_along_axis(leaf(), [0, 1], 0),

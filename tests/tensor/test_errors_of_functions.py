@@ -63,6 +63,11 @@ TABLE = {
         TypeError,
         "grad: expected outputs and inputs, both Tensors, or a function and perhaps argnums",
     ),
+    "argnums twice": (
+        lambda: tg.grad(tg.sum, 0, argnums=1),
+        TypeError,
+        "grad: expected argnums once, got int 0 by position, and argnums=1",
+    ),
     "grad of Tensors with argnums": (
         lambda: tg.grad(leaf(), leaf(), argnums=0),
         TypeError,

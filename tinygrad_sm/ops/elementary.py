@@ -4,12 +4,12 @@ Of a function with jumps the gradient is the derivative between them. There it i
 `floor_divide`; convention: it is the same at the jumps, where there is no derivative, as in PyTorch and JAX.
 """
 
-from math import log
+from math import inf, log
 
 from tinygrad_sm.backend import array_module
 from tinygrad_sm.engine.primitive import primitive, zero
 from tinygrad_sm.engine.tape import data_of
-from tinygrad_sm.ops.elementwise import abs, maximum, sqrt
+from tinygrad_sm.ops.elementwise import abs, maximum, sqrt, where
 
 LN_2, LN_10 = log(2), log(10)
 
@@ -63,8 +63,8 @@ arccos.vjp(lambda g, out, x: -g / sqrt((1 - x) * (1 + x)))
 def arctan2(y, x, /):
     """Return the angle of the point (x, y) from the first axis, between −π and π: arctan(y / x) where x > 0.
 
-    Its gradient is (x, −y) / (x² + y²) with respect to y and x. Conventions: at the origin, where there is no angle, it
-    is 0, as in PyTorch. On the cut, y = 0 and x < 0, it is that of both sides.
+    Its gradient is (x, −y) / (x² + y²) with respect to y and x, and 0 at infinity, its limit. Conventions: at the
+    origin, where there is no angle, it is 0, as in PyTorch. On the cut, y = 0 and x < 0, it is that of both sides.
 
     >>> import numpy as np
     >>> np.degrees(arctan2(np.array([1.0, 1.0]), np.array([1.0, -1.0])))
@@ -76,13 +76,13 @@ def arctan2(y, x, /):
 def _in_units_of_the_larger(y, x):
     """Return y and x divided by the larger magnitude, and x² + y² divided by it once: no square overflows or is lost.
 
-    At the origin they are 0, 0 and 1.
+    At the origin and at infinity they are 0, 0 and 1, all constants.
     """
     largest = maximum(abs(data_of(y)), abs(data_of(x)))
-    is_origin = largest == 0
-    unit = largest + is_origin
-    y, x = y / unit, x / unit
-    return y, x, unit * (x * x + y * y + is_origin)
+    is_limit = (largest == 0) | (largest == inf)
+    unit = where(is_limit, 1, largest)
+    y, x = where(is_limit, 0, y) / unit, where(is_limit, 0, x) / unit
+    return y, x, unit * (x * x + y * y + is_limit)
 
 
 def _arctan2_rule_y(g, out, y, x):

@@ -73,7 +73,8 @@ def repeat(x, repeats, axis=None):
     array([5, 6, 6, 6])
     """
     check_unmasked(repeats)
-    x = ravel(x) if axis is None else as_operand(x)
+    x = as_operand(x)
+    x = ravel(x) if axis is None or x.ndim == 0 else x
     axis = normalize_axis_index(axis or 0, x.ndim)
     return take(x, np.repeat(np.arange(x.shape[axis]), on_host(repeats)), axis)
 
@@ -100,7 +101,10 @@ def _in_turn(a, b):
 
 def diagonal(x, offset=0, axis1=0, axis2=1):
     """Return the diagonal of each matrix in two of the axes, as the last axis; `offset` > 0 is above the main one."""
-    x = moveaxis(as_operand(x), (axis1, axis2), (-2, -1))
+    x = as_operand(x)
+    if x.ndim < 2:
+        raise ValueError(f"diagonal: expected at least two axes, got shape {x.shape}: tg.diag makes a matrix of a row")
+    x = moveaxis(x, (axis1, axis2), (-2, -1))
     *others, rows, columns = x.shape
     n = max(0, min(rows + min(offset, 0), columns - max(offset, 0)))
     return reshape(x, (*others, rows * columns))[..., _diagonal_places(n, offset, columns)]

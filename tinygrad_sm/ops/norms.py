@@ -83,7 +83,7 @@ def _of_vectors(x, p, axes):
     if math.isinf(p):
         return _extremum(abs(x), p, axes[0])
     if p == 0:
-        return sum(abs(sign(x)), axes, keepdims=True)
+        return sum(abs(sign(where(x != x, 1, x))), axes, keepdims=True)  # NaN is not 0
     is_zero, scale = x == 0, _scale(x, axes, smallest=p < 0)
     powers = abs(where(is_zero, 1, x / scale)) ** float(p)  # safe values: the power of 0 may have no derivative
     total = sum(where(is_zero, math.inf if p < 0 else 0, powers), axes, keepdims=True)

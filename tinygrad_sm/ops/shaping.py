@@ -65,7 +65,7 @@ def _places(*xs, axis):
 @primitive(analytic=True, saves=_places)
 def concatenate(*xs, axis):
     """Return the arrays joined along an axis. They are operands here, where NumPy's function takes a sequence."""
-    if any(x.ndim == 0 for x in xs):
+    if any(getattr(x, "ndim", 0) == 0 for x in xs):  # numbers have no ndim
         raise ValueError("expected arrays of at least one axis, got a 0-d array: join 0-d arrays with stack")
     return array_module(*xs).concatenate(xs, axis), _places(*xs, axis=axis)
 

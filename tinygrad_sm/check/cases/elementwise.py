@@ -118,7 +118,7 @@ unary(elementary.log2, np.log2, positive)
 unary(elementary.log10, np.log10, positive)
 unary(elementary.exp2, np.exp2, anything)
 binary(elementary.arctan2, np.arctan2, anything, nonzero)
-COSTLY["arctan2"] = 30, "x / (x² + y²) and y / (x² + y²) in units of the larger magnitude, so that no square overflows"
+COSTLY["arctan2"] = 38, "x / (x² + y²) and y / (x² + y²) in units of the larger magnitude, so that no square overflows"
 binary(elementary.remainder, np.remainder, between, divisors)
 binary(elementary.floor_divide, np.floor_divide, between, divisors)
 unary(elementary.floor, np.floor, between)
