@@ -1,0 +1,114 @@
+"""Names of PyTorch's networks, optimizers and losses that do not exist here, and what to write; see `names.py`."""
+
+_NORMALIZED = "(x - x.mean({axis}, keepdims=True)) / tg.sqrt(x.var({axis}, keepdims=True) + eps)"
+_FORMULAS = {
+    "avg_pool2d": "x.reshape(N, C, H // k, k, W // k, k).mean((3, 5))",
+    "batch_norm": _NORMALIZED.format(axis="0") + "  # of a batch; in a Module, running means are Buffers",
+    "elu": "tg.where(x > 0, x, alpha * tg.expm1(tg.minimum(x, 0)))",
+    "embedding": "weight[labels]  # weight = nn.Parameter(tg.randn(n, dim))",
+    "huber_loss": "tg.mean(tg.where(tg.abs(x - y) < delta, (x - y) ** 2 / 2, delta * (tg.abs(x - y) - delta / 2)))",
+    "hardtanh": "tg.clip(x, -1, 1)",
+    "layer_norm": _NORMALIZED.format(axis="-1"),
+    "max_pool2d": "x.reshape(N, C, H // k, k, W // k, k).max((3, 5))",
+    "mish": "x * tg.tanh(tg.softplus(x))",
+    "relu6": "tg.clip(x, 0, 6)",
+    "binary_cross_entropy": "-tg.mean(y * tg.log(p) + (1 - y) * tg.log(1 - p))  # exact on logits: "
+    "nn.BCEWithLogitsLoss",
+    "kl_div": "tg.mean(y * (tg.log(y) - log_p))  # with reduction='batchmean', tg.sum(...) / len(y)",
+    "l1_loss": "tg.mean(tg.abs(x - y))",
+    "smooth_l1_loss": "tg.mean(tg.where(tg.abs(x - y) < 1, 0.5 * (x - y) ** 2, tg.abs(x - y) - 0.5))",
+}
+"""Functions of PyTorch that are one line here."""
+
+_NO_CONVOLUTION = "# not here yet; tg.take of the windows, then tg.einsum with the kernels, is a convolution"
+_NO_RECURRENCE = "# not here yet; a step is a Module with two Linear, called in a loop over the sequence"
+
+FUNCTIONAL = {
+    **_FORMULAS,
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d", "conv_transpose2d"), _NO_CONVOLUTION),
+    "cosine_similarity": "(a * b).sum(-1) / (tg.norm(a, axis=-1) * tg.norm(b, axis=-1))",
+    "interpolate": "# not here; tg.take(x, indices, axis) repeats or leaves out rows",
+    "normalize": "x / tg.maximum(tg.norm(x, axis=-1, keepdims=True), eps)",
+    "pad": "tg.pad(x, ((0, 0), (before, after)))  # NumPy's order, a pair for each axis",
+    "scaled_dot_product_attention": "tg.softmax(q @ tg.swapaxes(k, -1, -2) / q.shape[-1] ** 0.5) @ v",
+    "softmin": "tg.softmax(-x, axis)",
+}
+
+_CLASSES = {
+    "AvgPool2d": "avg_pool2d",
+    "BCELoss": "binary_cross_entropy",
+    "BatchNorm1d": "batch_norm",
+    "ELU": "elu",
+    "Embedding": "embedding",
+    "Hardtanh": "hardtanh",
+    "HuberLoss": "huber_loss",
+    "KLDivLoss": "kl_div",
+    "L1Loss": "l1_loss",
+    "LayerNorm": "layer_norm",
+    "MaxPool2d": "max_pool2d",
+    "Mish": "mish",
+    "ReLU6": "relu6",
+    "SmoothL1Loss": "smooth_l1_loss",
+}
+
+NN = {
+    **{
+        name: _FORMULAS[function] + ("; in forward" if "#" in _FORMULAS[function] else "  # in forward")
+        for name, function in _CLASSES.items()
+    },
+    **dict.fromkeys(("Conv1d", "Conv2d", "Conv3d", "ConvTranspose2d"), _NO_CONVOLUTION),
+    **dict.fromkeys(("GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNCell"), _NO_RECURRENCE),
+    "BatchNorm2d": _NORMALIZED.format(axis="(0, 2, 3)") + "  # of a batch; in forward",
+    "DataParallel": "# not here; a model is on one device",
+    "LogSigmoid": "tg.nn.functional.logsigmoid(x)  # in forward",
+    "ModuleDict": "# not here; set each Module as an attribute, setattr(self, name, module)",
+    "MultiheadAttention": FUNCTIONAL["scaled_dot_product_attention"] + "  # in forward, for heads of equal width",
+    "ParameterDict": "# not here; set each Parameter as an attribute, setattr(self, name, parameter)",
+    "ParameterList": "# not here; set each Parameter as an attribute, setattr(self, name, parameter)",
+    "Tensor": "tg.Tensor",
+    "Unflatten": "x.reshape((len(x), *shape))  # in forward",
+    "ZeroPad2d": "tg.pad(x, ((0, 0), (0, 0), (k, k), (k, k)))  # in forward",
+    "clip_grad_norm_": "tg.nn.clip_grad_norm(model.parameters(), max_norm)",
+    "clip_grad_value_": "tg.nn.clip_grad_value(model.parameters(), clip_value)",
+    "utils": "tg.nn.clip_grad_norm(model.parameters(), max_norm)  # clip_grad_value too; else it is not here",
+}
+
+MODULE = {
+    **dict.fromkeys(("bfloat16", "double", "half"), "# parameters keep the dtype in which nn.Parameter(data) was made"),
+    **dict.fromkeys(
+        ("register_backward_hook", "register_forward_hook", "register_forward_pre_hook"),
+        "# not here; call what is to be done in forward, or w.register_hook(f) for a gradient",
+    ),
+    "add_module": "setattr(model, name, module)",
+    "cpu": "model.to('cpu')",
+    "cuda": "model.to('cuda')",
+    "device": "next(model.parameters()).device",
+    "float": "model  # parameters of Python floats are float32",
+    "register_buffer": "setattr(model, name, tg.nn.Buffer(data))",
+    "register_module": "setattr(model, name, module)",
+    "register_parameter": "setattr(model, name, tg.nn.Parameter(data))",
+}
+
+_OWN_RULE = "# not here; SGD, Adam and AdamW are; a subclass of Optimizer gives the formula in _update and _new_state"
+OPTIM = {
+    **dict.fromkeys(("Adadelta", "Adagrad", "Adamax", "LBFGS", "NAdam", "RAdam", "RMSprop"), _OWN_RULE),
+    "lr_scheduler": "tg.nn.schedules",
+}
+
+_OWN_SCHEDULE = "# not here; set optimizer.lr each epoch, or give the formula in the method factor of a Schedule"
+SCHEDULES = dict.fromkeys(
+    ("CosineAnnealingWarmRestarts", "ExponentialLR", "LambdaLR", "MultiStepLR", "OneCycleLR", "ReduceLROnPlateau"),
+    _OWN_SCHEDULE,
+)
+
+_INIT = ("kaiming_normal", "kaiming_uniform", "normal", "ones", "uniform", "xavier_normal", "xavier_uniform", "zeros")
+INIT = {
+    **{name: f"tg.nn.init.{name}_(w)" for name in _INIT},
+    "constant": "tg.nn.init.constant_(w, value)",
+    "eye_": "w.assign(tg.eye(len(w)))",
+    "glorot_normal": "tg.nn.init.xavier_normal_(w)",
+    "glorot_uniform": "tg.nn.init.xavier_uniform_(w)",
+    "he_normal": "tg.nn.init.kaiming_normal_(w)",
+    "he_uniform": "tg.nn.init.kaiming_uniform_(w)",
+    "orthogonal_": "w.assign(np.linalg.qr(tg.randn(w.shape).numpy())[0])  # not for more columns than rows",
+}
