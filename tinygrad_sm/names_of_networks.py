@@ -14,7 +14,7 @@ _FORMULAS = {
     "relu6": "tg.clip(x, 0, 6)",
     "binary_cross_entropy": "-tg.mean(y * tg.log(p) + (1 - y) * tg.log(1 - p))  # exact on logits: "
     "nn.BCEWithLogitsLoss",
-    "kl_div": "tg.mean(y * (tg.log(y) - log_p))  # with reduction='batchmean', tg.sum(...) / len(y)",
+    "kl_div": "tg.sum(y * (tg.log(y) - log_p)) / len(y)  # that is reduction='batchmean'; 'mean' is tg.mean(...)",
     "l1_loss": "tg.mean(tg.abs(x - y))",
     "smooth_l1_loss": "tg.mean(tg.where(tg.abs(x - y) < 1, 0.5 * (x - y) ** 2, tg.abs(x - y) - 0.5))",
 }

@@ -143,7 +143,9 @@ def split(x, parts, part):
 
 def solve(a, b):
     """Solve for a vector if b has one axis, as NumPy does; PyTorch also takes a batch of vectors."""
-    return torch.linalg.solve(a, b[:, None])[..., 0] if b.ndim == 1 else torch.linalg.solve(a, b)
+    if b.ndim == 1:
+        return torch.linalg.solve(a, b[:, None])[..., 0]
+    return torch.linalg.solve(a, b[(None,) * (a.ndim - b.ndim)])  # of fewer axes, it takes b as vectors
 
 
 def matrix_norm(x, ord, axis, keepdims):
