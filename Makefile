@@ -1,7 +1,7 @@
 # make mnist     trains softmax regression on MNIST and draws what it learned; ARGS="--epochs 3" passes options on
 # make examples  runs all examples that draw, and puts their pictures into runs/
-# make test      runs the tests on all cores, about 4 minutes on two
-# make quick     runs those that most changes break: the table of operations, the engine, the losses, the house; 40 seconds
+# make test      runs the tests on all cores, 4 to 8 minutes on two
+# make quick     runs those that most changes break: the table of operations, the engine, the losses, the house; 1 to 2 minutes
 # make plain     runs the tests without the wing of what is only fast
 # make record    writes what a program can find out: the stubs for editors, what steps cost, the README's line counts
 # make proofs    proves the rules of all operations as formulas, and writes docs/proofs.md, in 2 minutes
