@@ -9,7 +9,7 @@ from tinygrad_sm.backend import device_of
 from tinygrad_sm.engine.primitive import as_operand
 from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.ops import composed
-from tinygrad_sm.ops.elementwise import multiply, sigmoid, softplus, where
+from tinygrad_sm.ops.elementwise import as_floats, multiply, sigmoid, softplus, where
 from tinygrad_sm.ops.normal import ndtr
 from tinygrad_sm.precision import as_precise_as, wide
 from tinygrad_sm.random import random_generator
@@ -62,7 +62,7 @@ def gelu(x: Any, approximate: str = "none") -> Any:
 
 def _gated(x: Any, gate: Callable[[Any], Any], bound: int) -> Any:
     """Return x · gate(x), where the gate is 0 from −bound downwards, and 1 from bound upwards."""
-    x = composed.clip(_as_floats(x), -bound)  # −∞·0 would be NaN
+    x = composed.clip(as_floats(as_operand(x)), -bound)  # −∞·0 would be NaN
     return x * gate(composed.clip(x, None, bound))  # and so would, in the gradient at ∞, ∞·0
 
 
@@ -72,7 +72,7 @@ def logsigmoid(x: Any) -> Any:
     >>> logsigmoid([-100.0, 0.0]).round(4)
     array([-100.    ,   -0.6931], dtype=float32)
     """
-    return -softplus(-_as_floats(x))
+    return -softplus(-as_floats(as_operand(x)))
 
 
 def dropout(x: Any, p: float = 0.5, training: bool = True) -> Any:
@@ -91,9 +91,3 @@ def dropout(x: Any, p: float = 0.5, training: bool = True) -> Any:
     kept = random_generator().random(data.shape) >= p
     mask = kept * wide(data).dtype.type(1 / (1 - p) if p < 1 else 0)
     return as_precise_as(data, multiply(wide(x), as_array(mask, device=device_of(data))))
-
-
-def _as_floats(x: Any) -> Any:
-    """Return x as an operand of floats: −x of an unsigned integer would wrap around."""
-    x = as_operand(x)
-    return x if x.dtype.kind == "f" else 1.0 * x

@@ -13,7 +13,7 @@ from tinygrad_sm.dtypes import check_unmasked
 from tinygrad_sm.engine.primitive import as_operand
 from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.ops import linalg, shaping
-from tinygrad_sm.ops.elementwise import multiply, sigmoid, sqrt, where
+from tinygrad_sm.ops.elementwise import as_floats, multiply, sigmoid, sqrt, where
 from tinygrad_sm.ops.indexing import put
 from tinygrad_sm.ops.reductions import mean, sum
 from tinygrad_sm.ops.shaping import broadcast_to, reshape, transpose
@@ -61,8 +61,7 @@ def gelu(x):
     Computed as x σ(2u), which is equal, and accurate even where 1 + tanh u rounds to 0. Convention: at −∞ it is 0, its
     limit.
     """
-    x = as_operand(x)
-    x = x if x.dtype.kind == "f" else 1.0 * x  # x³ of narrow integers overflows
+    x = as_floats(as_operand(x))
     x = clip(x, -30)  # from there on σ is 0, and −∞·0 would be NaN
     bounded = clip(x, None, 30)  # above 30, σ rounds to 1, and x³ may overflow
     return x * sigmoid(math.sqrt(8 / math.pi) * (bounded + 0.044715 * bounded**3))

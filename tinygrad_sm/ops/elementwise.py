@@ -236,7 +236,7 @@ def sigmoid(x, /):
     Computed with e^−|x|, which cannot overflow, and exact to rounding in both tails.
     """
     xp = array_module(x)
-    e = xp.exp(-xp.abs(_as_floats(x)))
+    e = xp.exp(-xp.abs(as_floats(x)))
     return xp.where(x >= 0, 1, e) / (1 + e)
 
 
@@ -247,11 +247,11 @@ sigmoid.vjp(lambda g, out, x: g * out * (1 - out))
 def softplus(x, /):
     """Return ln(1 + eˣ), a smooth relu; its gradient is the sigmoid. Computed as max(x, 0) + ln(1 + e^−|x|)."""
     xp = array_module(x)
-    return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(_as_floats(x))))
+    return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(as_floats(x))))
 
 
-def _as_floats(x):
-    """Return integers as floats: |x| of the smallest integer of a dtype overflows."""
+def as_floats(x):
+    """Return integers as floats: in a dtype of integers |x|, −x and x³ may overflow."""
     return x if x.dtype.kind == "f" else 1.0 * x
 
 
