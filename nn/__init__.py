@@ -13,6 +13,7 @@ from tinygrad_sm.advice import advise_on_class, advise_on_keywords, module_hooks
 from tinygrad_sm.dispatch import HAS_WING
 from tinygrad_sm.nn import functional, init, optim, schedules
 from tinygrad_sm.nn.checkpoint import load, save
+from tinygrad_sm.nn.conv import Conv1d, Conv2d
 from tinygrad_sm.nn.layers import (
     GELU,
     Dropout,
@@ -33,13 +34,18 @@ from tinygrad_sm.nn.layers import (
 from tinygrad_sm.nn.losses import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss, NLLLoss
 from tinygrad_sm.nn.module import Buffer, Module, Parameter
 from tinygrad_sm.nn.parameters import clip_grad_norm, clip_grad_value, parameters_to_vector, vector_to_parameters
+from tinygrad_sm.nn.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 
 if HAS_WING:
     from tinygrad_sm.nn import fast  # noqa: F401  importing it registers the quicker forms
 
 __all__ = [
+    "AdaptiveAvgPool2d",
+    "AvgPool2d",
     "BCEWithLogitsLoss",
     "Buffer",
+    "Conv1d",
+    "Conv2d",
     "CrossEntropyLoss",
     "Dropout",
     "Flatten",
@@ -49,6 +55,7 @@ __all__ = [
     "Linear",
     "LogSoftmax",
     "MSELoss",
+    "MaxPool2d",
     "Module",
     "ModuleList",
     "NLLLoss",

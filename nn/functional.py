@@ -9,6 +9,7 @@ from tinygrad_sm.backend import Array, array_module, check_same_device, to_numpy
 from tinygrad_sm.engine.primitive import as_operand
 from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.nn.activations import dropout, gelu, leaky_relu, logsigmoid, silu
+from tinygrad_sm.nn.conv import conv1d, conv2d
 from tinygrad_sm.nn.losses import (
     binary_cross_entropy_with_logits,
     cross_entropy,
@@ -18,6 +19,7 @@ from tinygrad_sm.nn.losses import (
     operands,
     sparsemax_loss,
 )
+from tinygrad_sm.nn.pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from tinygrad_sm.nn.xmax import entmax15, gumbel_softmax, softmax, sparsemax
 from tinygrad_sm.ops import softmax as softmax_ops
 from tinygrad_sm.ops.elementwise import relu, sigmoid, softplus, tanh
@@ -27,8 +29,12 @@ from tinygrad_sm.targets import check_targets
 
 __all__ = [
     "accuracy",
+    "adaptive_avg_pool2d",
+    "avg_pool2d",
     "binary_cross_entropy_with_logits",
     "confusion_matrix",
+    "conv1d",
+    "conv2d",
     "cross_entropy",
     "dropout",
     "entmax15",
@@ -39,6 +45,7 @@ __all__ = [
     "linear",
     "log_softmax",
     "logsigmoid",
+    "max_pool2d",
     "mse_loss",
     "nll_loss",
     "one_hot",

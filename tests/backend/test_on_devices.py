@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import tinygrad_sm as tg
+from tests.cases import CASES
 from tinygrad_sm import Tensor, nn
-from tinygrad_sm.check.cases import CASES
 from tinygrad_sm.datasets import DataLoader, mnist, scaled_mnist
 from tinygrad_sm.nn import functional
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 
 import tinygrad_sm as tg
+from tests.cases import CASES
 from tests.nn.stress import exactly
 from tinygrad_sm import nn
-from tinygrad_sm.check.cases import CASES
 from tinygrad_sm.nn import functional as F
 
 RANDOM = np.random.default_rng(1)

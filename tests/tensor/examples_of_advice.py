@@ -292,13 +292,11 @@ def softmax(x):
     return np.exp(x) / np.exp(x).sum(-1, keepdims=True)
 
 
-_POOLED = {"x": X, "N": 2, "C": 3, "H": 4, "W": 6, "k": 2}
 _SMOOTH = "np.where(abs(A - U) < 1, (A - U) ** 2 / 2, abs(A - U) - 0.5).mean()"
 _HUBER = "np.where(abs(A - U) < 2, (A - U) ** 2 / 2, 2 * (abs(A - U) - 1)).mean()"
 _BCE = "-(y * np.log(p) + (1 - y) * np.log(1 - p)).mean()"
 _ATTENTION = {"q": A, "k": U, "v": P}
 OF_FUNCTIONAL = {
-    "avg_pool2d": row("F.avg_pool2d(x, 2)", "x.reshape(2, 3, 2, 2, 3, 2).mean((3, 5))", **_POOLED),
     "batch_norm": row("F.batch_norm(x, None, None, training=True)", "norm(A, 0)", eps=1e-5),
     "binary_cross_entropy": row("F.binary_cross_entropy(p, y)", _BCE, p=P, y=1 - P),
     "cosine_similarity": row(
@@ -316,7 +314,6 @@ OF_FUNCTIONAL = {
     ),
     "l1_loss": row("F.l1_loss(x, y)", "abs(A - U).mean()"),
     "layer_norm": row("F.layer_norm(x, (3,))", "norm(A, -1)", eps=1e-5),
-    "max_pool2d": row("F.max_pool2d(x, 2)", "x.reshape(2, 3, 2, 2, 3, 2).max((3, 5))", **_POOLED),
     "mish": row("F.mish(x)", "A * np.tanh(np.log(1 + np.exp(A)))"),
     "normalize": row("F.normalize(x, dim=-1)", "A / np.sqrt((A * A).sum(-1, keepdims=True))", eps=1e-12),
     "pad": row("F.pad(x, (1, 2))", "np.pad(A, ((0, 0), (1, 2)))", before=1, after=2),
@@ -336,7 +333,6 @@ def of_class(made, function, **variables):
 
 
 OF_NN = {
-    "AvgPool2d": of_class("AvgPool2d(2)(x)", "avg_pool2d"),
     "BCELoss": of_class("BCELoss()(p, y)", "binary_cross_entropy"),
     "BatchNorm1d": of_class("BatchNorm1d(3)(x)", "batch_norm"),
     "BatchNorm2d": row("torch.nn.BatchNorm2d(3)(x)", "norm(x, (0, 2, 3))", x=X, eps=1e-5),
@@ -348,7 +344,6 @@ OF_NN = {
     "L1Loss": of_class("L1Loss()(x, y)", "l1_loss"),
     "LayerNorm": of_class("LayerNorm(3)(x)", "layer_norm"),
     "LogSigmoid": row("torch.nn.LogSigmoid()(x)", "-np.log(1 + np.exp(-A))"),
-    "MaxPool2d": of_class("MaxPool2d(2)(x)", "max_pool2d"),
     "Mish": of_class("Mish()(x)", "mish"),
     "MultiheadAttention": row(None, OF_FUNCTIONAL["scaled_dot_product_attention"][1], **_ATTENTION),
     "ReLU6": of_class("ReLU6()(x)", "relu6"),
