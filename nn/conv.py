@@ -21,6 +21,7 @@ from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.nn import init
 from tinygrad_sm.nn.module import Module, Parameter
 from tinygrad_sm.ops.composed import pad
+from tinygrad_sm.ops.indexing import put
 from tinygrad_sm.ops.shaping import transpose
 from tinygrad_sm.ops.windows import windows
 from tinygrad_sm.precision import wide
@@ -188,7 +189,12 @@ def patches_of(
             f"{name}: expected a kernel that fits into the padded x, got kernel {tuple(kernel)}{spread}, for "
             f"{tuple(padded)}"
         )
-    x = pad(transpose(x, (*range(1, d + 2), 0)), [(0, 0), *widths, (0, 0)], constant_values=border)  # the images last
+    x, widths = transpose(x, (*range(1, d + 2), 0)), [(0, 0), *widths, (0, 0)]  # the images last, as above
+    if border and any(map(any, widths)):
+        x = pad(x, widths, constant_values=border)
+    else:  # without a border too: what follows is quicker on a copy in this order
+        places = [slice(before, before + n) for n, (before, _) in zip(x.shape, widths, strict=True)]
+        x = put(x, (x.shape[0], *padded, x.shape[-1]), tuple(places))
     return windows(transpose(x, (d + 1, *range(d + 1))), tuple(kernel), tuple(stride), tuple(dilation))
 
 
