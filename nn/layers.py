@@ -54,9 +54,8 @@ class Linear(Module):
         return linear(x, self.weight, self.bias)
 
     def _mismatch(self, x: Any, shape: tuple[int, ...]) -> str:
-        name = (self.weight.name or "").removesuffix("weight").removesuffix(".")
         message = (
-            f"Linear({self.in_features}, {self.out_features}){f' at {name!r}' if name else ''}: "
+            f"Linear({self.in_features}, {self.out_features}){place_of(self.weight)}: "
             f"expected input of shape (..., {self.in_features}), got {described(x)}"
         )
         if len(shape) > 2 and math.prod(shape[1:]) == self.in_features:
@@ -65,6 +64,12 @@ class Linear(Module):
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+def place_of(weight: Parameter) -> str:
+    """Return where in its model the layer of a weight stands, for messages: " at 'encoder.0'", or nothing."""
+    path = (weight.name or "").rpartition(".")[0]
+    return f" at {path!r}" if path else ""
 
 
 class ModuleList(Module):
