@@ -13,6 +13,16 @@ from tinygrad_sm.advice import advise_on_class, advise_on_keywords, module_hooks
 from tinygrad_sm.dispatch import HAS_WING
 from tinygrad_sm.nn import functional, init, optim, schedules
 from tinygrad_sm.nn.checkpoint import load, save
+from tinygrad_sm.nn.containers import ModuleDict, ModuleList, Sequential
+from tinygrad_sm.nn.elementwise_losses import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    MSELoss,
+    SmoothL1Loss,
+)
 from tinygrad_sm.nn.layers import (
     GELU,
     Dropout,
@@ -21,16 +31,14 @@ from tinygrad_sm.nn.layers import (
     LeakyReLU,
     Linear,
     LogSoftmax,
-    ModuleList,
     ReLU,
-    Sequential,
     Sigmoid,
     SiLU,
     Softmax,
     Softplus,
     Tanh,
 )
-from tinygrad_sm.nn.losses import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss, NLLLoss
+from tinygrad_sm.nn.losses import CrossEntropyLoss, NLLLoss
 from tinygrad_sm.nn.module import Buffer, Module, Parameter
 from tinygrad_sm.nn.parameters import clip_grad_norm, clip_grad_value, parameters_to_vector, vector_to_parameters
 
@@ -38,18 +46,23 @@ if HAS_WING:
     from tinygrad_sm.nn import fast  # noqa: F401  importing it registers the quicker forms
 
 __all__ = [
+    "BCELoss",
     "BCEWithLogitsLoss",
     "Buffer",
     "CrossEntropyLoss",
     "Dropout",
     "Flatten",
     "GELU",
+    "HuberLoss",
     "Identity",
+    "KLDivLoss",
+    "L1Loss",
     "LeakyReLU",
     "Linear",
     "LogSoftmax",
     "MSELoss",
     "Module",
+    "ModuleDict",
     "ModuleList",
     "NLLLoss",
     "Parameter",
@@ -57,6 +70,7 @@ __all__ = [
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SmoothL1Loss",
     "Softmax",
     "Softplus",
     "Tanh",

@@ -9,15 +9,17 @@ from tinygrad_sm.backend import Array, array_module, check_same_device, to_numpy
 from tinygrad_sm.engine.primitive import as_operand
 from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.nn.activations import dropout, gelu, leaky_relu, logsigmoid, silu
-from tinygrad_sm.nn.losses import (
+from tinygrad_sm.nn.elementwise_losses import (
+    binary_cross_entropy,
     binary_cross_entropy_with_logits,
-    cross_entropy,
-    entmax15_loss,
+    huber_loss,
+    kl_div,
+    l1_loss,
     mse_loss,
-    nll_loss,
-    operands,
-    sparsemax_loss,
+    smooth_l1_loss,
 )
+from tinygrad_sm.nn.loss_base import operands
+from tinygrad_sm.nn.losses import cross_entropy, entmax15_loss, nll_loss, sparsemax_loss
 from tinygrad_sm.nn.xmax import entmax15, gumbel_softmax, softmax, sparsemax
 from tinygrad_sm.ops import softmax as softmax_ops
 from tinygrad_sm.ops.elementwise import relu, sigmoid, softplus, tanh
@@ -27,6 +29,7 @@ from tinygrad_sm.targets import check_targets
 
 __all__ = [
     "accuracy",
+    "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "confusion_matrix",
     "cross_entropy",
@@ -35,6 +38,9 @@ __all__ = [
     "entmax15_loss",
     "gelu",
     "gumbel_softmax",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
     "leaky_relu",
     "linear",
     "log_softmax",
@@ -45,6 +51,7 @@ __all__ = [
     "relu",
     "sigmoid",
     "silu",
+    "smooth_l1_loss",
     "softmax",
     "softplus",
     "sparsemax",

@@ -92,8 +92,13 @@ def test_layers(layer, device):
         close(result, wanted, rtol=1e-5, atol=1e-6)
 
 
+def binary_of_sigmoid(z, target):
+    return functional.binary_cross_entropy(tg.sigmoid(z), target)
+
+
 def loss_cases():
-    classes, pairs = [functional.cross_entropy, functional.nll_loss], [functional.mse_loss]
+    classes = [functional.cross_entropy, functional.nll_loss]
+    pairs = [functional.mse_loss, functional.l1_loss, functional.smooth_l1_loss, functional.kl_div, binary_of_sigmoid]
     weight = np.array([1, 2, 0.5, 0.25, 3], np.float32)
     some_ignored = np.where(LABELS == 1, -100, LABELS)
     for loss in (*classes, functional.sparsemax_loss, functional.entmax15_loss):
