@@ -164,8 +164,9 @@ class KLDivLoss(Loss):
 def binary_cross_entropy(probabilities: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
     """Return −w (y ln p + (1 − y) ln(1 − p)), by default the mean over all elements, each a yes or no.
 
-    probabilities : p, of any shape, as sigmoid gives them; on the host, ValueError unless they are from 0 to 1.
-        binary_cross_entropy_with_logits takes the input of the sigmoid, is exact for all, and to be preferred.
+    probabilities : p, of any shape, as sigmoid gives them; ValueError unless they are from 0 to 1, or on a GPU, where
+        nobody waits to look, NaN. Better, binary_cross_entropy_with_logits takes the input of the sigmoid, and is
+        right for all.
     target : y, of the same shape: 0 and 1, or probabilities between them.
     weight : w, constants that broadcast to the shape of the probabilities.
 

@@ -153,6 +153,15 @@ def test_labels_that_nobody_has_looked_at(classes, strict):
         functional.cross_entropy(z, two, reduction="sum")
 
 
+def test_probabilities_that_nobody_has_looked_at(strict):
+    (p,) = on("cuda", np.array([0.5, 1.5, -0.5, np.nan, 0.0]), requires_grad=True)
+    with np.errstate(invalid="ignore"):
+        losses = functional.binary_cross_entropy(p, on("cuda", np.full(5, 0.25))[0], reduction="none")
+    assert np.isnan(losses.numpy()).tolist() == [False, True, True, True, False]
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(functional.kl_div(*on("cuda", np.zeros(1), np.full(1, -0.5))).item())
+
+
 KINDS = [
     (nn.optim.SGD, {"lr": 0.1}),
     (nn.optim.SGD, {"lr": 0.1, "weight_decay": 0.1}),

@@ -49,7 +49,8 @@ def test_it_has_the_methods_of_a_dict():
         assert list(modules.values()) == list(expected.values())
         assert list(modules.items()) == list(expected.items())
         assert len(modules) == len(expected)
-        assert [key in modules for key in ("a", "b", "c", "training", 3)] == [key in expected for key in "abc  "]
+        assert [key in modules for key in ("a", "b", "c", 3)] == [key in expected for key in ("a", "b", "c", 3)]
+        assert "training" not in modules
 
     check()
     assert modules["b"] is modules.b is b
@@ -83,6 +84,12 @@ def test_the_names_of_shared_parameters_follow():
     assert paths(model) == ["heads.b.weight", "heads.c.weight"]
     heads.update({"b": layer, "c": nn.ReLU()})
     assert paths(model) == ["heads.b.weight"]
+    heads = nn.ModuleDict({"a": nn.Sequential(layer)})
+    heads.update({"a": layer})  # whose parameters know a longer path, which is no more
+    assert paths(heads) == ["a.weight"]
+    row = nn.ModuleList([nn.ReLU(), layer])
+    del row[0]
+    assert paths(row) == ["0.weight"]
     assert nn.ModuleDict([("x", nn.Linear(1, 1))])["x"].bias.name == "x.bias"
 
 
