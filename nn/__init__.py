@@ -32,6 +32,7 @@ from tinygrad_sm.nn.layers import (
 )
 from tinygrad_sm.nn.losses import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss, NLLLoss
 from tinygrad_sm.nn.module import Buffer, Module, Parameter
+from tinygrad_sm.nn.normalization import BatchNorm1d, BatchNorm2d, LayerNorm, RMSNorm
 from tinygrad_sm.nn.parameters import clip_grad_norm, clip_grad_value, parameters_to_vector, vector_to_parameters
 
 if HAS_WING:
@@ -39,12 +40,15 @@ if HAS_WING:
 
 __all__ = [
     "BCEWithLogitsLoss",
+    "BatchNorm1d",
+    "BatchNorm2d",
     "Buffer",
     "CrossEntropyLoss",
     "Dropout",
     "Flatten",
     "GELU",
     "Identity",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LogSoftmax",
@@ -53,6 +57,7 @@ __all__ = [
     "ModuleList",
     "NLLLoss",
     "Parameter",
+    "RMSNorm",
     "ReLU",
     "Sequential",
     "SiLU",

@@ -18,6 +18,7 @@ from tinygrad_sm.nn.losses import (
     operands,
     sparsemax_loss,
 )
+from tinygrad_sm.nn.normalization import batch_norm, layer_norm, rms_norm
 from tinygrad_sm.nn.xmax import entmax15, gumbel_softmax, softmax, sparsemax
 from tinygrad_sm.ops import softmax as softmax_ops
 from tinygrad_sm.ops.elementwise import relu, sigmoid, softplus, tanh
@@ -27,6 +28,7 @@ from tinygrad_sm.targets import check_targets
 
 __all__ = [
     "accuracy",
+    "batch_norm",
     "binary_cross_entropy_with_logits",
     "confusion_matrix",
     "cross_entropy",
@@ -35,6 +37,7 @@ __all__ = [
     "entmax15_loss",
     "gelu",
     "gumbel_softmax",
+    "layer_norm",
     "leaky_relu",
     "linear",
     "log_softmax",
@@ -43,6 +46,7 @@ __all__ = [
     "nll_loss",
     "one_hot",
     "relu",
+    "rms_norm",
     "sigmoid",
     "silu",
     "softmax",

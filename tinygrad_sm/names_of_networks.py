@@ -1,14 +1,11 @@
 """Names of PyTorch's networks, optimizers and losses that do not exist here, and what to write; see `names.py`."""
 
-_NORMALIZED = "(x - x.mean({axis}, keepdims=True)) / tg.sqrt(x.var({axis}, keepdims=True) + eps)"
 _FORMULAS = {
     "avg_pool2d": "x.reshape(N, C, H // k, k, W // k, k).mean((3, 5))",
-    "batch_norm": _NORMALIZED.format(axis="0") + "  # of a batch; in a Module, running means are Buffers",
     "elu": "tg.where(x > 0, x, alpha * tg.expm1(tg.minimum(x, 0)))",
     "embedding": "weight[labels]  # weight = nn.Parameter(tg.randn(n, dim))",
     "huber_loss": "tg.mean(tg.where(tg.abs(x - y) < delta, (x - y) ** 2 / 2, delta * (tg.abs(x - y) - delta / 2)))",
     "hardtanh": "tg.clip(x, -1, 1)",
-    "layer_norm": _NORMALIZED.format(axis="-1"),
     "max_pool2d": "x.reshape(N, C, H // k, k, W // k, k).max((3, 5))",
     "mish": "x * tg.tanh(tg.softplus(x))",
     "relu6": "tg.clip(x, 0, 6)",
@@ -37,14 +34,12 @@ FUNCTIONAL = {
 _CLASSES = {
     "AvgPool2d": "avg_pool2d",
     "BCELoss": "binary_cross_entropy",
-    "BatchNorm1d": "batch_norm",
     "ELU": "elu",
     "Embedding": "embedding",
     "Hardtanh": "hardtanh",
     "HuberLoss": "huber_loss",
     "KLDivLoss": "kl_div",
     "L1Loss": "l1_loss",
-    "LayerNorm": "layer_norm",
     "MaxPool2d": "max_pool2d",
     "Mish": "mish",
     "ReLU6": "relu6",
@@ -58,7 +53,6 @@ NN = {
     },
     **dict.fromkeys(("Conv1d", "Conv2d", "Conv3d", "ConvTranspose2d"), _NO_CONVOLUTION),
     **dict.fromkeys(("GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNCell"), _NO_RECURRENCE),
-    "BatchNorm2d": _NORMALIZED.format(axis="(0, 2, 3)") + "  # of a batch; in forward",
     "DataParallel": "# not here; a model is on one device",
     "LogSigmoid": "tg.nn.functional.logsigmoid(x)  # in forward",
     "ModuleDict": "# not here; set each Module as an attribute, setattr(self, name, module)",

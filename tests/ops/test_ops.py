@@ -23,6 +23,7 @@ from tinygrad_sm.ops import (
     reductions,
     shaping,
     softmax,
+    standardization,
 )
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.label)
@@ -31,7 +32,10 @@ seeds = st.integers(0, 2**32 - 1)
 
 PRIMITIVES = {
     value
-    for module in (decompositions, elementary, elementwise, indexing, linalg, products, reductions, shaping, softmax)
+    for module in (
+        *(decompositions, elementary, elementwise, indexing, linalg, products, reductions, shaping, softmax),
+        standardization,
+    )
     for value in vars(module).values()
     if isinstance(value, Primitive)
 }

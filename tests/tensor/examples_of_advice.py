@@ -284,10 +284,6 @@ OF_PACKAGE = {
 }
 
 
-def norm(x, axis):
-    return (x - x.mean(axis, keepdims=True)) / np.sqrt(x.var(axis, keepdims=True) + 1e-5)
-
-
 def softmax(x):
     return np.exp(x) / np.exp(x).sum(-1, keepdims=True)
 
@@ -299,7 +295,6 @@ _BCE = "-(y * np.log(p) + (1 - y) * np.log(1 - p)).mean()"
 _ATTENTION = {"q": A, "k": U, "v": P}
 OF_FUNCTIONAL = {
     "avg_pool2d": row("F.avg_pool2d(x, 2)", "x.reshape(2, 3, 2, 2, 3, 2).mean((3, 5))", **_POOLED),
-    "batch_norm": row("F.batch_norm(x, None, None, training=True)", "norm(A, 0)", eps=1e-5),
     "binary_cross_entropy": row("F.binary_cross_entropy(p, y)", _BCE, p=P, y=1 - P),
     "cosine_similarity": row(
         "F.cosine_similarity(a, b, -1)", "(A * U).sum(-1) / np.sqrt((A * A).sum(-1) * (U * U).sum(-1))"
@@ -315,7 +310,6 @@ OF_FUNCTIONAL = {
         y=1 - P,
     ),
     "l1_loss": row("F.l1_loss(x, y)", "abs(A - U).mean()"),
-    "layer_norm": row("F.layer_norm(x, (3,))", "norm(A, -1)", eps=1e-5),
     "max_pool2d": row("F.max_pool2d(x, 2)", "x.reshape(2, 3, 2, 2, 3, 2).max((3, 5))", **_POOLED),
     "mish": row("F.mish(x)", "A * np.tanh(np.log(1 + np.exp(A)))"),
     "normalize": row("F.normalize(x, dim=-1)", "A / np.sqrt((A * A).sum(-1, keepdims=True))", eps=1e-12),
@@ -338,15 +332,12 @@ def of_class(made, function, **variables):
 OF_NN = {
     "AvgPool2d": of_class("AvgPool2d(2)(x)", "avg_pool2d"),
     "BCELoss": of_class("BCELoss()(p, y)", "binary_cross_entropy"),
-    "BatchNorm1d": of_class("BatchNorm1d(3)(x)", "batch_norm"),
-    "BatchNorm2d": row("torch.nn.BatchNorm2d(3)(x)", "norm(x, (0, 2, 3))", x=X, eps=1e-5),
     "ELU": of_class("ELU(2.0)(x)", "elu"),
     "Embedding": of_class("Embedding.from_pretrained(weight)(labels)", "embedding"),
     "Hardtanh": of_class("Hardtanh()(x)", "hardtanh"),
     "HuberLoss": of_class("HuberLoss(delta=2.0)(x, y)", "huber_loss"),
     "KLDivLoss": of_class("KLDivLoss(reduction='batchmean')(log_p, y)", "kl_div"),
     "L1Loss": of_class("L1Loss()(x, y)", "l1_loss"),
-    "LayerNorm": of_class("LayerNorm(3)(x)", "layer_norm"),
     "LogSigmoid": row("torch.nn.LogSigmoid()(x)", "-np.log(1 + np.exp(-A))"),
     "MaxPool2d": of_class("MaxPool2d(2)(x)", "max_pool2d"),
     "Mish": of_class("Mish()(x)", "mish"),
