@@ -32,7 +32,9 @@ from tinygrad_sm.ops.standardization import standardize
 from tinygrad_sm.precision import as_precise_as, wide
 
 
-def layer_norm(x: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+def layer_norm(
+    x: Any, normalized_shape: int | Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> Any:
     """Return (x − x̄) / √(σ² + eps) · weight + bias, with mean x̄ and variance σ² over the last axes of x.
 
     x : shape (..., *normalized_shape); half precision is computed in float32.
@@ -50,7 +52,7 @@ def layer_norm(x: Any, normalized_shape: Any, weight: Any = None, bias: Any = No
     return as_precise_as(x, _affine(z, weight, bias))
 
 
-def rms_norm(x: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Any:
+def rms_norm(x: Any, normalized_shape: int | Sequence[int], weight: Any = None, eps: float | None = None) -> Any:
     """Return x / √(mean of x² + eps) · weight, with the mean over the last axes of x.
 
     x, normalized_shape, weight : as in layer_norm.
@@ -152,11 +154,12 @@ def _update(running: tuple[Any, ...], statistics: tuple[Any, ...], momentum: flo
 
 
 def _checked_statistics(C: int, training: bool, **statistics: Any) -> tuple[Any, ...]:
-    """Return the running statistics, or () if there are none; raise unless they can be used, and changed in training."""
+    """Return the running statistics, or () without any; raise unless they can be used, and in training changed."""
     given = {name: r for name, r in statistics.items() if r is not None}
     if len(given) == 1 or not (given or training):
-        expected = "running_mean and running_var" + (", or None for both" if training else "")
-        raise ValueError(f"batch_norm: expected {expected}, got {' and '.join(given) or 'None for both'}")
+        expected = "or None for both" if training else "which are needed without training"
+        got = " and ".join(f"{name}=None" for name in statistics if name not in given)
+        raise ValueError(f"batch_norm: expected running_mean and running_var, {expected}, got {got}")
     for name, r in given.items():
         if not (isinstance(r, Traced) or is_array(r)):
             raise TypeError(f"batch_norm: expected {name} to be a Tensor or an array, got {described(r)}")
@@ -213,7 +216,11 @@ class LayerNorm(_SameKind):
     """
 
     def __init__(
-        self, normalized_shape: int | Sequence[int], eps: float = 1e-5, elementwise_affine: bool = True, bias: bool = True
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
     ):
         self.normalized_shape = _lengths("LayerNorm", normalized_shape)
         self.eps = number("LayerNorm", "eps", eps, smallest=0)
