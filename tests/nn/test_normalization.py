@@ -420,12 +420,28 @@ def test_a_failed_call_leaves_the_statistics_as_they_were(wrong):
     assert exactly(list(layer.state_dict().values())) == before
 
 
-def test_a_graph_that_was_recorded_before_a_change_of_the_statistics_is_stale_only_in_evaluation():
-    layer, x = nn.BatchNorm1d(3), leaf(X)
+def test_a_change_of_the_statistics_makes_stale_what_was_computed_with_them_and_nothing_else():
+    layer, x, w = nn.BatchNorm1d(3), leaf(X), leaf(np.ones(3))
+    with_them = (layer.running_var * w).sum()
     in_training, in_evaluation = layer(x), layer.eval()(x)
+    deviation = np.sqrt(layer.running_var.data + 1e-5)
     layer.train()(X)
+    with pytest.raises(tg.GradientError, match="running_var"):
+        with_them.backward()
     in_training.sum().backward()
-    in_evaluation.sum().backward()  # it holds the numbers that they had
+    x.grad = None
+    in_evaluation.sum().backward()
+    np.testing.assert_allclose(x.grad, np.ones((5, 3)) / deviation, rtol=1e-6)
+
+
+@pytest.mark.usefixtures("strict")
+def test_arrays_on_two_devices():
+    layer = nn.BatchNorm1d(3)
+    layer.running_var = nn.Buffer(Tensor(np.ones(3, np.float32), device="cuda"))
+    with pytest.raises(tg.DeviceError, match=r"batch_norm: expected arrays on one device, got some on cpu and .*cuda:0"):
+        layer(X)
+    assert layer.running_mean.tolist() == [0, 0, 0]
+    assert layer.num_batches_tracked.item() == 0
 
 
 @pytest.mark.parametrize("make", [lambda: nn.LayerNorm(3), lambda: nn.RMSNorm(3), lambda: nn.BatchNorm1d(3)])
