@@ -23,13 +23,13 @@ from tinygrad_sm.backend import check_same_device, is_array, is_writable
 from tinygrad_sm.engine.primitive import as_operand
 from tinygrad_sm.engine.tape import Traced, data_of
 from tinygrad_sm.engine.versions import change, write_all
-from tinygrad_sm.nn.layers import _SameKind
-from tinygrad_sm.nn.module import Buffer, Parameter
+from tinygrad_sm.nn.module import Buffer, Module, Parameter
 from tinygrad_sm.ops.composed import square, var
 from tinygrad_sm.ops.elementwise import as_floats, sqrt
 from tinygrad_sm.ops.reductions import mean
 from tinygrad_sm.ops.standardization import standardize
 from tinygrad_sm.precision import as_precise_as, wide
+from tinygrad_sm.tensors import Tensor
 
 
 def layer_norm(
@@ -206,7 +206,7 @@ def _affine(z: Any, weight: Any, bias: Any) -> Any:
     return z if bias is None else z + bias
 
 
-class LayerNorm(_SameKind):
+class LayerNorm(Module):
     """Normalize each example over its last axes: (x − x̄) / √(σ² + eps) · weight + bias; see `functional.layer_norm`.
 
     weight, bias : shape normalized_shape; they begin as 1 and 0. Without elementwise_affine both are None.
@@ -228,7 +228,7 @@ class LayerNorm(_SameKind):
         self.weight = Parameter(np.ones(self.normalized_shape, np.float32)) if elementwise_affine else None
         self.bias = Parameter(np.zeros(self.normalized_shape, np.float32)) if elementwise_affine and bias else None
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:  # an array, if x is one and there are no weights
         return layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
@@ -236,7 +236,7 @@ class LayerNorm(_SameKind):
         return f"{self.normalized_shape}, eps={self.eps}, {affine}"
 
 
-class RMSNorm(_SameKind):
+class RMSNorm(Module):
     """Divide each example by the root of its mean square over its last axes; see `functional.rms_norm`.
 
     weight : shape normalized_shape; it begins as 1. Without elementwise_affine it is None.
@@ -253,14 +253,14 @@ class RMSNorm(_SameKind):
         self.elementwise_affine = elementwise_affine
         self.weight = Parameter(np.ones(self.normalized_shape, np.float32)) if elementwise_affine else None
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:  # an array, if x is one and there are no weights
         return rms_norm(x, self.normalized_shape, self.weight, self.eps)
 
     def extra_repr(self) -> str:
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
 
 
-class _BatchNorm(_SameKind):
+class _BatchNorm(Module):
     """The base of batch norms, which differ in the shapes that they take."""
 
     _shapes: tuple[str, ...] = ()
@@ -287,9 +287,9 @@ class _BatchNorm(_SameKind):
         self.running_var = Buffer(ones) if track_running_stats else None
         self.num_batches_tracked = Buffer(np.zeros((), np.int64)) if track_running_stats else None
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Tensor:  # an array, if x is one and there are no weights
         """Normalize x by its own statistics in training, or where none are kept; else by the running ones."""
-        shape = getattr(x, "shape", ())
+        shape: tuple[int, ...] = getattr(x, "shape", ())
         if len(shape) not in [expected.count(",") + 1 for expected in self._shapes] or shape[1] != self.num_features:
             expected = " or ".join(self._shapes).replace("C", str(self.num_features))
             raise ValueError(

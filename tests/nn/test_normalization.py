@@ -438,7 +438,9 @@ def test_a_change_of_the_statistics_makes_stale_what_was_computed_with_them_and_
 def test_arrays_on_two_devices():
     layer = nn.BatchNorm1d(3)
     layer.running_var = nn.Buffer(Tensor(np.ones(3, np.float32), device="cuda"))
-    with pytest.raises(tg.DeviceError, match=r"batch_norm: expected arrays on one device, got some on cpu and .*cuda:0"):
+    with pytest.raises(
+        tg.DeviceError, match=r"batch_norm: expected arrays on one device, got some on cpu and .*cuda:0"
+    ):
         layer(X)
     assert layer.running_mean.tolist() == [0, 0, 0]
     assert layer.num_batches_tracked.item() == 0
