@@ -15,6 +15,7 @@ from tinygrad_sm.engine.backward import first_gradient, seed_gradient
 from tinygrad_sm.engine.tape import count_uses
 from tinygrad_sm.engine.versions import NEVER_CHANGED, write_all
 from tinygrad_sm.ops.softmax import cross_entropy
+from tinygrad_sm.ops.standardization import standardize
 
 RANDOM = np.random.default_rng(0)
 LARGE = RANDOM.normal(size=(64, 80)).astype(np.float32)
@@ -91,6 +92,29 @@ def products_by_g(form, device):
 def sums_of_products(form, device):
     a, b, c = RANDOM.normal(size=(4, 5)), RANDOM.normal(size=(5, 6)), RANDOM.normal(size=(6, 4)).astype(np.float32)
     return [form(a, b, formula="ij,jk->ik"), form(a, b, c, formula="ij,jk,ki->j"), form(c, formula="ij->ji")]
+
+
+STANDARDIZED = [
+    (RANDOM.normal(size=shape).astype(dtype) + offset, axis)
+    for shape, axis in (((4, 6), -1), ((3, 1024), (1,)), ((2, 3, 4), (-2, -1)), ((5,), 0), ((0, 3), -1))
+    for dtype, offset in ((np.float64, 0), (np.float32, 0), (np.float32, np.float32(100)))
+]
+
+
+@row("standardize_rows")
+def standardized(form, device):
+    return [part for x, axis in STANDARDIZED for part in form(x, axis, 0.01)]
+
+
+@row("gradient_of_rows")
+def gradients_of_rows(form, device):
+    found = []
+    for x, axis in STANDARDIZED:
+        z, sigma = standardize.plain(x, axis, 0.01)
+        for shape in (x.shape, x.shape[-1:]):
+            g = np.broadcast_to(RANDOM.normal(size=shape).astype(x.dtype), x.shape)
+            found.append(form(g, z, x, axis=axis, eps=0.01, saved=sigma))
+    return found
 
 
 @row("put_rows")
