@@ -17,8 +17,8 @@ __all__ = [
     "accuracy",
     "adaptive_avg_pool2d",
     "avg_pool2d",
-    "binary_cross_entropy",
     "batch_norm",
+    "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "confusion_matrix",
     "conv1d",
@@ -97,28 +97,6 @@ def avg_pool2d(x: _Arrays, kernel_size: int | Sequence[int], stride: int | Seque
 def avg_pool2d(x: _Other, kernel_size: int | Sequence[int], stride: int | Sequence[int] | None = None, padding: int | Sequence[int] = 0, *, ceil_mode: bool = False, count_include_pad: bool = True) -> Any: ...
 
 @overload
-def binary_cross_entropy(probabilities: Tensor | Sequence[Tensor], target: _Operand, weight: Any = None, reduction: str = 'mean') -> Tensor:
-    """Return −w (y ln p + (1 − y) ln(1 − p)), by default the mean over all elements, each a yes or no.
-
-    probabilities : p, of any shape, as sigmoid gives them; ValueError unless they are from 0 to 1, or on a GPU, where
-        nobody waits to look, NaN. Better, binary_cross_entropy_with_logits takes the input of the sigmoid, and is
-        right for all.
-    target : y, of the same shape: 0 and 1, or probabilities between them.
-    weight : w, constants that broadcast to the shape of the probabilities.
-
-    Conventions: a logarithm is at least −100, and its derivative at most 1e12, as in PyTorch. So at p = 0 and y = 1 the
-    loss is 100 and the gradient −1e12. At p = y = 0 the gradient is 1, and at p = y = 1 it is −1, the derivatives of
-    the formula, where PyTorch has 0.
-
-    >>> binary_cross_entropy([0.5, 0.0], [1.0, 1.0], reduction="none").round(4)
-    array([  0.6931, 100.    ], dtype=float32)
-    """
-@overload
-def binary_cross_entropy(probabilities: _Operand, target: Tensor | Sequence[Tensor], weight: Any = None, reduction: str = 'mean') -> Tensor: ...
-@overload
-def binary_cross_entropy(probabilities: _Operand, target: _Operand, weight: Any = None, reduction: str = 'mean') -> Any: ...
-
-@overload
 def batch_norm(x: Tensor | Sequence[Tensor], running_mean: Any, running_var: Any, weight: _Operand | None = None, bias: _Operand | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-05) -> Tensor:
     """Return (x − μ) / √(σ² + eps) · weight + bias, with mean μ and variance σ² of each channel.
 
@@ -151,6 +129,28 @@ def batch_norm(x: _Operand, running_mean: Any, running_var: Any, weight: _Operan
 def batch_norm(x: _Arrays, running_mean: Any, running_var: Any, weight: _Plain | None = None, bias: _Plain | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-05) -> _Array: ...
 @overload
 def batch_norm(x: _Other, running_mean: Any, running_var: Any, weight: _Other | None = None, bias: _Other | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-05) -> Any: ...
+
+@overload
+def binary_cross_entropy(probabilities: Tensor | Sequence[Tensor], target: _Operand, weight: Any = None, reduction: str = 'mean') -> Tensor:
+    """Return −w (y ln p + (1 − y) ln(1 − p)), by default the mean over all elements, each a yes or no.
+
+    probabilities : p, of any shape, as sigmoid gives them; ValueError unless they are from 0 to 1, or on a GPU, where
+        nobody waits to look, NaN. Better, binary_cross_entropy_with_logits takes the input of the sigmoid, and is
+        right for all.
+    target : y, of the same shape: 0 and 1, or probabilities between them.
+    weight : w, constants that broadcast to the shape of the probabilities.
+
+    Conventions: a logarithm is at least −100, and its derivative at most 1e12, as in PyTorch. So at p = 0 and y = 1 the
+    loss is 100 and the gradient −1e12. At p = y = 0 the gradient is 1, and at p = y = 1 it is −1, the derivatives of
+    the formula, where PyTorch has 0.
+
+    >>> binary_cross_entropy([0.5, 0.0], [1.0, 1.0], reduction="none").round(4)
+    array([  0.6931, 100.    ], dtype=float32)
+    """
+@overload
+def binary_cross_entropy(probabilities: _Operand, target: Tensor | Sequence[Tensor], weight: Any = None, reduction: str = 'mean') -> Tensor: ...
+@overload
+def binary_cross_entropy(probabilities: _Operand, target: _Operand, weight: Any = None, reduction: str = 'mean') -> Any: ...
 
 @overload
 def binary_cross_entropy_with_logits(logits: Tensor | Sequence[Tensor], target: _Operand, weight: Any = None, reduction: str = 'mean', pos_weight: Any = None) -> Tensor:
