@@ -148,7 +148,7 @@ def _update(running: tuple[Any, ...], statistics: tuple[Any, ...], momentum: flo
     new = [] if batches is None else [data_of(batches) + 1]
     share = 1 / new[0] if momentum is None else momentum
     moved = [(1 - share) * wide(data_of(r)) + share * s for r, s in zip(running, statistics, strict=True)]
-    values = [value.astype(r.dtype) for r, value in zip(changed, moved + new, strict=True)]
+    values = [value.astype(r.dtype, copy=False) for r, value in zip(changed, moved + new, strict=True)]
     writes = [(setitem, data_of(r), ..., value) for r, value in zip(changed, values, strict=True)]
     change([r for r in changed if isinstance(r, Traced)], write_all, writes)
 

@@ -196,6 +196,23 @@ def test_dtypes_and_integers():
     assert F.layer_norm(np.zeros((0, 3)), 3).shape == (0, 3)
 
 
+def test_equal_elements_and_infinite_ones():
+    x, g = leaf([[2.0, 2.0], [1.0, 3.0]]), np.array([[1.0, 0.0], [0.0, 0.0]])
+    out = F.layer_norm(x, 2, eps=0.25)
+    assert out.tolist()[0] == [0, 0]
+    out.backward(g)
+    assert x.grad.tolist() == [[1, -1], [0, 0]]  # (g − mean of g) / √eps
+    with np.errstate(invalid="ignore"):
+        for values, eps in (([2.0, 2.0], 0.0), ([np.inf, 1.0], 0.25)):  # as in PyTorch
+            x = leaf([values, [1.0, 3.0]])
+            out = F.layer_norm(x, 2, eps=eps)
+            out.backward(g)
+            assert np.isnan(out.data).tolist() == np.isnan(x.grad).tolist() == [[True, True], [False, False]]
+    zero = leaf([0.0, 0.0])
+    F.rms_norm(zero, 2, eps=0.25).backward(np.array([1.0, 0.0]))
+    assert zero.grad.tolist() == [2, 0]
+
+
 def training():
     tg.manual_seed(0)
     model = nn.Sequential(

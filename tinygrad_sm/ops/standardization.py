@@ -6,8 +6,9 @@ array([[-1.,  1.],
        [-1.,  1.]])
 """
 
+from tinygrad_sm.backend import array_module
 from tinygrad_sm.engine.primitive import primitive
-from tinygrad_sm.ops.composed import square, var
+from tinygrad_sm.ops.composed import var
 from tinygrad_sm.ops.elementwise import sqrt
 from tinygrad_sm.ops.reductions import mean
 from tinygrad_sm.precision import as_precise_as, wide
@@ -27,9 +28,9 @@ def standardize(x, /, axis, eps):
 
     The mean is subtracted twice: the first one is rounded, in float32 around 10⁴ by 1e-3, and the second finds that.
     """
-    z = wide(x) - mean(wide(x), axis, keepdims=True)
-    z = z - mean(z, axis, keepdims=True)
-    sigma = sqrt(mean(square(z), axis, keepdims=True) + eps)
+    z = wide(x) - mean.plain(wide(x), axis, keepdims=True)
+    z = z - mean.plain(z, axis, keepdims=True)
+    sigma = array_module(x).sqrt(mean.plain(z * z, axis, keepdims=True) + eps)
     return as_precise_as(x, z / sigma), sigma
 
 
