@@ -12,7 +12,9 @@ from tinygrad_sm import names as _names
 from tinygrad_sm.advice import advise_on_class, advise_on_keywords, module_hooks
 from tinygrad_sm.dispatch import HAS_WING
 from tinygrad_sm.nn import functional, init, optim, schedules
+from tinygrad_sm.nn.attention import MultiheadAttention
 from tinygrad_sm.nn.checkpoint import load, save
+from tinygrad_sm.nn.embedding import Embedding
 from tinygrad_sm.nn.layers import (
     GELU,
     Dropout,
@@ -42,6 +44,7 @@ __all__ = [
     "Buffer",
     "CrossEntropyLoss",
     "Dropout",
+    "Embedding",
     "Flatten",
     "GELU",
     "Identity",
@@ -51,6 +54,7 @@ __all__ = [
     "MSELoss",
     "Module",
     "ModuleList",
+    "MultiheadAttention",
     "NLLLoss",
     "Parameter",
     "ReLU",

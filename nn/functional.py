@@ -9,6 +9,8 @@ from tinygrad_sm.backend import Array, array_module, check_same_device, to_numpy
 from tinygrad_sm.engine.primitive import as_operand
 from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.nn.activations import dropout, gelu, leaky_relu, logsigmoid, silu
+from tinygrad_sm.nn.attention import scaled_dot_product_attention
+from tinygrad_sm.nn.embedding import embedding
 from tinygrad_sm.nn.losses import (
     binary_cross_entropy_with_logits,
     cross_entropy,
@@ -31,6 +33,7 @@ __all__ = [
     "confusion_matrix",
     "cross_entropy",
     "dropout",
+    "embedding",
     "entmax15",
     "entmax15_loss",
     "gelu",
@@ -43,6 +46,7 @@ __all__ = [
     "nll_loss",
     "one_hot",
     "relu",
+    "scaled_dot_product_attention",
     "sigmoid",
     "silu",
     "softmax",

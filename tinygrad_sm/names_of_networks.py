@@ -5,7 +5,6 @@ _FORMULAS = {
     "avg_pool2d": "x.reshape(N, C, H // k, k, W // k, k).mean((3, 5))",
     "batch_norm": _NORMALIZED.format(axis="0") + "  # of a batch; in a Module, running means are Buffers",
     "elu": "tg.where(x > 0, x, alpha * tg.expm1(tg.minimum(x, 0)))",
-    "embedding": "weight[labels]  # weight = nn.Parameter(tg.randn(n, dim))",
     "huber_loss": "tg.mean(tg.where(tg.abs(x - y) < delta, (x - y) ** 2 / 2, delta * (tg.abs(x - y) - delta / 2)))",
     "hardtanh": "tg.clip(x, -1, 1)",
     "layer_norm": _NORMALIZED.format(axis="-1"),
@@ -30,7 +29,6 @@ FUNCTIONAL = {
     "interpolate": "# not here; tg.take(x, indices, axis) repeats or leaves out rows",
     "normalize": "x / tg.maximum(tg.norm(x, axis=-1, keepdims=True), eps)",
     "pad": "tg.pad(x, ((0, 0), (before, after)))  # NumPy's order, a pair for each axis",
-    "scaled_dot_product_attention": "tg.softmax(q @ tg.swapaxes(k, -1, -2) / q.shape[-1] ** 0.5) @ v",
     "softmin": "tg.softmax(-x, axis)",
 }
 
@@ -39,7 +37,6 @@ _CLASSES = {
     "BCELoss": "binary_cross_entropy",
     "BatchNorm1d": "batch_norm",
     "ELU": "elu",
-    "Embedding": "embedding",
     "Hardtanh": "hardtanh",
     "HuberLoss": "huber_loss",
     "KLDivLoss": "kl_div",
@@ -62,7 +59,6 @@ NN = {
     "DataParallel": "# not here; a model is on one device",
     "LogSigmoid": "tg.nn.functional.logsigmoid(x)  # in forward",
     "ModuleDict": "# not here; set each Module as an attribute, setattr(self, name, module)",
-    "MultiheadAttention": FUNCTIONAL["scaled_dot_product_attention"] + "  # in forward, for heads of equal width",
     "ParameterDict": "# not here; set each Parameter as an attribute, setattr(self, name, parameter)",
     "ParameterList": "# not here; set each Parameter as an attribute, setattr(self, name, parameter)",
     "Tensor": "tg.Tensor",

@@ -30,9 +30,15 @@ def _check_range(labels: Array, classes: int, ignored: int | None = None) -> Non
 
 
 def _no_class(labels: Array, is_wrong: Array, classes: int) -> IndexError:
-    first = np.unravel_index(int(is_wrong.argmax()), labels.shape)
-    place = f" in row {first[0]}" if labels.ndim == 1 else f" at [{', '.join(map(str, first))}]" if first else ""
+    first, place = first_place(is_wrong)
     return IndexError(f"labels: expected 0..{classes - 1} for {classes} classes, got {labels[first]}{place}")
+
+
+def first_place(is_wrong: Array) -> tuple[Any, str]:
+    """Return the index of the first element that is True, and the words that say where it is."""
+    first = np.unravel_index(int(is_wrong.argmax()), is_wrong.shape)
+    place = f" in row {first[0]}" if is_wrong.ndim == 1 else f" at [{', '.join(map(str, first))}]" if first else ""
+    return first, place
 
 
 def check_target(loss: str, logits: Array, target: Array, ignored: int | None = None) -> None:

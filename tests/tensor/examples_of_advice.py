@@ -296,7 +296,6 @@ _POOLED = {"x": X, "N": 2, "C": 3, "H": 4, "W": 6, "k": 2}
 _SMOOTH = "np.where(abs(A - U) < 1, (A - U) ** 2 / 2, abs(A - U) - 0.5).mean()"
 _HUBER = "np.where(abs(A - U) < 2, (A - U) ** 2 / 2, 2 * (abs(A - U) - 1)).mean()"
 _BCE = "-(y * np.log(p) + (1 - y) * np.log(1 - p)).mean()"
-_ATTENTION = {"q": A, "k": U, "v": P}
 OF_FUNCTIONAL = {
     "avg_pool2d": row("F.avg_pool2d(x, 2)", "x.reshape(2, 3, 2, 2, 3, 2).mean((3, 5))", **_POOLED),
     "batch_norm": row("F.batch_norm(x, None, None, training=True)", "norm(A, 0)", eps=1e-5),
@@ -305,7 +304,6 @@ OF_FUNCTIONAL = {
         "F.cosine_similarity(a, b, -1)", "(A * U).sum(-1) / np.sqrt((A * A).sum(-1) * (U * U).sum(-1))"
     ),
     "elu": row("F.elu(x, 2.0)", "np.where(A > 0, A, 2 * (np.exp(A) - 1))", alpha=2.0),
-    "embedding": row("F.embedding(labels, weight)", "A.T[labels]", labels=LABELS, weight=A.T),
     "huber_loss": row("F.huber_loss(x, y, delta=2.0)", _HUBER, delta=2.0),
     "hardtanh": row("F.hardtanh(x)", "A.clip(-1, 1)"),
     "kl_div": row(
@@ -321,9 +319,6 @@ OF_FUNCTIONAL = {
     "normalize": row("F.normalize(x, dim=-1)", "A / np.sqrt((A * A).sum(-1, keepdims=True))", eps=1e-12),
     "pad": row("F.pad(x, (1, 2))", "np.pad(A, ((0, 0), (1, 2)))", before=1, after=2),
     "relu6": row("F.relu6(x)", "A.clip(0, 6)"),
-    "scaled_dot_product_attention": row(
-        "F.scaled_dot_product_attention(q, k, v)", "softmax(q @ k.T / np.sqrt(3)) @ v", **_ATTENTION
-    ),
     "smooth_l1_loss": row("F.smooth_l1_loss(x, y)", _SMOOTH),
     "softmin": row("F.softmin(x, -1)", "softmax(-A)", axis=-1),
 }
@@ -341,7 +336,6 @@ OF_NN = {
     "BatchNorm1d": of_class("BatchNorm1d(3)(x)", "batch_norm"),
     "BatchNorm2d": row("torch.nn.BatchNorm2d(3)(x)", "norm(x, (0, 2, 3))", x=X, eps=1e-5),
     "ELU": of_class("ELU(2.0)(x)", "elu"),
-    "Embedding": of_class("Embedding.from_pretrained(weight)(labels)", "embedding"),
     "Hardtanh": of_class("Hardtanh()(x)", "hardtanh"),
     "HuberLoss": of_class("HuberLoss(delta=2.0)(x, y)", "huber_loss"),
     "KLDivLoss": of_class("KLDivLoss(reduction='batchmean')(log_p, y)", "kl_div"),
@@ -350,7 +344,6 @@ OF_NN = {
     "LogSigmoid": row("torch.nn.LogSigmoid()(x)", "-np.log(1 + np.exp(-A))"),
     "MaxPool2d": of_class("MaxPool2d(2)(x)", "max_pool2d"),
     "Mish": of_class("Mish()(x)", "mish"),
-    "MultiheadAttention": row(None, OF_FUNCTIONAL["scaled_dot_product_attention"][1], **_ATTENTION),
     "ReLU6": of_class("ReLU6()(x)", "relu6"),
     "SmoothL1Loss": of_class("SmoothL1Loss()(x, y)", "smooth_l1_loss"),
     "Tensor": row(None, lambda got: got is Tensor),

@@ -68,6 +68,9 @@ assert_type(nn.Softmax(dim=1)(x), Tensor)
 assert_type(nn.LogSoftmax(dim=1)(images), Array)
 assert_type(nn.Dropout(0.5)(x), Tensor)
 assert_type(nn.Flatten()(images), Array)
+assert_type(nn.Embedding(65, 3)(y), Tensor)
+assert_type(nn.Embedding.from_pretrained(images), nn.Embedding)
+assert_type(nn.MultiheadAttention(3, 1)(x, images, images, need_weights=False), tuple[Tensor, Tensor | None])
 
 for layer in nn.ModuleList([nn.ReLU()]):
     assert_type(layer, nn.Module)
