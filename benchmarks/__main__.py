@@ -24,6 +24,7 @@ from benchmarks import (
     gradbench,
     hvp,
     imports,
+    lenet,
     memory,
     mlp,
     optimizers,
@@ -35,7 +36,7 @@ from benchmarks import (
 from benchmarks.harness import MODULES, say
 
 MODULES_OF_JOBS = (
-    *(epoch, mlp, small_ops, chain, cross_entropy, embedding, transformer, optimizers, hvp, gradbench),
+    *(epoch, mlp, lenet, small_ops, chain, cross_entropy, embedding, transformer, optimizers, hvp, gradbench),
     *(memory, imports, wall),
 )
 JOBS = {job.__name__.rpartition(".")[2]: job.benchmark for job in MODULES_OF_JOBS}

@@ -1,7 +1,7 @@
 """An embedding of 50,000 rows of 64 numbers, 4,096 of them looked up, forward and backward, the gradient dense.
 
-The table takes 12 MiB and what is looked up 1 MiB. So most of the time goes into zeros for the gradient, and into adding
-rows at places that may repeat. The value of a run depends on the rows and on the gradient.
+The table takes 12 MiB and what is looked up 1 MiB. So most of the time goes into zeros for the gradient, and into
+adding rows at places that may repeat. The value of a run depends on the rows and on the gradient.
 """
 
 from collections.abc import Callable

@@ -10,16 +10,20 @@ from tinygrad_sm.engine.primitive import as_operand
 from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.nn.activations import dropout, gelu, leaky_relu, logsigmoid, silu
 from tinygrad_sm.nn.attention import scaled_dot_product_attention
-from tinygrad_sm.nn.embedding import embedding
-from tinygrad_sm.nn.losses import (
+from tinygrad_sm.nn.conv import conv1d, conv2d
+from tinygrad_sm.nn.elementwise_losses import (
+    binary_cross_entropy,
     binary_cross_entropy_with_logits,
-    cross_entropy,
-    entmax15_loss,
+    huber_loss,
+    kl_div,
+    l1_loss,
     mse_loss,
-    nll_loss,
-    operands,
-    sparsemax_loss,
+    smooth_l1_loss,
 )
+from tinygrad_sm.nn.embedding import embedding
+from tinygrad_sm.nn.loss_base import operands
+from tinygrad_sm.nn.losses import cross_entropy, entmax15_loss, nll_loss, sparsemax_loss
+from tinygrad_sm.nn.pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from tinygrad_sm.nn.xmax import entmax15, gumbel_softmax, softmax, sparsemax
 from tinygrad_sm.ops import softmax as softmax_ops
 from tinygrad_sm.ops.elementwise import relu, sigmoid, softplus, tanh
@@ -29,8 +33,13 @@ from tinygrad_sm.targets import check_targets
 
 __all__ = [
     "accuracy",
+    "adaptive_avg_pool2d",
+    "avg_pool2d",
+    "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "confusion_matrix",
+    "conv1d",
+    "conv2d",
     "cross_entropy",
     "dropout",
     "embedding",
@@ -38,10 +47,14 @@ __all__ = [
     "entmax15_loss",
     "gelu",
     "gumbel_softmax",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
     "leaky_relu",
     "linear",
     "log_softmax",
     "logsigmoid",
+    "max_pool2d",
     "mse_loss",
     "nll_loss",
     "one_hot",
@@ -49,6 +62,7 @@ __all__ = [
     "scaled_dot_product_attention",
     "sigmoid",
     "silu",
+    "smooth_l1_loss",
     "softmax",
     "softplus",
     "sparsemax",

@@ -15,24 +15,34 @@ _Other: TypeAlias = complex | np.generic | Sequence[_Operand]
 _Axis: TypeAlias = SupportsIndex | Sequence[SupportsIndex] | None
 __all__ = [
     "accuracy",
+    "adaptive_avg_pool2d",
+    "avg_pool2d",
+    "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "confusion_matrix",
+    "conv1d",
+    "conv2d",
     "cross_entropy",
     "dropout",
     "entmax15",
     "entmax15_loss",
     "gelu",
     "gumbel_softmax",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
     "leaky_relu",
     "linear",
     "log_softmax",
     "logsigmoid",
+    "max_pool2d",
     "mse_loss",
     "nll_loss",
     "one_hot",
     "relu",
     "sigmoid",
     "silu",
+    "smooth_l1_loss",
     "softmax",
     "softplus",
     "sparsemax",
@@ -49,6 +59,61 @@ def accuracy(logits: Any, labels: Any) -> float:
     >>> accuracy([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]], [1, 0, 0])
     0.6666666666666666
     """
+
+@overload
+def adaptive_avg_pool2d(x: Tensor | Sequence[Tensor], output_size: int | Sequence[int | None] | None) -> Tensor:
+    """Return means over images, x of shape (N, C, H, W) or (C, H, W), so many that the result has the output size.
+
+    output_size : (H′, W′), or one integer for both; None keeps an axis. Of m means along an axis of length n, number i
+        is that of the elements from ⌊i n / m⌋ up to ⌈(i + 1) n / m⌉; they overlap where m does not divide n. So the
+        size 1 gives the mean of each channel.
+
+    >>> adaptive_avg_pool2d([[[1.0, 2.0, 3.0, 6.0]]], (1, 3))
+    array([[[1.5, 2.5, 4.5]]], dtype=float32)
+    """
+@overload
+def adaptive_avg_pool2d(x: _Arrays, output_size: int | Sequence[int | None] | None) -> _Array: ...
+@overload
+def adaptive_avg_pool2d(x: _Other, output_size: int | Sequence[int | None] | None) -> Any: ...
+
+@overload
+def avg_pool2d(x: Tensor | Sequence[Tensor], kernel_size: int | Sequence[int], stride: int | Sequence[int] | None = None, padding: int | Sequence[int] = 0, *, ceil_mode: bool = False, count_include_pad: bool = True) -> Tensor:
+    """Return the mean of each window of images, x of shape (N, C, H, W) or (C, H, W).
+
+    kernel_size, stride, padding, ceil_mode : as in max_pool2d; the padding is zeros.
+    count_include_pad : whether those zeros count as elements of the mean.
+
+    PyTorch's divisor_override is not here.
+
+    >>> avg_pool2d([[[1.0, 2.0, 5.0, 0.0], [4.0, 3.0, 0.0, 6.0]]], 2)
+    array([[[2.5 , 2.75]]], dtype=float32)
+    """
+@overload
+def avg_pool2d(x: _Arrays, kernel_size: int | Sequence[int], stride: int | Sequence[int] | None = None, padding: int | Sequence[int] = 0, *, ceil_mode: bool = False, count_include_pad: bool = True) -> _Array: ...
+@overload
+def avg_pool2d(x: _Other, kernel_size: int | Sequence[int], stride: int | Sequence[int] | None = None, padding: int | Sequence[int] = 0, *, ceil_mode: bool = False, count_include_pad: bool = True) -> Any: ...
+
+@overload
+def binary_cross_entropy(probabilities: Tensor | Sequence[Tensor], target: _Operand, weight: Any = None, reduction: str = 'mean') -> Tensor:
+    """Return −w (y ln p + (1 − y) ln(1 − p)), by default the mean over all elements, each a yes or no.
+
+    probabilities : p, of any shape, as sigmoid gives them; ValueError unless they are from 0 to 1, or on a GPU, where
+        nobody waits to look, NaN. Better, binary_cross_entropy_with_logits takes the input of the sigmoid, and is
+        right for all.
+    target : y, of the same shape: 0 and 1, or probabilities between them.
+    weight : w, constants that broadcast to the shape of the probabilities.
+
+    Conventions: a logarithm is at least −100, and its derivative at most 1e12, as in PyTorch. So at p = 0 and y = 1 the
+    loss is 100 and the gradient −1e12. At p = y = 0 the gradient is 1, and at p = y = 1 it is −1, the derivatives of
+    the formula, where PyTorch has 0.
+
+    >>> binary_cross_entropy([0.5, 0.0], [1.0, 1.0], reduction="none").round(4)
+    array([  0.6931, 100.    ], dtype=float32)
+    """
+@overload
+def binary_cross_entropy(probabilities: _Operand, target: Tensor | Sequence[Tensor], weight: Any = None, reduction: str = 'mean') -> Tensor: ...
+@overload
+def binary_cross_entropy(probabilities: _Operand, target: _Operand, weight: Any = None, reduction: str = 'mean') -> Any: ...
 
 @overload
 def binary_cross_entropy_with_logits(logits: Tensor | Sequence[Tensor], target: _Operand, weight: Any = None, reduction: str = 'mean', pos_weight: Any = None) -> Tensor:
@@ -74,6 +139,58 @@ def confusion_matrix(logits: Any, labels: Any) -> Any:
     array([[1, 1],
            [0, 1]])
     """
+
+@overload
+def conv1d(x: Tensor | Sequence[Tensor], weight: _Operand, bias: Any = None, stride: int | Sequence[int] = 1, padding: int | Sequence[int] | str = 0, dilation: int | Sequence[int] = 1, groups: int = 1) -> Tensor:
+    """Return the convolution of sequences, x of shape (N, C, L), with kernels, weight of shape (O, C, K).
+
+    As conv2d, with one axis.
+
+    >>> conv1d([[[1.0, 2.0, 4.0, 8.0]]], [[[-1.0, 1.0]]])  # differences
+    array([[[1., 2., 4.]]], dtype=float32)
+    """
+@overload
+def conv1d(x: _Operand, weight: Tensor | Sequence[Tensor], bias: Any = None, stride: int | Sequence[int] = 1, padding: int | Sequence[int] | str = 0, dilation: int | Sequence[int] = 1, groups: int = 1) -> Tensor: ...
+@overload
+def conv1d(x: _Arrays, weight: _Plain, bias: Any = None, stride: int | Sequence[int] = 1, padding: int | Sequence[int] | str = 0, dilation: int | Sequence[int] = 1, groups: int = 1) -> _Array: ...
+@overload
+def conv1d(x: _Plain, weight: _Arrays, bias: Any = None, stride: int | Sequence[int] = 1, padding: int | Sequence[int] | str = 0, dilation: int | Sequence[int] = 1, groups: int = 1) -> _Array: ...
+@overload
+def conv1d(x: _Other, weight: _Other, bias: Any = None, stride: int | Sequence[int] = 1, padding: int | Sequence[int] | str = 0, dilation: int | Sequence[int] = 1, groups: int = 1) -> Any: ...
+
+@overload
+def conv2d(x: Tensor | Sequence[Tensor], weight: _Operand, bias: _Operand | None = None, stride: int | Sequence[int] = 1, padding: int | Sequence[int] | str = 0, dilation: int | Sequence[int] = 1, groups: int = 1) -> Tensor:
+    """Return the convolution of images with kernels.
+
+    x : shape (N, C, H, W): N images of C channels; (C, H, W) is one image.
+    weight : shape (O, C/groups, K₁, K₂): a kernel for each of O output channels.  bias : shape (O,), or None.
+    stride : the steps from place to place.  dilation : the steps inside of a kernel.
+    padding : how many zeros stand before and behind each axis; "valid" is none, and "same", with stride 1, as many as
+        give the output the size of the input, one more behind than before if their number is odd.
+    groups : the channels are parted into groups, each with kernels of its own; C groups are a depthwise convolution.
+    Result : shape (N, O, P₁, P₂), P = ⌊(L + 2 padding − dilation (K − 1) − 1) / stride⌋ + 1, and
+
+        result[n, o, p, q] = bias[o] + Σ_cij weight[o, c, i, j] · x[n, c, stride p + dilation i, stride q + dilation j]
+
+    of the padded x. The kernel is not flipped, so that mathematics would say cross-correlation. In half precision the
+    sums are formed in float32. "Gradient-Based Learning Applied to Document Recognition" (LeCun, Bottou, Bengio and
+    Haffner, 1998).
+
+    >>> conv2d(np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2)), padding="same")[0, 0]
+    array([[4., 4., 2.],
+           [4., 4., 2.],
+           [2., 2., 1.]])
+    """
+@overload
+def conv2d(x: _Operand, weight: Tensor | Sequence[Tensor], bias: _Operand | None = None, stride: int | Sequence[int] = 1, padding: int | Sequence[int] | str = 0, dilation: int | Sequence[int] = 1, groups: int = 1) -> Tensor: ...
+@overload
+def conv2d(x: _Operand, weight: _Operand, bias: Tensor, stride: int | Sequence[int] = 1, padding: int | Sequence[int] | str = 0, dilation: int | Sequence[int] = 1, groups: int = 1) -> Tensor: ...
+@overload
+def conv2d(x: _Arrays, weight: _Plain, bias: _Plain | None = None, stride: int | Sequence[int] = 1, padding: int | Sequence[int] | str = 0, dilation: int | Sequence[int] = 1, groups: int = 1) -> _Array: ...
+@overload
+def conv2d(x: _Plain, weight: _Arrays, bias: _Plain | None = None, stride: int | Sequence[int] = 1, padding: int | Sequence[int] | str = 0, dilation: int | Sequence[int] = 1, groups: int = 1) -> _Array: ...
+@overload
+def conv2d(x: _Other, weight: _Other, bias: _Other | None = None, stride: int | Sequence[int] = 1, padding: int | Sequence[int] | str = 0, dilation: int | Sequence[int] = 1, groups: int = 1) -> Any: ...
 
 @overload
 def cross_entropy(logits: Tensor | Sequence[Tensor], target: _Operand, weight: Any = None, ignore_index: int = -100, reduction: str = 'mean', label_smoothing: float = 0.0) -> Tensor:
@@ -169,6 +286,59 @@ def gumbel_softmax(logits: _Arrays, tau: _Plain = 1.0, hard: bool = False, dim: 
 def gumbel_softmax(logits: _Other, tau: _Other = 1.0, hard: bool = False, dim: int = -1) -> Any: ...
 
 @overload
+def huber_loss(x: Tensor | Sequence[Tensor], target: _Operand, reduction: str = 'mean', delta: float = 1.0) -> Tensor:
+    """Return d²/2 where |d| ≤ δ, and δ (|d| − δ/2) elsewhere, with d = x − target; by default the mean.
+
+    Computed as c (d − c/2), where c is d clipped to [−δ, δ]. This is its gradient too, so that far targets pull no
+    more than those at the distance δ. "Robust Estimation of a Location Parameter" (Huber, 1964).
+
+    delta : δ, greater than 0.
+
+    Convention: the second derivative at |d| = δ is 1, that of the square, where PyTorch has 0.
+
+    >>> huber_loss([0.5, 3.0], [0.0, 0.0], reduction="none")
+    array([0.125, 2.5  ], dtype=float32)
+    """
+@overload
+def huber_loss(x: _Operand, target: Tensor | Sequence[Tensor], reduction: str = 'mean', delta: float = 1.0) -> Tensor: ...
+@overload
+def huber_loss(x: _Operand, target: _Operand, reduction: str = 'mean', delta: float = 1.0) -> Any: ...
+
+@overload
+def kl_div(log_probabilities: Tensor | Sequence[Tensor], target: _Operand, reduction: str = 'mean', log_target: bool = False) -> Tensor:
+    """Return y (ln y − ln p) for each element: Σ of it over a distribution is the divergence of Kullback and Leibler.
+
+    log_probabilities : ln p, as log_softmax gives it, of any shape.
+    target : y, of the same shape, at least 0; or, with log_target=True, ln y. Where y = 0, the element is 0.
+    reduction : "batchmean" divides the sum by the number of rows, and gives the mean of the divergences. "mean", the
+        default as in PyTorch, divides by the number of all elements, which is no divergence.
+
+    Conventions: 0·∞ is 0, where PyTorch has NaN, so that both may be masked. The gradient with respect to a target of 0
+    leaves out ln 0, and is −ln p.
+
+    >>> kl_div([[-0.75, -0.75]], [[1.0, 0.0]], reduction="batchmean"), kl_div([[-0.75, -0.75]], [[1.0, 0.0]])
+    (np.float32(0.75), np.float32(0.375))
+    """
+@overload
+def kl_div(log_probabilities: _Operand, target: Tensor | Sequence[Tensor], reduction: str = 'mean', log_target: bool = False) -> Tensor: ...
+@overload
+def kl_div(log_probabilities: _Operand, target: _Operand, reduction: str = 'mean', log_target: bool = False) -> Any: ...
+
+@overload
+def l1_loss(x: Tensor | Sequence[Tensor], target: _Operand, reduction: str = 'mean') -> Tensor:
+    """Return |x − target|, by default the mean over all elements; the target has the shape of x.
+
+    Convention: the gradient where they are equal is 0, as in PyTorch.
+
+    >>> l1_loss([1.0, 2.0], [1.5, 4.0])
+    np.float32(1.25)
+    """
+@overload
+def l1_loss(x: _Operand, target: Tensor | Sequence[Tensor], reduction: str = 'mean') -> Tensor: ...
+@overload
+def l1_loss(x: _Operand, target: _Operand, reduction: str = 'mean') -> Any: ...
+
+@overload
 def leaky_relu(x: Tensor | Sequence[Tensor], negative_slope: float = 0.01) -> Tensor:
     """Return x where it is positive, and negative_slope · x elsewhere.
 
@@ -218,6 +388,26 @@ def logsigmoid(x: Tensor | Sequence[Tensor]) -> Tensor:
 def logsigmoid(x: _Arrays) -> _Array: ...
 @overload
 def logsigmoid(x: _Other) -> Any: ...
+
+@overload
+def max_pool2d(x: Tensor | Sequence[Tensor], kernel_size: int | Sequence[int], stride: int | Sequence[int] | None = None, padding: int | Sequence[int] = 0, dilation: int | Sequence[int] = 1, *, ceil_mode: bool = False) -> Tensor:
+    """Return the largest element of each window of images, x of shape (N, C, H, W) or (C, H, W).
+
+    kernel_size : the lengths of a window.  stride : the steps from window to window, by default the lengths, so that
+        windows stand side by side.  dilation : the steps inside of a window.
+    padding : how many elements stand before and behind each axis, at most half a window; none of them is the largest.
+    ceil_mode : whether a last window may reach over the end; else what it covers is left out.
+
+    Convention: elements that tie for the largest share the gradient equally, as in `tg.max`; in PyTorch the first of
+    them takes all of it. PyTorch's return_indices is not here.
+
+    >>> max_pool2d([[[1.0, 2.0, 5.0, 0.0], [4.0, 3.0, 0.0, 6.0]]], 2)
+    array([[[4., 6.]]], dtype=float32)
+    """
+@overload
+def max_pool2d(x: _Arrays, kernel_size: int | Sequence[int], stride: int | Sequence[int] | None = None, padding: int | Sequence[int] = 0, dilation: int | Sequence[int] = 1, *, ceil_mode: bool = False) -> _Array: ...
+@overload
+def max_pool2d(x: _Other, kernel_size: int | Sequence[int], stride: int | Sequence[int] | None = None, padding: int | Sequence[int] = 0, dilation: int | Sequence[int] = 1, *, ceil_mode: bool = False) -> Any: ...
 
 @overload
 def mse_loss(x: Tensor | Sequence[Tensor], target: _Operand, reduction: str = 'mean') -> Tensor:
@@ -293,6 +483,20 @@ def silu(x: Tensor | Sequence[Tensor]) -> Tensor:
 def silu(x: _Arrays) -> _Array: ...
 @overload
 def silu(x: _Other) -> Any: ...
+
+@overload
+def smooth_l1_loss(x: Tensor | Sequence[Tensor], target: _Operand, reduction: str = 'mean', beta: float = 1.0) -> Tensor:
+    """Return d²/(2β) where |d| ≤ β, and |d| − β/2 elsewhere, with d = x − target: huber_loss with δ = β, divided by β.
+
+    beta : β, at least 0; with 0 this is l1_loss.
+
+    >>> smooth_l1_loss([0.25, 3.0], [0.0, 0.0], reduction="none", beta=0.5)
+    array([0.0625, 2.75  ], dtype=float32)
+    """
+@overload
+def smooth_l1_loss(x: _Operand, target: Tensor | Sequence[Tensor], reduction: str = 'mean', beta: float = 1.0) -> Tensor: ...
+@overload
+def smooth_l1_loss(x: _Operand, target: _Operand, reduction: str = 'mean', beta: float = 1.0) -> Any: ...
 
 @overload
 def softmax(x: Tensor | Sequence[Tensor], dim: int = -1, temperature: _Operand = 1.0) -> Tensor:

@@ -113,6 +113,7 @@ from tinygrad_sm.ops.reductions import cumsum, max, mean, min, prod, sum
 from tinygrad_sm.ops.searching import argmax, argmin
 from tinygrad_sm.ops.shaping import broadcast_to, reshape, transpose
 from tinygrad_sm.ops.softmax import log_softmax, logsumexp, softmax
+from tinygrad_sm.ops.windows import windows
 from tinygrad_sm.programs.steps import compiled
 from tinygrad_sm.random import get_rng_state, manual_seed, set_rng_state
 from tinygrad_sm.tensors import Tensor
@@ -268,6 +269,7 @@ __all__ = [
     "vjp",
     "vstack",
     "where",
+    "windows",
     "zero",
     "zeros",
     "zeros_like",

@@ -196,6 +196,7 @@ __all__ = [
     "vjp",
     "vstack",
     "where",
+    "windows",
     "zero",
     "zeros",
     "zeros_like",
@@ -1114,3 +1115,28 @@ def where(condition: _Plain, a: _Arrays, b: _Plain, /) -> _Array: ...
 def where(condition: _Plain, a: _Plain, b: _Arrays, /) -> _Array: ...
 @overload
 def where(condition: _Other, a: _Other, b: _Other, /) -> Any: ...
+
+@overload
+def windows(x: Tensor | Sequence[Tensor], /, shape: Any, stride: Any = 1, dilation: Any = 1) -> Tensor:
+    """Return all windows of a shape over the last axes of x, as a view: the positions, and behind them the windows.
+
+    x : shape (..., L₁, ..., L_d).  shape : the lengths (K₁, ..., K_d) of a window, or one integer for a window over the
+    last axis.  stride : the steps from window to window; dilation : those from element to element inside of a window;
+    one integer for all axes, or one for each.  Result : shape (..., P₁, ..., P_d, K₁, ..., K_d), where
+
+        result[..., p, j] = x[..., stride · p + dilation · j],        P = ⌊(L − dilation · (K − 1) − 1) / stride⌋ + 1
+
+    What does not fill a window at the end is left out. Raises ValueError if a window is longer than its axis. The name
+    of the same in PyTorch is `Tensor.unfold`, in NumPy `sliding_window_view`.
+
+    >>> import numpy as np
+    >>> windows(np.arange(6.0), 2, stride=2, dilation=3)
+    array([[0., 3.],
+           [2., 5.]])
+    >>> windows(np.zeros((64, 3, 28, 28)), (5, 5)).shape
+    (64, 3, 24, 24, 5, 5)
+    """
+@overload
+def windows(x: _Arrays, /, shape: Any, stride: Any = 1, dilation: Any = 1) -> _Array: ...
+@overload
+def windows(x: _Other, /, shape: Any, stride: Any = 1, dilation: Any = 1) -> Any: ...

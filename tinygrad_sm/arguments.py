@@ -33,6 +33,21 @@ def integer(owner: str, name: str, value: Any, smallest: float = -inf, largest: 
     return value
 
 
+def integers(owner: str, name: str, value: Any, count: int | None = None, smallest: int = 1) -> tuple[int, ...]:
+    """Return the value as a tuple of ints: so many, or as many as there are; one integer stands for all of them.
+
+    Raises ValueError if there are more or fewer, and the errors of `integer`.
+
+    >>> integers("Conv2d", "stride", 2, count=2)
+    (2, 2)
+    """
+    values = tuple(value) if hasattr(value, "__len__") else (value,) * (count or 1)
+    if not values or (count is not None and len(values) != count):
+        expected = "an integer, or one for each axis" if count is None else f"an integer, or {count} of them"
+        raise ValueError(f"{owner}: expected {name} to be {expected}, got {value}")
+    return tuple(integer(owner, name, n, smallest) for n in values)
+
+
 def number(
     owner: str, name: str, value: Any, smallest: float = -inf, largest: float = inf, finite: bool = True
 ) -> float:

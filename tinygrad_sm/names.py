@@ -137,7 +137,7 @@ TENSOR = {
     "type": "t.astype(dtype)",
     "type_as": "t.astype(u.dtype)",
     "unbind": "list(t)",
-    "unfold": "tg.take(t, np.lib.stride_tricks.sliding_window_view(np.arange(t.shape[-1]), size)[::step], -1)",
+    "unfold": "tg.windows(t, size, step)  # over the last axis",
     "uniform_": "tg.nn.init.uniform_(w)",
     "unique": "np.unique(t.numpy())  # values without gradients",
     "unsqueeze": "tg.expand_dims(t, axis) or t[..., None]",

@@ -1,30 +1,22 @@
-"""Names of PyTorch's networks, optimizers and losses that do not exist here, and what to write; see `names.py`."""
+"""Names of PyTorch's networks and optimizers that do not exist here, and what to write; see `names.py`."""
 
 _NORMALIZED = "(x - x.mean({axis}, keepdims=True)) / tg.sqrt(x.var({axis}, keepdims=True) + eps)"
 _FORMULAS = {
-    "avg_pool2d": "x.reshape(N, C, H // k, k, W // k, k).mean((3, 5))",
     "batch_norm": _NORMALIZED.format(axis="0") + "  # of a batch; in a Module, running means are Buffers",
     "elu": "tg.where(x > 0, x, alpha * tg.expm1(tg.minimum(x, 0)))",
-    "huber_loss": "tg.mean(tg.where(tg.abs(x - y) < delta, (x - y) ** 2 / 2, delta * (tg.abs(x - y) - delta / 2)))",
     "hardtanh": "tg.clip(x, -1, 1)",
     "layer_norm": _NORMALIZED.format(axis="-1"),
-    "max_pool2d": "x.reshape(N, C, H // k, k, W // k, k).max((3, 5))",
     "mish": "x * tg.tanh(tg.softplus(x))",
     "relu6": "tg.clip(x, 0, 6)",
-    "binary_cross_entropy": "-tg.mean(y * tg.log(p) + (1 - y) * tg.log(1 - p))  # exact on logits: "
-    "nn.BCEWithLogitsLoss",
-    "kl_div": "tg.sum(y * (tg.log(y) - log_p)) / len(y)  # that is reduction='batchmean'; 'mean' is tg.mean(...)",
-    "l1_loss": "tg.mean(tg.abs(x - y))",
-    "smooth_l1_loss": "tg.mean(tg.where(tg.abs(x - y) < 1, 0.5 * (x - y) ** 2, tg.abs(x - y) - 0.5))",
 }
 """Functions of PyTorch that are one line here."""
 
-_NO_CONVOLUTION = "# not here yet; tg.take of the windows, then tg.einsum with the kernels, is a convolution"
+_NO_CONVOLUTION = "# not here; tg.windows of the last axes, then tg.einsum with the kernels, is a convolution"
 _NO_RECURRENCE = "# not here yet; a step is a Module with two Linear, called in a loop over the sequence"
 
 FUNCTIONAL = {
     **_FORMULAS,
-    **dict.fromkeys(("conv1d", "conv2d", "conv3d", "conv_transpose2d"), _NO_CONVOLUTION),
+    **dict.fromkeys(("conv3d", "conv_transpose2d"), _NO_CONVOLUTION),
     "cosine_similarity": "(a * b).sum(-1) / (tg.norm(a, axis=-1) * tg.norm(b, axis=-1))",
     "interpolate": "# not here; tg.take(x, indices, axis) repeats or leaves out rows",
     "normalize": "x / tg.maximum(tg.norm(x, axis=-1, keepdims=True), eps)",
@@ -33,19 +25,12 @@ FUNCTIONAL = {
 }
 
 _CLASSES = {
-    "AvgPool2d": "avg_pool2d",
-    "BCELoss": "binary_cross_entropy",
     "BatchNorm1d": "batch_norm",
     "ELU": "elu",
     "Hardtanh": "hardtanh",
-    "HuberLoss": "huber_loss",
-    "KLDivLoss": "kl_div",
-    "L1Loss": "l1_loss",
     "LayerNorm": "layer_norm",
-    "MaxPool2d": "max_pool2d",
     "Mish": "mish",
     "ReLU6": "relu6",
-    "SmoothL1Loss": "smooth_l1_loss",
 }
 
 NN = {
@@ -53,12 +38,11 @@ NN = {
         name: _FORMULAS[function] + ("; in forward" if "#" in _FORMULAS[function] else "  # in forward")
         for name, function in _CLASSES.items()
     },
-    **dict.fromkeys(("Conv1d", "Conv2d", "Conv3d", "ConvTranspose2d"), _NO_CONVOLUTION),
+    **dict.fromkeys(("Conv3d", "ConvTranspose2d"), _NO_CONVOLUTION),
     **dict.fromkeys(("GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNCell"), _NO_RECURRENCE),
     "BatchNorm2d": _NORMALIZED.format(axis="(0, 2, 3)") + "  # of a batch; in forward",
     "DataParallel": "# not here; a model is on one device",
     "LogSigmoid": "tg.nn.functional.logsigmoid(x)  # in forward",
-    "ModuleDict": "# not here; set each Module as an attribute, setattr(self, name, module)",
     "ParameterDict": "# not here; set each Parameter as an attribute, setattr(self, name, parameter)",
     "ParameterList": "# not here; set each Parameter as an attribute, setattr(self, name, parameter)",
     "Tensor": "tg.Tensor",

@@ -111,6 +111,8 @@ def freeze(cupy: Any) -> dict[str, Any]:
         "flags": described(flags, public(flags)),
         "generator": described(cupy.random.Generator, public(cupy.random.Generator)),
         "random": described(cupy.random, [*public(cupy.random)]),
+        "lib": described(cupy.lib, public(cupy.lib)),
+        "stride_tricks": described(cupy.lib.stride_tricks, public(cupy.lib.stride_tricks)),
         "linalg": described(cupy.linalg, public(cupy.linalg)),
         "cuda": described(cupy.cuda, public(cupy.cuda)),
         "runtime": described(cupy.cuda.runtime, public(cupy.cuda.runtime)),

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from tests.backend import strict_cupy_random
-from tests.backend.strict_cupy_array import memory, ndarray
+from tests.backend.strict_cupy_array import memory, ndarray, new
 from tests.backend.strict_cupy_device import (
     DEVICES,
     EVENTS,
@@ -73,6 +73,7 @@ def namespace() -> Any:
         is_available=lambda: True,
         random=strict_cupy_random.module(),
         linalg=StrictModule("cupy.linalg", "linalg", linalg),
+        lib=StrictModule("cupy.lib", "lib", {"stride_tricks": _stride_tricks()}),
         cuda=_cuda(),
     )
     _complete_array(cupy, table)
@@ -109,6 +110,17 @@ def _cuda() -> StrictModule:
         "runtime": StrictModule("cupy.cuda.runtime", "runtime", runtime),
     }
     return StrictModule("cupy.cuda", "cuda", cuda)
+
+
+def _stride_tricks() -> StrictModule:
+    """Return `cupy.lib.stride_tricks`, whose view, unlike all others, does not say of which array it is one."""
+
+    def as_strided(x: ndarray, shape: Any = None, strides: Any = None) -> ndarray:
+        shape = x.shape if shape is None else tuple(shape)
+        strides = x.strides if strides is None else tuple(strides)
+        return new(np.lib.stride_tricks.as_strided(memory(x), shape, strides))
+
+    return StrictModule("cupy.lib.stride_tricks", "stride_tricks", {"as_strided": as_strided})
 
 
 def _complete_array(cupy: Any, table: dict[str, Callable[..., Any]]) -> None:

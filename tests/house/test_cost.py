@@ -235,8 +235,8 @@ class Wasteful(Observer):
 
 
 NO_WORK = {
-    *("add", "astype", "atleast_1d", "atleast_2d", "broadcast_to", "concatenate", "diag", "expand_dims", "hstack"),
-    *("moveaxis", "ravel", "reshape", "squeeze", "stack", "sum", "swapaxes", "tile", "transpose", "vstack"),
+    *("add", "astype", "atleast_1d", "atleast_2d", "broadcast_to", "concatenate", "diag", "expand_dims", "fold"),
+    *("hstack", "moveaxis", "ravel", "reshape", "squeeze", "stack", "sum", "swapaxes", "tile", "transpose", "vstack"),
     *("einsum [(2, 3)](formula=ba)", "pad(pad_width=1)"),
     "pad(pad_width=((0, 1), (2, 0), (1, 1)),constant_values=1.5)",
 }

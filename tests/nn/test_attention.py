@@ -118,7 +118,7 @@ def test_dropout_scales_the_weights_that_stay():
 
 
 def heads_by_loops(layer, query, key, value, allowed):
-    """The output and the weights of MultiheadAttention for one sequence, head by head."""
+    """Return the output and the weights of MultiheadAttention for one sequence, head by head."""
     state, E = layer.state_dict(), layer.embed_dim
     D = E // layer.num_heads
     names = ("q_proj_weight", "k_proj_weight", "v_proj_weight")

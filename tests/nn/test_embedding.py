@@ -52,7 +52,7 @@ def test_the_checker_agrees_at_both_orders(padding_idx):
     else:
         expected[padding_idx] = 0
         np.testing.assert_array_equal(f(weight).data, F.embedding(INDICES, TABLE) ** 2)
-        others = np.where(INDICES == padding_idx % 5, 2, INDICES)
+        others = np.where(padding_idx % 5 == INDICES, 2, INDICES)
         tg.gradcheck(lambda weight: F.embedding(others, weight, padding_idx) ** 2, [TABLE])
     np.testing.assert_allclose(gradient.data, expected, rtol=1e-14)
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 
 import tinygrad_sm as tg
+from tests.cases import CASES
 from tests.helpers import OpLog
 from tests.ops.strategies import shapes_of
 from tinygrad_sm import Tensor, gradcheck
-from tinygrad_sm.check.cases import CASES
 from tinygrad_sm.engine.mode import Observer, observe
 from tinygrad_sm.engine.primitive import Primitive, zero
 from tinygrad_sm.ops import (
@@ -23,6 +23,7 @@ from tinygrad_sm.ops import (
     reductions,
     shaping,
     softmax,
+    windows,
 )
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.label)
@@ -31,7 +32,18 @@ seeds = st.integers(0, 2**32 - 1)
 
 PRIMITIVES = {
     value
-    for module in (decompositions, elementary, elementwise, indexing, linalg, products, reductions, shaping, softmax)
+    for module in (
+        decompositions,
+        elementary,
+        elementwise,
+        indexing,
+        linalg,
+        products,
+        reductions,
+        shaping,
+        softmax,
+        windows,
+    )
     for value in vars(module).values()
     if isinstance(value, Primitive)
 }

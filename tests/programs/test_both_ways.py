@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 
 import tinygrad_sm as tg
+from tests.cases import CASES
 from tests.nn.stress import exactly
 from tinygrad_sm import nn
-from tinygrad_sm.check.cases import CASES
 from tinygrad_sm.nn import functional as F
 
 RANDOM = np.random.default_rng(1)
@@ -129,6 +129,9 @@ LOSSES = {
     "nll": (lambda z, y: F.nll_loss(F.log_softmax(z, 1), y), LABELS),
     "mse": (nn.MSELoss(), TARGETS),
     "bce": (nn.BCEWithLogitsLoss(), TARGETS),
+    "huber": (nn.HuberLoss(delta=0.25), TARGETS),
+    "kl": (lambda z, y: F.kl_div(F.log_softmax(z, 1), y, "batchmean"), TARGETS),
+    "bce of probabilities": (lambda z, y: F.binary_cross_entropy(F.sigmoid(z), y), TARGETS),
     "sparsemax": (F.sparsemax_loss, LABELS),
     "entmax15": (F.entmax15_loss, LABELS),
 }

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import tinygrad_sm as tg
+from tests.cases import CASES
 from tests.nn.stress import exactly
 from tests.programs.test_both_ways import operation_step
 from tinygrad_sm import nn
 from tinygrad_sm.backend import to_numpy
-from tinygrad_sm.check.cases import CASES
 from tinygrad_sm.engine.tape import data_of
 
 RANDOM = np.random.default_rng(2)

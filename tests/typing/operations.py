@@ -18,8 +18,9 @@ from typing import Any, NamedTuple, get_overloads
 
 import numpy as np
 
+from tests.cases import CASES
 from tinygrad_sm import Tensor
-from tinygrad_sm.check.cases import CASES, OpCase
+from tinygrad_sm.check.cases import OpCase
 from tinygrad_sm.engine.primitive import Primitive
 
 Operation = Callable[..., Any]

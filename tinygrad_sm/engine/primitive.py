@@ -53,12 +53,13 @@ class Primitive:
     What follows is static: given by position or keyword, it reaches forward and rules as keywords, with its defaults.
     """
 
-    def __init__(self, forward: Callable[..., Any], analytic: bool, saves: Callable[..., Any] | None):
+    def __init__(self, forward: Callable[..., Any], analytic: bool, saves: Callable[..., Any] | None, is_view: bool):
         functools.update_wrapper(self, forward)
         self.name = forward.__name__
         self.forward = self.plain = forward  # a faster form may replace `forward`, never `plain`
         self.analytic = analytic
         self.saves = saves
+        self.is_view = is_view
         self.rules: tuple[Any, ...] | None = None
         self.plain_rules: tuple[Any, ...] | None = None
         self.rule_for_each: Callable[..., Any] | None = None
@@ -127,7 +128,7 @@ class Primitive:
             node = Node(self, operands, static, saved, number)
         result = object.__new__(traced[-1].result_type)  # a Tensor; its __init__ would convert, and check again
         Traced.__init__(result, out, node)
-        share_views(result, traced)  # what changes an operand changes its views
+        share_views(result, traced, self.is_view)  # what changes an operand changes its views
         for observer in observers if node else ():
             observer.recorded(node, result, user_line())
         return result
@@ -195,17 +196,23 @@ def as_result(out: Any, caller: str, operands: Sequence[Any]) -> Array:
 
 
 def primitive(
-    forward: Callable[..., Any] | None = None, /, *, analytic: bool = False, saves: Callable[..., Any] | None = None
+    forward: Callable[..., Any] | None = None,
+    /,
+    *,
+    analytic: bool = False,
+    saves: Callable[..., Any] | None = None,
+    is_view: bool = False,
 ) -> Any:
     """Make a Primitive of a forward: a decorator, bare or with options.
 
     `analytic` says that the forward is right on complex arrays too, so that complex steps can check the gradients.
     With `saves` the forward returns (out, saved), where `saved` is a residual that saves the rules work. `saves` itself
-    computes this residual from the operands in the framework's operations, for a walk that is recorded.
+    computes this residual from the operands in the framework's operations, for a walk that is recorded. `is_view` says
+    that the output is a view of the operands where the array module does not: a strided view hides its base.
     """
     if forward is None:
-        return functools.partial(Primitive, analytic=analytic, saves=saves)
-    return Primitive(forward, analytic, saves)
+        return functools.partial(Primitive, analytic=analytic, saves=saves, is_view=is_view)
+    return Primitive(forward, analytic, saves, is_view)
 
 
 def as_operand(x: Any, beside: Any = None) -> Any:

@@ -110,10 +110,10 @@ def wait_for_changes() -> None:
                 del _under_way[memory]
 
 
-def share_views(result: Any, operands: Iterable[Any]) -> None:
-    """Let a result share the memory of each operand of which its array is a view."""
+def share_views(result: Any, operands: Iterable[Any], is_known: bool) -> None:
+    """Let a result share the memory of each operand of which its array is a view, or is known to be one."""
     for operand in operands:
-        if is_view(result.data, operand.data):
+        if is_known or is_view(result.data, operand.data):
             share_memory(operand, result)
 
 

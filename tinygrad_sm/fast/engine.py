@@ -76,8 +76,8 @@ def call(self: Primitive, *operands: Any, **static: Any) -> Any:
         node = Node(self, operands, static or _NO_STATIC, saved, number)
     result = object.__new__(result_type)
     Traced.__init__(result, out, node)
-    if out.base is not None or node is None:  # perhaps a view of a leaf
-        share_views(result, filter(is_traced, operands))
+    if out.base is not None or node is None or self.is_view:  # perhaps a view of a leaf
+        share_views(result, filter(is_traced, operands), self.is_view)
     return result
 
 

@@ -126,18 +126,10 @@ def _reader(name: str) -> Any:
 
 
 _FACTS = ["dtype", "shape", "ndim", "size", "itemsize", "nbytes", "strides", "flags", "device"]
-_READERS = [
-    "__dlpack__",
-    "__float__",
-    "__int__",
-    "__index__",
-    "__complex__",
-    "__format__",
-    "item",
-    "tolist",
-    "tobytes",
-    "get",
-]
+_READERS = (
+    *("__dlpack__", "__float__", "__int__", "__index__", "__complex__", "__format__"),
+    *("item", "tolist", "tobytes", "get"),
+)
 _REDUCTIONS = {"any": "logical_or", "all": "logical_and", "max": "maximum", "min": "minimum"} | {
     "sum": "add",
     "prod": "multiply",
@@ -269,7 +261,8 @@ def record(function: Any, *arguments: Any, **options: Any) -> Any:
     if not is_array(result):
         recording.refuse(f"{name_of(function)} gives {described(result)}, which a program cannot follow")
         return result
-    base = next((x for x in leaves_of(arguments) if isinstance(x, RecordedArray) and _shares(result, x.array)), None)
+    arrays = [x for x in leaves_of(arguments) if isinstance(x, RecordedArray)]
+    base = next((x for x in arrays if name_of(function) == "as_strided" or _shares(result, x.array)), None)
     if base is not None and result is base.array:  # it has returned an argument, after changing it or as it was
         if name_of(function) not in _UNCHANGING:
             call.changes = (base.value,)

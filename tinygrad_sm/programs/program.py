@@ -145,7 +145,7 @@ class Program:
         for i, place in self._large:
             array = arrays[i]
             is_own = id(array) in self._own or id(getattr(array, "base", None)) in self._own
-            self._set(place, array.copy() if is_own else array)
+            self._set(place, array.copy(order="K") if is_own else array)
         for tensor, place in self._gradients:
             self._set(place, tensor.grad)
         try:

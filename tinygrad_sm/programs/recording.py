@@ -90,8 +90,9 @@ def written(function: Any, arguments: str) -> str:
     if isinstance(function, Part):
         return f"{written(function.function, arguments)}[{function.i}]"
     owner = getattr(function, "__self__", None)
-    of_linalg = ".linalg" in (getattr(function, "__module__", None) or "")
-    module = f"{owner.__name__}." if isinstance(owner, np.ufunc) else "linalg." if of_linalg else ""
+    home = getattr(function, "__module__", None) or ""
+    module = next((f"{name}." for name in ("linalg", "lib.stride_tricks") if f".{name}" in home), "")
+    module = f"{owner.__name__}." if isinstance(owner, np.ufunc) else module
     return f"np.{module}{getattr(function, '__name__', '')}({arguments})"
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tinygrad_sm.check.cases.case import AnyShape, OneOf, anything, case, unary
-from tinygrad_sm.ops import composed, indexing, manipulation, shaping
+from tinygrad_sm.ops import composed, indexing, manipulation, shaping, windows
 
 for shapes, shape in (
     ((((2, 6),), ((12,),), ((1, 3, 4),)), (4, 3)),
@@ -157,6 +157,32 @@ case(composed.take, np.take, [anything], *rows(((3, 2),)), label="take booleans"
 PLACES = np.array([[0, 2, 2], [1, 0, -1]])
 for places, axis in ((PLACES, 1), (PLACES[:, :1], -1), (PLACES[0], None)):
     case(composed.take_along_axis, np.take_along_axis, [anything], *rows(((2, 3),)), indices=places, axis=axis)
+
+
+def sliding(x, shape, stride=1, dilation=1):
+    """Take NumPy's view of longer windows, with a stride of 1, and leave out of it what lies between."""
+    (d,) = np.atleast_1d(shape).shape
+    lengths, stride, dilation = (np.broadcast_to(n, d) for n in (shape, stride, dilation))
+    view = np.lib.stride_tricks.sliding_window_view(x, dilation * (lengths - 1) + 1, tuple(range(-d, 0)))
+    return view[(..., *(slice(None, None, step) for step in (*stride, *dilation)))]
+
+
+def folded_by_places(values, shape, stride, dilation):
+    out = np.zeros((len(values), shape[0]), values.dtype)
+    for p, j in np.ndindex(values.shape[1:]):
+        out[:, stride * p + dilation * j] += values[:, p, j]
+    return out
+
+
+SEQUENCES, IMAGES = rows(((2, 5),), ((6,),), ((0, 4),)), rows(((2, 5, 4),), ((3, 4),), ((1, 2, 6, 5),))
+for shapes, arguments in (
+    (SEQUENCES, {"shape": 3}),
+    (SEQUENCES, {"shape": (2,), "stride": 2, "dilation": 2}),
+    (IMAGES, {"shape": (2, 3), "stride": (1, 2)}),
+    (IMAGES, {"shape": (2, 2), "stride": 2, "dilation": (2, 1)}),
+):
+    case(windows.windows, sliding, [anything], *shapes, **arguments)
+case(windows.fold, folded_by_places, [anything], *rows(((2, 3, 2),), ((1, 3, 3),)), shape=(7,), stride=2, dilation=1)
 
 unary(composed.ravel, np.ravel, anything)
 case(manipulation.atleast_1d, np.atleast_1d, [anything], ((),), AnyShape())

@@ -132,7 +132,7 @@ UNPROVED: dict[str, str] = {}
 """Rows that `tg.prove` cannot prove, by label, each with the reason; a test proves all others."""
 
 
-def case(
+def op_case(
     op: Callable[..., Any],
     oracle: Callable[..., Any],
     domains: Sequence[Domain],
@@ -140,11 +140,16 @@ def case(
     shapes: OneOf | AnyShape | Broadcastable,
     label: str = "",
     **static: Any,
-) -> None:
-    """Enter a row of the table."""
+) -> OpCase:
+    """Return a row, with its label."""
     name = op.__name__ if callable(op) and hasattr(op, "__name__") else ""
     given = ",".join(f"{k}={v}" for k, v in static.items() if not isinstance(v, np.ndarray))
-    CASES.append(OpCase(f"{label or name}({given})", op, oracle, tuple(domains), fixed, shapes, static))
+    return OpCase(f"{label or name}({given})", op, oracle, tuple(domains), fixed, shapes, static)
+
+
+def case(*parts: Any, **options: Any) -> None:
+    """Enter a row of the table; the arguments are those of `op_case`."""
+    CASES.append(op_case(*parts, **options))
 
 
 def unary(op: Callable[..., Any], oracle: Callable[..., Any], domain: Domain, **static: Any) -> None:
