@@ -223,9 +223,9 @@ class MultiheadAttention(Module):
         elif not self.batch_first:
             query, key, value = swapaxes(query, 0, 1), swapaxes(key, 0, 1), swapaxes(value, 0, 1)
         mask = self._mask(query, key, key_padding_mask, attn_mask, is_causal, is_batch)
-        heads = [self._heads(i, x) for i, x in enumerate((query, key, value))]
+        q, k, v = (self._heads(i, x) for i, x in enumerate((query, key, value)))
         scale = 1 / math.sqrt(self.embed_dim // self.num_heads)
-        means, weights = _attend(*heads, mask, self.dropout if self.training else 0.0, scale)
+        means, weights = _attend(q, k, v, mask, self.dropout if self.training else 0.0, scale)
         output = self.out_proj(means.transpose(0, 2, 1, 3).reshape(query.shape))
         if average_attn_weights and need_weights:
             weights = mean(weights, axis=1)
