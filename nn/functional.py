@@ -23,6 +23,7 @@ from tinygrad_sm.nn.elementwise_losses import (
 from tinygrad_sm.nn.embedding import embedding
 from tinygrad_sm.nn.loss_base import operands
 from tinygrad_sm.nn.losses import cross_entropy, entmax15_loss, nll_loss, sparsemax_loss
+from tinygrad_sm.nn.normalization import batch_norm, layer_norm, rms_norm
 from tinygrad_sm.nn.pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from tinygrad_sm.nn.xmax import entmax15, gumbel_softmax, softmax, sparsemax
 from tinygrad_sm.ops import softmax as softmax_ops
@@ -35,6 +36,7 @@ __all__ = [
     "accuracy",
     "adaptive_avg_pool2d",
     "avg_pool2d",
+    "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "confusion_matrix",
@@ -50,6 +52,7 @@ __all__ = [
     "huber_loss",
     "kl_div",
     "l1_loss",
+    "layer_norm",
     "leaky_relu",
     "linear",
     "log_softmax",
@@ -59,6 +62,7 @@ __all__ = [
     "nll_loss",
     "one_hot",
     "relu",
+    "rms_norm",
     "scaled_dot_product_attention",
     "sigmoid",
     "silu",

@@ -1,11 +1,8 @@
 """Names of PyTorch's networks and optimizers that do not exist here, and what to write; see `names.py`."""
 
-_NORMALIZED = "(x - x.mean({axis}, keepdims=True)) / tg.sqrt(x.var({axis}, keepdims=True) + eps)"
 _FORMULAS = {
-    "batch_norm": _NORMALIZED.format(axis="0") + "  # of a batch; in a Module, running means are Buffers",
     "elu": "tg.where(x > 0, x, alpha * tg.expm1(tg.minimum(x, 0)))",
     "hardtanh": "tg.clip(x, -1, 1)",
-    "layer_norm": _NORMALIZED.format(axis="-1"),
     "mish": "x * tg.tanh(tg.softplus(x))",
     "relu6": "tg.clip(x, 0, 6)",
 }
@@ -25,10 +22,8 @@ FUNCTIONAL = {
 }
 
 _CLASSES = {
-    "BatchNorm1d": "batch_norm",
     "ELU": "elu",
     "Hardtanh": "hardtanh",
-    "LayerNorm": "layer_norm",
     "Mish": "mish",
     "ReLU6": "relu6",
 }
@@ -40,7 +35,6 @@ NN = {
     },
     **dict.fromkeys(("Conv3d", "ConvTranspose2d"), _NO_CONVOLUTION),
     **dict.fromkeys(("GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNCell"), _NO_RECURRENCE),
-    "BatchNorm2d": _NORMALIZED.format(axis="(0, 2, 3)") + "  # of a batch; in forward",
     "DataParallel": "# not here; a model is on one device",
     "LogSigmoid": "tg.nn.functional.logsigmoid(x)  # in forward",
     "ParameterDict": "# not here; set each Parameter as an attribute, setattr(self, name, parameter)",

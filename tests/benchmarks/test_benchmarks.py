@@ -26,7 +26,6 @@ from benchmarks import (
     wall,
     wall_programs,
 )
-from tinygrad_sm import nn
 
 JOBS = {
     "epoch": (epoch.ALTERNATIVES, {"batch_size": 20}),
@@ -35,13 +34,11 @@ JOBS = {
     "arrays": (small_ops.ALTERNATIVES, {"kind": "arrays", "steps": 50}),
     "cross_entropy": (cross_entropy.ALTERNATIVES, {"N": 70, "C": 3000}),
     "embedding": (embedding.ALTERNATIVES, {"N": 300, "times": 1}),
+    "transformer": (transformer.ALTERNATIVES, {"layers": 1, "steps": 2, "activation": "gelu"}),
     "SGD": (optimizers.alternatives("SGD"), {"size": 140_000}),
     "Adam": (optimizers.alternatives("Adam"), {"size": 140_000}),
     "hvp": (hvp.ALTERNATIVES, {"repeats": 1}),
 }
-
-if hasattr(nn, "LayerNorm"):
-    JOBS["transformer"] = transformer.ALTERNATIVES, {"layers": 1, "steps": 2, "activation": "relu"}
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from tinygrad_sm.engine.backward import first_gradient, seed_gradient
 from tinygrad_sm.engine.tape import count_uses
 from tinygrad_sm.engine.versions import NEVER_CHANGED, write_all
 from tinygrad_sm.ops.softmax import cross_entropy
+from tinygrad_sm.ops.standardization import standardize
 
 RANDOM = np.random.default_rng(0)
 LARGE = RANDOM.normal(size=(64, 80)).astype(np.float32)
@@ -121,6 +122,29 @@ def affine_maps(form, device):
 def gradients_of_affine_maps(form, device):
     g, w = RANDOM.normal(size=(2, 3, 5)), RANDOM.normal(size=(5, 4))
     return [form(g, None, None, w, None), form(g[None], None, None, w[:, :1], None)]
+
+
+STANDARDIZED = [
+    (RANDOM.normal(size=shape).astype(dtype) + offset, axis)
+    for shape, axis in (((4, 6), -1), ((3, 1024), (1,)), ((2, 3, 4), (-2, -1)), ((5,), 0), ((0, 3), -1))
+    for dtype, offset in ((np.float64, 0), (np.float32, 0), (np.float32, np.float32(100)))
+]
+
+
+@row("standardize_rows")
+def standardized(form, device):
+    return [part for x, axis in STANDARDIZED for part in form(x, axis, 0.01)]
+
+
+@row("gradient_of_rows")
+def gradients_of_rows(form, device):
+    found = []
+    for x, axis in STANDARDIZED:
+        z, sigma = standardize.plain(x, axis, 0.01)
+        for shape in (x.shape, x.shape[-1:]):
+            g = np.broadcast_to(RANDOM.normal(size=shape).astype(x.dtype), x.shape)
+            found.append(form(g, z, x, axis=axis, eps=0.01, saved=sigma))
+    return found
 
 
 @row("put_rows")

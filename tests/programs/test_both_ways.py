@@ -142,6 +142,15 @@ TRAININGS = {
         for layer in (nn.ReLU, nn.Tanh, nn.Sigmoid, nn.Softplus, nn.LeakyReLU, nn.SiLU, nn.Identity, nn.Dropout)
     },
     **{f"a layer GELU({form})": (training(mlp(nn.GELU(form)), CE, sgd()), LABELS) for form in ("none", "tanh")},
+    **{
+        f"a layer {name}": (training(lambda make=make: mlp(make())(), CE, sgd()), LABELS)  # a new one for each run
+        for name, make in {
+            "LayerNorm": lambda: nn.LayerNorm(16),
+            "RMSNorm": lambda: nn.RMSNorm(16),
+            "BatchNorm1d": lambda: nn.BatchNorm1d(16),
+            "BatchNorm1d(momentum=None)": lambda: nn.BatchNorm1d(16, momentum=None),
+        }.items()
+    },
     "dropout, a function": (training(mlp(Function(lambda x: F.dropout(x, 0.25))), CE, sgd()), LABELS),
     "logsigmoid, a function": (training(mlp(Function(F.logsigmoid)), CE, sgd()), LABELS),
     "attention": (training(Attending, CE, sgd()), LABELS),
