@@ -561,6 +561,8 @@ def rms_norm(x: _Operand, normalized_shape: int | Sequence[int], weight: Tensor 
 def rms_norm(x: _Arrays, normalized_shape: int | Sequence[int], weight: _Plain | None = None, eps: float | None = None) -> _Array: ...
 @overload
 def rms_norm(x: _Other, normalized_shape: int | Sequence[int], weight: _Other | None = None, eps: float | None = None) -> Any: ...
+
+@overload
 def scaled_dot_product_attention(query: Tensor | Sequence[Tensor], key: _Operand, value: _Operand, attn_mask: _Operand | None = None, dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None) -> Tensor:
     """Return softmax(scale · Q Kᵀ + mask) V, the softmax along each row: for each query a weighted mean of the values.
 
