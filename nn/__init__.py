@@ -12,6 +12,7 @@ from tinygrad_sm import names as _names
 from tinygrad_sm.advice import advise_on_class, advise_on_keywords, module_hooks
 from tinygrad_sm.dispatch import HAS_WING
 from tinygrad_sm.nn import functional, init, optim, schedules
+from tinygrad_sm.nn.attention import MultiheadAttention
 from tinygrad_sm.nn.checkpoint import load, save
 from tinygrad_sm.nn.containers import ModuleDict, ModuleList, Sequential
 from tinygrad_sm.nn.conv import Conv1d, Conv2d
@@ -24,6 +25,7 @@ from tinygrad_sm.nn.elementwise_losses import (
     MSELoss,
     SmoothL1Loss,
 )
+from tinygrad_sm.nn.embedding import Embedding
 from tinygrad_sm.nn.layers import (
     GELU,
     Dropout,
@@ -60,6 +62,7 @@ __all__ = [
     "Conv2d",
     "CrossEntropyLoss",
     "Dropout",
+    "Embedding",
     "Flatten",
     "GELU",
     "HuberLoss",
@@ -75,6 +78,7 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "NLLLoss",
     "Parameter",
     "RMSNorm",

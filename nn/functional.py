@@ -9,6 +9,7 @@ from tinygrad_sm.backend import Array, array_module, check_same_device, to_numpy
 from tinygrad_sm.engine.primitive import as_operand
 from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.nn.activations import dropout, gelu, leaky_relu, logsigmoid, silu
+from tinygrad_sm.nn.attention import scaled_dot_product_attention
 from tinygrad_sm.nn.conv import conv1d, conv2d
 from tinygrad_sm.nn.elementwise_losses import (
     binary_cross_entropy,
@@ -19,6 +20,7 @@ from tinygrad_sm.nn.elementwise_losses import (
     mse_loss,
     smooth_l1_loss,
 )
+from tinygrad_sm.nn.embedding import embedding
 from tinygrad_sm.nn.loss_base import operands
 from tinygrad_sm.nn.losses import cross_entropy, entmax15_loss, nll_loss, sparsemax_loss
 from tinygrad_sm.nn.normalization import batch_norm, layer_norm, rms_norm
@@ -42,6 +44,7 @@ __all__ = [
     "conv2d",
     "cross_entropy",
     "dropout",
+    "embedding",
     "entmax15",
     "entmax15_loss",
     "gelu",
@@ -60,6 +63,7 @@ __all__ = [
     "one_hot",
     "relu",
     "rms_norm",
+    "scaled_dot_product_attention",
     "sigmoid",
     "silu",
     "smooth_l1_loss",

@@ -25,6 +25,7 @@ __all__ = [
     "conv2d",
     "cross_entropy",
     "dropout",
+    "embedding",
     "entmax15",
     "entmax15_loss",
     "gelu",
@@ -43,6 +44,7 @@ __all__ = [
     "one_hot",
     "relu",
     "rms_norm",
+    "scaled_dot_product_attention",
     "sigmoid",
     "silu",
     "smooth_l1_loss",
@@ -268,6 +270,26 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
 def dropout(x: _Arrays, p: float = 0.5, training: bool = True) -> _Array: ...
 @overload
 def dropout(x: _Other, p: float = 0.5, training: bool = True) -> Any: ...
+
+@overload
+def embedding(indices: Any, weight: Tensor | Sequence[Tensor], padding_idx: int | None = None) -> Tensor:
+    """Return weight[indices]: for each index its row of the table.
+
+    indices : integers 0..N−1, of any shape.  weight : shape (N, D).  Result : the shape of indices, and an axis of D.
+    padding_idx : an index that stands for nothing, as at the end of a short text; its row gets no gradient from here.
+        A negative one counts from the end.
+
+    A row's gradient is the sum of those of all places where its index stands. An index out of range raises IndexError,
+    and so does a negative one, as in PyTorch. If the indices are on a GPU, this check makes the host wait for them.
+
+    >>> embedding([2, 0], [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    array([[5., 6.],
+           [1., 2.]], dtype=float32)
+    """
+@overload
+def embedding(indices: Any, weight: _Arrays, padding_idx: int | None = None) -> _Array: ...
+@overload
+def embedding(indices: Any, weight: _Other, padding_idx: int | None = None) -> Any: ...
 
 @overload
 def entmax15(x: Tensor | Sequence[Tensor], dim: int = -1) -> Tensor:
@@ -539,6 +561,41 @@ def rms_norm(x: _Operand, normalized_shape: int | Sequence[int], weight: Tensor 
 def rms_norm(x: _Arrays, normalized_shape: int | Sequence[int], weight: _Plain | None = None, eps: float | None = None) -> _Array: ...
 @overload
 def rms_norm(x: _Other, normalized_shape: int | Sequence[int], weight: _Other | None = None, eps: float | None = None) -> Any: ...
+
+@overload
+def scaled_dot_product_attention(query: Tensor | Sequence[Tensor], key: _Operand, value: _Operand, attn_mask: _Operand | None = None, dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None) -> Tensor:
+    """Return softmax(scale · Q Kᵀ + mask) V, the softmax along each row: for each query a weighted mean of the values.
+
+    query : shape (..., L, E).  key : (..., S, E).  value : (..., S, D).  Result : (..., L, D); leading axes broadcast.
+    attn_mask : broadcasts to (..., L, S). Of bools, True means that the query MAY attend to the key; note that in
+        `nn.MultiheadAttention` True means the opposite. Floats are added to the scores: −∞ hides a key.
+    dropout_p : the share of the weights that is set to 0, always; pass 0.0 in evaluation.
+    is_causal : the query i attends to the keys 0..i only, also where L and S differ. Not beside an attn_mask.
+    scale : by default 1/√E, which keeps the variance of the scores.
+
+    Convention: a query that may attend to nothing gets 0, and the gradient 0. Half precision is computed in float32.
+
+    "Attention Is All You Need" (Vaswani et al., 2017).
+
+    >>> x = np.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> scaled_dot_product_attention(x, x, x, is_causal=True, scale=1.0).round(4)
+    array([[1.    , 0.    ],
+           [0.2689, 0.7311]])
+    """
+@overload
+def scaled_dot_product_attention(query: _Operand, key: Tensor | Sequence[Tensor], value: _Operand, attn_mask: _Operand | None = None, dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None) -> Tensor: ...
+@overload
+def scaled_dot_product_attention(query: _Operand, key: _Operand, value: Tensor | Sequence[Tensor], attn_mask: _Operand | None = None, dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None) -> Tensor: ...
+@overload
+def scaled_dot_product_attention(query: _Operand, key: _Operand, value: _Operand, attn_mask: Tensor | Sequence[Tensor], dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None) -> Tensor: ...
+@overload
+def scaled_dot_product_attention(query: _Arrays, key: _Plain, value: _Plain, attn_mask: _Plain | None = None, dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None) -> _Array: ...
+@overload
+def scaled_dot_product_attention(query: _Plain, key: _Arrays, value: _Plain, attn_mask: _Plain | None = None, dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None) -> _Array: ...
+@overload
+def scaled_dot_product_attention(query: _Plain, key: _Plain, value: _Arrays, attn_mask: _Plain | None = None, dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None) -> _Array: ...
+@overload
+def scaled_dot_product_attention(query: _Other, key: _Other, value: _Other, attn_mask: _Other | None = None, dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None) -> Any: ...
 
 @overload
 def sigmoid(x: Tensor | Sequence[Tensor], /) -> Tensor:

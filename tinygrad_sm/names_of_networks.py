@@ -2,7 +2,6 @@
 
 _FORMULAS = {
     "elu": "tg.where(x > 0, x, alpha * tg.expm1(tg.minimum(x, 0)))",
-    "embedding": "weight[labels]  # weight = nn.Parameter(tg.randn(n, dim))",
     "hardtanh": "tg.clip(x, -1, 1)",
     "mish": "x * tg.tanh(tg.softplus(x))",
     "relu6": "tg.clip(x, 0, 6)",
@@ -19,13 +18,11 @@ FUNCTIONAL = {
     "interpolate": "# not here; tg.take(x, indices, axis) repeats or leaves out rows",
     "normalize": "x / tg.maximum(tg.norm(x, axis=-1, keepdims=True), eps)",
     "pad": "tg.pad(x, ((0, 0), (before, after)))  # NumPy's order, a pair for each axis",
-    "scaled_dot_product_attention": "tg.softmax(q @ tg.swapaxes(k, -1, -2) / q.shape[-1] ** 0.5) @ v",
     "softmin": "tg.softmax(-x, axis)",
 }
 
 _CLASSES = {
     "ELU": "elu",
-    "Embedding": "embedding",
     "Hardtanh": "hardtanh",
     "Mish": "mish",
     "ReLU6": "relu6",
@@ -40,7 +37,6 @@ NN = {
     **dict.fromkeys(("GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNCell"), _NO_RECURRENCE),
     "DataParallel": "# not here; a model is on one device",
     "LogSigmoid": "tg.nn.functional.logsigmoid(x)  # in forward",
-    "MultiheadAttention": FUNCTIONAL["scaled_dot_product_attention"] + "  # in forward, for heads of equal width",
     "ParameterDict": "# not here; set each Parameter as an attribute, setattr(self, name, parameter)",
     "ParameterList": "# not here; set each Parameter as an attribute, setattr(self, name, parameter)",
     "Tensor": "tg.Tensor",

@@ -78,6 +78,9 @@ assert_type(nn.BatchNorm1d(3, momentum=None)(x), Tensor)
 assert_type(nn.BatchNorm2d(3)(x.reshape(2, 3, 2, 1)), Tensor)
 assert_type(nn.Dropout(0.5)(x), Tensor)
 assert_type(nn.Flatten()(images), Array)
+assert_type(nn.Embedding(65, 3)(y), Tensor)
+assert_type(nn.Embedding.from_pretrained(images), nn.Embedding)
+assert_type(nn.MultiheadAttention(3, 1)(x, images, images, need_weights=False), tuple[Tensor, Tensor | None])
 
 for layer in nn.ModuleList([nn.ReLU()]):
     assert_type(layer, nn.Module)
