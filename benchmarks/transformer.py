@@ -1,7 +1,8 @@
 """Steps of a causal transformer, forward, backward and AdamW: 4 layers, width 128, 4 heads, 16 texts of 64 characters.
 
 Its blocks normalise first: x + attention(norm(x)), and then x + MLP(norm(x)), the MLP four times as wide. All begin
-with the same parameters and see the same texts; a run returns the mean loss of the steps.
+with the same parameters and see the same texts; a run returns the mean loss of its steps, and the next goes on from
+there, as a training does.
 """
 
 from collections.abc import Callable
@@ -74,25 +75,20 @@ def tinygrad_sm(layers: int, steps: int, activation: str, is_compiled: bool = Fa
     from tinygrad_sm import nn
 
     model = ours(layers, activation)
-    state, (x, y) = model.state_dict(), texts(steps)
     optimizer = nn.optim.AdamW(model.parameters(), lr=LR, weight_decay=WEIGHT_DECAY)
-    first = optimizer.state_dict()
     step = training_step(model, nn.CrossEntropyLoss(), optimizer)
     if is_compiled:
         step = tg.compiled(step)
-        for _ in range(3):
-            step(x[0], y[0])
+    x, y = texts(steps)
 
     def run() -> float:
-        model.load_state_dict(state)
-        optimizer.load_state_dict(first)
         return sum(step(*batch).item() for batch in zip(x, y, strict=True)) / steps
 
     return run
 
 
 def compiled(layers: int, steps: int, activation: str) -> Callable[[], float]:
-    """Let the step run as a program, which is recorded before."""
+    """Let the step run as a program; the first run, which is not timed, records it."""
     return tinygrad_sm(layers, steps, activation, is_compiled=True)
 
 
@@ -103,13 +99,13 @@ def pytorch(layers: int, steps: int, activation: str) -> Callable[[], float]:
     is_hidden = torch.ones(LENGTH, LENGTH, dtype=torch.bool).triu(1)
     causal = {"is_causal": True, "attn_mask": is_hidden}
     model = transformer(torch.nn, layers, causal, torch.arange(LENGTH), activation)
-    state = {name: torch.from_numpy(data) for name, data in ours(layers, activation).state_dict().items()}
+    parameters = ours(layers, activation).state_dict()
+    model.load_state_dict({name: torch.from_numpy(data) for name, data in parameters.items()})
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LR, weight_decay=WEIGHT_DECAY)
+    step = training_step(model, torch.nn.CrossEntropyLoss(), optimizer)
     x, y = map(torch.from_numpy, texts(steps))
 
     def run() -> float:
-        model.load_state_dict(state)
-        optimizer = torch.optim.AdamW(model.parameters(), lr=LR, weight_decay=WEIGHT_DECAY)
-        step = training_step(model, torch.nn.CrossEntropyLoss(), optimizer)
         return sum(step(*batch).item() for batch in zip(x, y, strict=True)) / steps
 
     return run
