@@ -18,6 +18,7 @@ from benchmarks import (
     epoch,
     harness,
     hvp,
+    lenet,
     mlp,
     optimizers,
     results,
@@ -33,6 +34,7 @@ JOBS = {
     "scalars": (small_ops.ALTERNATIVES, {"kind": "scalars", "steps": 50}),
     "arrays": (small_ops.ALTERNATIVES, {"kind": "arrays", "steps": 50}),
     "cross_entropy": (cross_entropy.ALTERNATIVES, {"N": 70, "C": 3000}),
+    "lenet": (lenet.ALTERNATIVES, {"steps": 2, "pooling": "Max"}),
     "embedding": (embedding.ALTERNATIVES, {"N": 300, "times": 1}),
     "transformer": (transformer.ALTERNATIVES, {"layers": 1, "steps": 2, "activation": "gelu"}),
     "SGD": (optimizers.alternatives("SGD"), {"size": 140_000}),
@@ -65,14 +67,14 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize("job", JOBS)
 def test_all_that_are_installed_compute_the_same(job, folder, printed):
     alternatives, setting = JOBS[job]
-    if job in ("epoch", "mlp"):
+    if job in ("epoch", "mlp", "lenet"):
         setting = {"folder": folder, **setting}
     runs = {name: alternative(**setting) for name, alternative in harness.installed(alternatives).items()}
     for _ in range(2):  # a run leaves nothing behind that changes the next; optimizers go on, all alike
         replies = {name: harness.Reply(None, run()) for name, run in runs.items()}
         harness.check_agreement(replies, tolerance=1e-5)
         assert all(math.isfinite(reply.value) for reply in replies.values())
-    assert {"plain NumPy" if job != "transformer" else "tinygrad_sm, compiled", "tinygrad_sm"} <= replies.keys()
+    assert {"plain NumPy" if job not in ("transformer", "lenet") else "tinygrad_sm, compiled", "tinygrad_sm"} <= replies.keys()
 
 
 @pytest.mark.filterwarnings("default")
