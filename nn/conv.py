@@ -249,7 +249,7 @@ class _Convolution(Module):
         return (conv1d if self.axes == 1 else conv2d)(x, self.weight, self.bias, *options)
 
     def extra_repr(self) -> str:
-        shown = {"kernel_size": self.kernel_size, "stride": self.stride}
+        shown: dict[str, Any] = {"kernel_size": self.kernel_size, "stride": self.stride}
         usual = {"padding": (0,) * self.axes, "dilation": (1,) * self.axes, "groups": 1, "padding_mode": "zeros"}
         shown |= {name: getattr(self, name) for name, value in usual.items() if getattr(self, name) != value}
         shown |= {} if self.bias is not None else {"bias": False}

@@ -62,7 +62,7 @@ class Linear(Module):
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
 
-def place_of(weight: Parameter) -> str:
+def place_of(weight: Tensor) -> str:
     """Return where in its model the layer of a weight stands, for messages: " at 'encoder.0'", or nothing."""
     path = (weight.name or "").rpartition(".")[0]
     return f" at {path!r}" if path else ""

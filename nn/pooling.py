@@ -78,7 +78,7 @@ def avg_pool2d(
         [min(end, n + p * count_include_pad) - max(start, -p * count_include_pad) for start, end in ends]
         for n, p, ends in bounds
     ]
-    divisors = as_array(np.outer(*counts), patches.dtype, device_of(data_of(x)))
+    divisors = as_array(np.outer(counts[0], counts[1]), patches.dtype, device_of(data_of(x)))
     out = as_precise_as(x, sum(patches, (-2, -1)) / divisors)
     return out[0] if is_single else out
 
@@ -145,7 +145,7 @@ def adaptive_avg_pool2d(x: Any, output_size: int | Sequence[int | None] | None) 
 
 def _sizes(name: str, output_size: int | Sequence[int | None] | None) -> tuple[int | None, ...]:
     """Return the lengths of two axes; None stands for one that is kept."""
-    sizes = (output_size,) * 2 if output_size is None or not hasattr(output_size, "__len__") else tuple(output_size)
+    sizes = tuple(output_size) if isinstance(output_size, Sequence) else (output_size,) * 2
     if len(sizes) != 2:
         raise ValueError(f"{name}: expected output_size to be an integer, or 2 of them, got {output_size}")
     return tuple(n if n is None else integer(name, "output_size", n, smallest=1) for n in sizes)
