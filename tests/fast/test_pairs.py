@@ -45,7 +45,8 @@ def chosen(form, device):
         for number in (-np.inf, np.inf, -0.0, 0.0, -30, 3.5)
         for operands in ((x, number), (number, x))
     ]
-    return [*beside_0, form(MASK, 0, LARGE), *beside_numbers]
+    signs = np.signbit(form(MASK, LARGE, -0.0))  # to == it is 0
+    return [*beside_0, form(MASK, 0, LARGE), *beside_numbers, signs]
 
 
 @row("cube")
