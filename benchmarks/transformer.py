@@ -1,7 +1,7 @@
 """Steps of a causal transformer, forward, backward and AdamW: 4 layers, width 128, 4 heads, 16 texts of 64 characters.
 
 Its blocks normalise first: x + attention(norm(x)), and then x + MLP(norm(x)), the MLP four times as wide. All begin
-with the same parameters and see the same texts; a run goes on with the training, and returns the mean loss of its steps.
+with the same parameters and see the same texts; each run goes on with the training and returns its mean loss.
 """
 
 from collections.abc import Callable
