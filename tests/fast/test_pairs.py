@@ -45,7 +45,8 @@ def chosen(form, device):
         for number in (-np.inf, np.inf, -0.0, 0.0, -30, 3.5)
         for operands in ((x, number), (number, x))
     ]
-    return [*beside_0, form(MASK, 0, LARGE), *beside_numbers]
+    signs = np.signbit(form(MASK, LARGE, -0.0))  # to == it is 0
+    return [*beside_0, form(MASK, 0, LARGE), *beside_numbers, signs]
 
 
 @row("cube")
@@ -157,7 +158,9 @@ def rows_put(form, device):
         form(LARGE[1:5].reshape(2, 2, 80), (9, 80), INDEX[:4].reshape(2, 2)),
     ]
     often = [np.arange(3000) % n for n in (2, 1000)]  # more often than float32 can bear, and less
+    most = form(np.full((400_000, 1), 0.1, np.float32), (2, 1), np.arange(400_000) % 2)
     return [
+        most,
         *whole,
         *few,
         *(form(RANDOM.random((3000, 2)).astype(dt), (1000, 2), i) for i in often for dt in ("f2", "f4", "f8")),

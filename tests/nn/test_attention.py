@@ -100,7 +100,7 @@ def test_half_precision_is_computed_in_float32():
     q = np.full((1, 4096), 16, np.float16)  # Q Kᵀ is 2²⁰: more than float16 can hold
     k = np.concatenate([q, q - 8])
     np.testing.assert_array_equal(
-        F.scaled_dot_product_attention(q, k, np.array([[1], [2]], np.float16)), np.array([[1]], np.float16)
+        F.scaled_dot_product_attention(q, k, np.array([[1], [2]], np.float16), scale=1.0), np.array([[1]], np.float16)
     )
 
 
