@@ -8,7 +8,7 @@ NumPy computes with all objects that have operators, and np.exp with those that 
 of objects will do: this class lets them pass for float64, and keeps every element a `Formula`.
 """
 
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -75,12 +75,17 @@ def variables(name: str, values: Any) -> Formulas:
     return made.view(Formulas)
 
 
+def _as_strided(x: Formulas, shape: Any, strides: Any) -> Any:
+    return np.lib.stride_tricks.as_strided(x.view(np.ndarray), shape, strides).view(Formulas)
+
+
 _module = ModuleType("NumPy, except for what makes arrays, and functions that are not for objects")
 vars(_module).update(
     vars(np),
     array=formulas,
     zeros=lambda shape, dtype: formulas(np.zeros(shape, dtype)),
     isfinite=lambda x: np.isfinite(sample_of(x)),
+    lib=SimpleNamespace(stride_tricks=SimpleNamespace(as_strided=_as_strided)),
     logaddexp=lambda a, b: np.log(np.exp(a) + np.exp(b)),
 )
 register_array_module(Formulas, _module)
