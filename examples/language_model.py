@@ -92,11 +92,11 @@ def next_probabilities(model, context, temperature=1.0):
     return tg.softmax(logits / temperature)
 
 
-def write_on(model, prompt, temperature, random):
+def write_on(model, prompt, temperature, random, k=K):
     """Return the prompt and what follows: each character is drawn, appended, and then part of the context."""
     codes = list(prompt)
     for _ in range(LENGTH):
-        p = next_probabilities(model, np.array(codes[-K:]), temperature)
+        p = next_probabilities(model, np.array(codes[-k:]), temperature)
         codes.append(random.choice(len(p), p=p))
     return np.array(codes)
 

@@ -251,6 +251,22 @@ def weight_images(path, weights, classes, title, columns=5):
     _draw_diverging(path, weights, classes, title, columns, label="weight")
 
 
+def attention_maps(path, maps, characters, title):
+    """Draw for each head how much each character of a line (rows) looks at each other (columns): the darker, the more.
+
+    maps : shape (layers, heads, T, T), numbers 0 to 1.  characters : the T names of the rows and of the columns.
+    """
+    layers, heads, *_ = maps.shape
+    captions = [f"layer {i}, head {j}" for i in range(1, layers + 1) for j in range(1, heads + 1)]
+    options = {"size": 0.11 * len(characters) + 0.6, "cmap": "Blues", "vmin": 0, "vmax": 1}
+    figure, _ = _image_grid(maps.reshape(-1, *maps.shape[2:]), captions, title, heads, **options)
+    for axes in figure.axes:
+        axes.set_xticks(range(len(characters)), characters, fontsize=6, family="monospace")
+        axes.set_yticks(range(len(characters)), characters, fontsize=6, family="monospace")
+        axes.tick_params(length=0, pad=1)
+    _save(figure, path)
+
+
 def confusion_matrix(path, labels, predicted, classes, title):
     """Draw a table that counts how often each class was taken for each other, the darker the more often.
 
@@ -296,10 +312,10 @@ def _draw_diverging(path, images, captions, title, columns, label):
     _save(figure, path)
 
 
-def _image_grid(images, captions, title, columns, **options):
+def _image_grid(images, captions, title, columns, size=1.85, **options):
     """Return a figure of images in rows, each under its caption, and the last image, which has the scale of all."""
     rows = -(-len(images) // columns)
-    figure = Figure(figsize=(1.85 * columns, 2.05 * rows + 0.5), layout="constrained")
+    figure = Figure(figsize=(size * columns, (size + 0.2) * rows + 0.5), layout="constrained")
     _set_title(figure, title)
     shown = None
     for place, (image, caption) in enumerate(zip(images, captions, strict=True), start=1):

@@ -306,3 +306,15 @@ def test_without_matplotlib_it_says_how_to_get_it():
     assert errors.endswith(
         f'is missing: install what the examples need with  pip install "tinygrad_sm[examples]"{os.linesep}'
     )
+
+
+def test_each_map_of_attention_has_the_characters_at_its_sides(figures, tmp_path):
+    maps = np.tril(np.random.default_rng(0).random((3, 2, 4, 4)))
+    pictures.attention_maps(tmp_path / "maps.png", maps, "a b.", "Maps")
+    for axes, (i, j) in zip(figures[0].axes, np.ndindex(3, 2), strict=True):
+        assert axes.get_title() == f"layer {i + 1}, head {j + 1}"
+        [image] = axes.get_images()
+        np.testing.assert_array_equal(image.get_array(), maps[i, j])
+        assert image.get_clim() == (0, 1)
+        for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+            assert "".join(label.get_text() for label in labels) == "a b."
