@@ -27,6 +27,7 @@ PICTURES = {
     "softmax_regression": "regions",
     "step_as_program": "time",
     "training_ledger": "for_1",
+    "transformer_2017": "heads",
     "two_perceptrons": "temperatures",
     "xmax_family": "simplex",
     "xor_1969": "spaces",

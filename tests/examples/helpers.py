@@ -36,6 +36,7 @@ RUNS = {
     "step_as_program": ([], ["time.png"]),
     "textbook_walk": ([], []),
     "training_ledger": (["--quick"], ["for_1.png", "for_7.png", "shares.png"]),
+    "transformer_2017": (["--quick"], ["heads.png", "loss.png"]),
     "two_perceptrons": ([], ["network.png", "regions.png", "temperatures.png"]),
     "xmax_family": ([], ["simplex.png", "steps.png"]),
     "xor_1969": ([], ["runs.png", "spaces.png"]),

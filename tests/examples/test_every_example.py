@@ -25,6 +25,7 @@ IMPORTED = {  # besides pictures
     "mnist_mlp": ["mnist_softmax"],
     "optimum": ["mnist_softmax"],
     "step_as_program": ["micro"],
+    "transformer_2017": ["language_model", "mnist_softmax"],
 }
 STATUS = {"fashion_mnist": 3}  # the images are not packaged, and these runs have no network
 DRAW_NOTHING = {"choose_defaults", "micro", "small", "textbook_walk"}
