@@ -22,7 +22,8 @@ EXAMPLES := $(filter-out %/pictures.py %/micro.py %/small.py %/textbook_walk.py 
 PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 SLOW := %/test_stress.py %/test_random_graphs.py
 QUICK := tests/ops/test_ops.py tests/ops/test_kinks.py tests/tensor/test_errors.py tests/tensor/test_protocols.py \
-	$(filter-out $(SLOW),$(wildcard tests/engine/test_*.py)) tests/nn/test_losses.py tests/house
+	$(filter-out $(SLOW),$(wildcard tests/engine/test_*.py)) tests/nn/test_losses.py \
+	tests/nn/test_elementwise_losses.py tests/house
 
 .PHONY: mnist examples test quick plain record proofs stress lint bench gpu
 

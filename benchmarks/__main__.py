@@ -23,6 +23,7 @@ from benchmarks import (
     gradbench,
     hvp,
     imports,
+    lenet,
     memory,
     mlp,
     optimizers,
@@ -32,7 +33,20 @@ from benchmarks import (
 )
 from benchmarks.harness import MODULES, say
 
-MODULES_OF_JOBS = (epoch, mlp, small_ops, chain, cross_entropy, optimizers, hvp, gradbench, memory, imports, wall)
+MODULES_OF_JOBS = (
+    epoch,
+    mlp,
+    lenet,
+    small_ops,
+    chain,
+    cross_entropy,
+    optimizers,
+    hvp,
+    gradbench,
+    memory,
+    imports,
+    wall,
+)
 JOBS = {job.__name__.rpartition(".")[2]: job.benchmark for job in MODULES_OF_JOBS}
 ROUNDS, QUICK = 12, 3
 

@@ -13,7 +13,17 @@ from tinygrad_sm.advice import advise_on_class, advise_on_keywords, module_hooks
 from tinygrad_sm.dispatch import HAS_WING
 from tinygrad_sm.nn import functional, init, optim, schedules
 from tinygrad_sm.nn.checkpoint import load, save
+from tinygrad_sm.nn.containers import ModuleDict, ModuleList, Sequential
 from tinygrad_sm.nn.conv import Conv1d, Conv2d
+from tinygrad_sm.nn.elementwise_losses import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    MSELoss,
+    SmoothL1Loss,
+)
 from tinygrad_sm.nn.layers import (
     GELU,
     Dropout,
@@ -22,16 +32,14 @@ from tinygrad_sm.nn.layers import (
     LeakyReLU,
     Linear,
     LogSoftmax,
-    ModuleList,
     ReLU,
-    Sequential,
     Sigmoid,
     SiLU,
     Softmax,
     Softplus,
     Tanh,
 )
-from tinygrad_sm.nn.losses import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss, NLLLoss
+from tinygrad_sm.nn.losses import CrossEntropyLoss, NLLLoss
 from tinygrad_sm.nn.module import Buffer, Module, Parameter
 from tinygrad_sm.nn.parameters import clip_grad_norm, clip_grad_value, parameters_to_vector, vector_to_parameters
 from tinygrad_sm.nn.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
@@ -42,6 +50,7 @@ if HAS_WING:
 __all__ = [
     "AdaptiveAvgPool2d",
     "AvgPool2d",
+    "BCELoss",
     "BCEWithLogitsLoss",
     "Buffer",
     "Conv1d",
@@ -50,13 +59,17 @@ __all__ = [
     "Dropout",
     "Flatten",
     "GELU",
+    "HuberLoss",
     "Identity",
+    "KLDivLoss",
+    "L1Loss",
     "LeakyReLU",
     "Linear",
     "LogSoftmax",
     "MSELoss",
     "MaxPool2d",
     "Module",
+    "ModuleDict",
     "ModuleList",
     "NLLLoss",
     "Parameter",
@@ -64,6 +77,7 @@ __all__ = [
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SmoothL1Loss",
     "Softmax",
     "Softplus",
     "Tanh",

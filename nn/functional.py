@@ -10,15 +10,17 @@ from tinygrad_sm.engine.primitive import as_operand
 from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.nn.activations import dropout, gelu, leaky_relu, logsigmoid, silu
 from tinygrad_sm.nn.conv import conv1d, conv2d
-from tinygrad_sm.nn.losses import (
+from tinygrad_sm.nn.elementwise_losses import (
+    binary_cross_entropy,
     binary_cross_entropy_with_logits,
-    cross_entropy,
-    entmax15_loss,
+    huber_loss,
+    kl_div,
+    l1_loss,
     mse_loss,
-    nll_loss,
-    operands,
-    sparsemax_loss,
+    smooth_l1_loss,
 )
+from tinygrad_sm.nn.loss_base import operands
+from tinygrad_sm.nn.losses import cross_entropy, entmax15_loss, nll_loss, sparsemax_loss
 from tinygrad_sm.nn.pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from tinygrad_sm.nn.xmax import entmax15, gumbel_softmax, softmax, sparsemax
 from tinygrad_sm.ops import softmax as softmax_ops
@@ -31,6 +33,7 @@ __all__ = [
     "accuracy",
     "adaptive_avg_pool2d",
     "avg_pool2d",
+    "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "confusion_matrix",
     "conv1d",
@@ -41,6 +44,9 @@ __all__ = [
     "entmax15_loss",
     "gelu",
     "gumbel_softmax",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
     "leaky_relu",
     "linear",
     "log_softmax",
@@ -52,6 +58,7 @@ __all__ = [
     "relu",
     "sigmoid",
     "silu",
+    "smooth_l1_loss",
     "softmax",
     "softplus",
     "sparsemax",

@@ -17,6 +17,7 @@ __all__ = [
     "accuracy",
     "adaptive_avg_pool2d",
     "avg_pool2d",
+    "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "confusion_matrix",
     "conv1d",
@@ -27,6 +28,9 @@ __all__ = [
     "entmax15_loss",
     "gelu",
     "gumbel_softmax",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
     "leaky_relu",
     "linear",
     "log_softmax",
@@ -38,6 +42,7 @@ __all__ = [
     "relu",
     "sigmoid",
     "silu",
+    "smooth_l1_loss",
     "softmax",
     "softplus",
     "sparsemax",
@@ -87,6 +92,28 @@ def avg_pool2d(x: Tensor | Sequence[Tensor], kernel_size: int | Sequence[int], s
 def avg_pool2d(x: _Arrays, kernel_size: int | Sequence[int], stride: int | Sequence[int] | None = None, padding: int | Sequence[int] = 0, *, ceil_mode: bool = False, count_include_pad: bool = True) -> _Array: ...
 @overload
 def avg_pool2d(x: _Other, kernel_size: int | Sequence[int], stride: int | Sequence[int] | None = None, padding: int | Sequence[int] = 0, *, ceil_mode: bool = False, count_include_pad: bool = True) -> Any: ...
+
+@overload
+def binary_cross_entropy(probabilities: Tensor | Sequence[Tensor], target: _Operand, weight: Any = None, reduction: str = 'mean') -> Tensor:
+    """Return −w (y ln p + (1 − y) ln(1 − p)), by default the mean over all elements, each a yes or no.
+
+    probabilities : p, of any shape, as sigmoid gives them; ValueError unless they are from 0 to 1, or on a GPU, where
+        nobody waits to look, NaN. Better, binary_cross_entropy_with_logits takes the input of the sigmoid, and is
+        right for all.
+    target : y, of the same shape: 0 and 1, or probabilities between them.
+    weight : w, constants that broadcast to the shape of the probabilities.
+
+    Conventions: a logarithm is at least −100, and its derivative at most 1e12, as in PyTorch. So at p = 0 and y = 1 the
+    loss is 100 and the gradient −1e12. At p = y = 0 the gradient is 1, and at p = y = 1 it is −1, the derivatives of
+    the formula, where PyTorch has 0.
+
+    >>> binary_cross_entropy([0.5, 0.0], [1.0, 1.0], reduction="none").round(4)
+    array([  0.6931, 100.    ], dtype=float32)
+    """
+@overload
+def binary_cross_entropy(probabilities: _Operand, target: Tensor | Sequence[Tensor], weight: Any = None, reduction: str = 'mean') -> Tensor: ...
+@overload
+def binary_cross_entropy(probabilities: _Operand, target: _Operand, weight: Any = None, reduction: str = 'mean') -> Any: ...
 
 @overload
 def binary_cross_entropy_with_logits(logits: Tensor | Sequence[Tensor], target: _Operand, weight: Any = None, reduction: str = 'mean', pos_weight: Any = None) -> Tensor:
@@ -259,6 +286,59 @@ def gumbel_softmax(logits: _Arrays, tau: _Plain = 1.0, hard: bool = False, dim: 
 def gumbel_softmax(logits: _Other, tau: _Other = 1.0, hard: bool = False, dim: int = -1) -> Any: ...
 
 @overload
+def huber_loss(x: Tensor | Sequence[Tensor], target: _Operand, reduction: str = 'mean', delta: float = 1.0) -> Tensor:
+    """Return d²/2 where |d| ≤ δ, and δ (|d| − δ/2) elsewhere, with d = x − target; by default the mean.
+
+    Computed as c (d − c/2), where c is d clipped to [−δ, δ]. This is its gradient too, so that far targets pull no
+    more than those at the distance δ. "Robust Estimation of a Location Parameter" (Huber, 1964).
+
+    delta : δ, greater than 0.
+
+    Convention: the second derivative at |d| = δ is 1, that of the square, where PyTorch has 0.
+
+    >>> huber_loss([0.5, 3.0], [0.0, 0.0], reduction="none")
+    array([0.125, 2.5  ], dtype=float32)
+    """
+@overload
+def huber_loss(x: _Operand, target: Tensor | Sequence[Tensor], reduction: str = 'mean', delta: float = 1.0) -> Tensor: ...
+@overload
+def huber_loss(x: _Operand, target: _Operand, reduction: str = 'mean', delta: float = 1.0) -> Any: ...
+
+@overload
+def kl_div(log_probabilities: Tensor | Sequence[Tensor], target: _Operand, reduction: str = 'mean', log_target: bool = False) -> Tensor:
+    """Return y (ln y − ln p) for each element: Σ of it over a distribution is the divergence of Kullback and Leibler.
+
+    log_probabilities : ln p, as log_softmax gives it, of any shape.
+    target : y, of the same shape, at least 0; or, with log_target=True, ln y. Where y = 0, the element is 0.
+    reduction : "batchmean" divides the sum by the number of rows, and gives the mean of the divergences. "mean", the
+        default as in PyTorch, divides by the number of all elements, which is no divergence.
+
+    Conventions: 0·∞ is 0, where PyTorch has NaN, so that both may be masked. The gradient with respect to a target of 0
+    leaves out ln 0, and is −ln p.
+
+    >>> kl_div(np.log([[0.5, 0.5]]), np.array([[1.0, 0.0]]), reduction="batchmean").round(4)
+    np.float64(0.6931)
+    """
+@overload
+def kl_div(log_probabilities: _Operand, target: Tensor | Sequence[Tensor], reduction: str = 'mean', log_target: bool = False) -> Tensor: ...
+@overload
+def kl_div(log_probabilities: _Operand, target: _Operand, reduction: str = 'mean', log_target: bool = False) -> Any: ...
+
+@overload
+def l1_loss(x: Tensor | Sequence[Tensor], target: _Operand, reduction: str = 'mean') -> Tensor:
+    """Return |x − target|, by default the mean over all elements; the target has the shape of x.
+
+    Convention: the gradient where they are equal is 0, as in PyTorch.
+
+    >>> l1_loss([1.0, 2.0], [1.5, 4.0])
+    np.float32(1.25)
+    """
+@overload
+def l1_loss(x: _Operand, target: Tensor | Sequence[Tensor], reduction: str = 'mean') -> Tensor: ...
+@overload
+def l1_loss(x: _Operand, target: _Operand, reduction: str = 'mean') -> Any: ...
+
+@overload
 def leaky_relu(x: Tensor | Sequence[Tensor], negative_slope: float = 0.01) -> Tensor:
     """Return x where it is positive, and negative_slope · x elsewhere.
 
@@ -403,6 +483,20 @@ def silu(x: Tensor | Sequence[Tensor]) -> Tensor:
 def silu(x: _Arrays) -> _Array: ...
 @overload
 def silu(x: _Other) -> Any: ...
+
+@overload
+def smooth_l1_loss(x: Tensor | Sequence[Tensor], target: _Operand, reduction: str = 'mean', beta: float = 1.0) -> Tensor:
+    """Return d²/(2β) where |d| ≤ β, and |d| − β/2 elsewhere, with d = x − target: huber_loss with δ = β, divided by β.
+
+    beta : β, at least 0; with 0 this is l1_loss.
+
+    >>> smooth_l1_loss([0.25, 3.0], [0.0, 0.0], reduction="none", beta=0.5)
+    array([0.0625, 2.75  ], dtype=float32)
+    """
+@overload
+def smooth_l1_loss(x: _Operand, target: Tensor | Sequence[Tensor], reduction: str = 'mean', beta: float = 1.0) -> Tensor: ...
+@overload
+def smooth_l1_loss(x: _Operand, target: _Operand, reduction: str = 'mean', beta: float = 1.0) -> Any: ...
 
 @overload
 def softmax(x: Tensor | Sequence[Tensor], dim: int = -1, temperature: _Operand = 1.0) -> Tensor:

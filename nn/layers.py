@@ -1,4 +1,4 @@
-"""Layers: the Modules that models are made of.
+"""Layers: the Modules that models are made of; `containers` puts them in a row.
 
 >>> model = Sequential(Flatten(), Linear(784, 10), LogSoftmax(dim=1))
 >>> model(np.zeros((128, 1, 28, 28), np.float32)).shape
@@ -6,20 +6,16 @@
 """
 
 import math
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator
-from operator import delitem, index, setitem
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from tinygrad_sm.advice import instead_of_module
 from tinygrad_sm.arguments import choice, integer, number
 from tinygrad_sm.arrays import described
-from tinygrad_sm.engine.versions import write_all
 from tinygrad_sm.nn import activations, init
 from tinygrad_sm.nn.calls import HasForward, P, R
-from tinygrad_sm.nn.module import NAMED_LEVELS, Module, Parameter
+from tinygrad_sm.nn.containers import ModuleList, Sequential  # noqa: F401  older pickles name them here
+from tinygrad_sm.nn.module import Module, Parameter
 from tinygrad_sm.ops import elementwise
 from tinygrad_sm.ops.linalg import linear
 from tinygrad_sm.ops.softmax import log_softmax, softmax
@@ -54,9 +50,8 @@ class Linear(Module):
         return linear(x, self.weight, self.bias)
 
     def _mismatch(self, x: Any, shape: tuple[int, ...]) -> str:
-        name = (self.weight.name or "").removesuffix("weight").removesuffix(".")
         message = (
-            f"Linear({self.in_features}, {self.out_features}){f' at {name!r}' if name else ''}: "
+            f"Linear({self.in_features}, {self.out_features}){place_of(self.weight)}: "
             f"expected input of shape (..., {self.in_features}), got {described(x)}"
         )
         if len(shape) > 2 and math.prod(shape[1:]) == self.in_features:
@@ -67,122 +62,10 @@ class Linear(Module):
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
 
-class ModuleList(Module):
-    """A list of Modules, named "0", "1", ..., whose parameters are found, unlike those in a plain list.
-
-        self.layers = ModuleList(Linear(64, 64) for _ in range(3))
-        ...
-        for layer in self.layers:
-            x = x + layer(x)
-
-    A slice is another ModuleList of the same Modules. Inserting or deleting Modules renames those behind.
-    """
-
-    def __init__(self, modules: Iterable[Module] = ()):
-        self.extend(modules)
-
-    def append(self, module: Module) -> Self:
-        return self.extend([module])
-
-    def extend(self, modules: Iterable[Module]) -> Self:
-        modules = list(modules)
-        first = bisect_left(range(len(vars(self))), 1, key=lambda i: str(i) not in vars(self))  # the first free number
-        for i, module in enumerate(modules, first):
-            self._check_module(module, i)
-            self._check_attribute(str(i), module)
-        self._number(modules, first, self)
-        return self
-
-    __iadd__ = extend
-
-    def insert(self, i: int, module: Module) -> None:
-        """Insert a Module before index i; an index out of range means the nearest end, as in lists."""
-        self._check_module(module, i)
-        modules = list(self)
-        modules.insert(i, module)
-        self._renumber(modules)
-
-    def __delitem__(self, i: int | slice) -> None:
-        modules = list(self)
-        del modules[i]
-        self._renumber(modules)
-
-    def _renumber(self, modules: list[Module]) -> None:
-        others = Module()
-        vars(others).update((name, x) for name, x in vars(self).items() if not isinstance(x, Module))
-        self._number(modules, 0, others)
-
-    def _number(self, modules: list[Module], first: int, kept: Module) -> None:
-        """Name the Modules by numbers, from the first on, and keep only the attributes of `kept`: all at once."""
-        numbered, names = Module(), dict[Tensor, str]()
-        for i, module in enumerate(modules, first):
-            vars(numbered)[str(i)] = module
-            for path, tensor in module._named_tensors(f"{i}.", NAMED_LEVELS):  # see __setattr__
-                if not any(list_._attribute_at(tensor.name) is tensor for list_ in (kept, numbered)):
-                    names.setdefault(tensor, path)
-        removed = [] if kept is self else list(self._children())
-        writes: list[tuple[Any, ...]] = [(delitem, vars(self), name) for name, _ in removed]
-        writes += [(setitem, vars(self), name, module) for name, module in vars(numbered).items()]
-        write_all([*writes, *[(setattr, tensor, "name", path) for tensor, path in names.items()]])
-
-    def _check_module(self, module: Any, i: int) -> None:
-        if not isinstance(module, Module):
-            hint = instead_of_module(type(self).__name__, module)
-            raise TypeError(f"{type(self).__name__}: expected Modules, got {described(module)} in place {i}: {hint}")
-
-    def __len__(self) -> int:
-        return len(list(self._children()))
-
-    def __iter__(self) -> Iterator[Module]:
-        return iter([value for value in vars(self).values() if isinstance(value, Module)])
-
-    def __getitem__(self, i: int | slice) -> Any:
-        if not isinstance(i, slice):
-            return list(self)[i]
-        part = type(self).__new__(type(self))  # without __init__: a subclass makes its own Modules there
-        vars(part).update((str(k), module) for k, module in enumerate(list(self)[i]))  # leaves their parameters' names
-        return part
-
-    def __setitem__(self, i: int, module: Module) -> None:
-        self._check_module(module, i)
-        setattr(self, [name for name, _ in self._children()][index(i)], module)
-
-
-class Sequential(ModuleList):
-    """Modules in a row: each gets the result of the one before. `model[0]` is the first.
-
-    >>> Sequential(Linear(2, 3), ReLU())
-    Sequential(
-      (0): Linear(in_features=2, out_features=3, bias=True)
-      (1): ReLU()
-    )
-    """
-
-    def __init__(self, *layers: Module):
-        super().__init__(layers)
-
-    def forward(self, x: Any) -> Tensor:  # an array, if x is one and no layer has parameters
-        if Sequential in map(type, vars(self).values()):
-            return self._forward_of_rows(x)
-        for layer in self:
-            x = layer(x)
-        return x
-
-    def _forward_of_rows(self, x: Any) -> Any:
-        """Compute as `forward` does, without a recursion into the rows inside, which would end at Python's limit."""
-        rows = {self: iter(self)}  # the innermost last
-        while rows:
-            row = next(reversed(rows))
-            for layer in rows[row]:
-                if type(layer) is Sequential and "forward" not in vars(layer):
-                    if layer in rows:
-                        raise ValueError("Sequential: expected layers that end, got a Sequential inside itself")
-                    rows[layer] = iter(layer)
-                    break
-                x = layer(x)
-            else:
-                del rows[row]
-        return x
+def place_of(weight: Parameter) -> str:
+    """Return where in its model the layer of a weight stands, for messages: " at 'encoder.0'", or nothing."""
+    path = (weight.name or "").rpartition(".")[0]
+    return f" at {path!r}" if path else ""
 
 
 class _SameKind(Module):
@@ -280,7 +163,13 @@ class GELU(_SameKind):
 
 
 class Identity(_SameKind):
-    """x itself: it takes the place of a layer that is left out, as in model.head = Identity()."""
+    """x itself: it takes the place of a layer that is left out, as in model.head = Identity().
+
+    It takes the options of any layer and ignores them, as PyTorch's does: Identity(64, 10, bias=False).
+    """
+
+    def __init__(self, *options: Any, **others: Any):
+        pass
 
     def forward(self, x: Any) -> Any:
         return x

@@ -1,46 +1,29 @@
-"""Losses: functions that compare a model's outputs with their targets and return one number to minimise.
+"""Losses of classes: each example has one, as its label or as probabilities; `elementwise_losses` has the others.
 
-Most also have a Module that keeps their options; names and signatures are PyTorch's. Every loss has a `reduction`:
-"none" gives the loss of each example, "sum" their sum, and "mean" their mean. No loss broadcasts its target.
+Losses compare a model's outputs with their targets and return one number to minimise. Most also have a Module that
+keeps their options; names and signatures are PyTorch's. Every loss has a `reduction`: "none" gives the loss of each
+example, "sum" their sum, and "mean" their mean. No loss broadcasts its target.
 """
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any
 
 from tinygrad_sm.arguments import integer, number
-from tinygrad_sm.arrays import described
-from tinygrad_sm.backend import Array, array_module, check_same_device
-from tinygrad_sm.engine.primitive import as_operand
+from tinygrad_sm.backend import Array, array_module
 from tinygrad_sm.engine.tape import Traced, data_of
 from tinygrad_sm.errors import warn_user
-from tinygrad_sm.nn.calls import HasForward, P, R
-from tinygrad_sm.nn.module import Buffer, Module
+from tinygrad_sm.nn.elementwise_losses import BCEWithLogitsLoss, MSELoss  # noqa: F401  older pickles name them here
+from tinygrad_sm.nn.loss_base import Loss, checked_weights, operands, reduced
+from tinygrad_sm.nn.module import Buffer
 from tinygrad_sm.nn.xmax import entmax15_conjugate, shifted, sparsemax_conjugate, weigh
 from tinygrad_sm.ops import softmax as softmax_ops
 from tinygrad_sm.ops.composed import moveaxis
-from tinygrad_sm.ops.elementwise import softplus, where
+from tinygrad_sm.ops.elementwise import where
 from tinygrad_sm.ops.reductions import sum
 from tinygrad_sm.ops.softmax import labels_as_int64, one_hot
-from tinygrad_sm.precision import as_precise_as, broadcasts_to, wide
-from tinygrad_sm.targets import check_reduction, check_same_shape, check_targets, without_classes
-from tinygrad_sm.tensors import Tensor
-
-
-class _Loss(Module):
-    """The base of the losses as Modules: it keeps the reduction."""
-
-    def __init__(self, reduction: str = "mean"):
-        check_reduction(type(self).__name__, reduction)
-        self.reduction = reduction
-
-    if TYPE_CHECKING:  # a Tensor for a Tensor
-
-        @overload
-        def __call__(self, x: Tensor, target: Any, /) -> Tensor: ...
-        @overload
-        def __call__(self: HasForward[P, R], *inputs: P.args, **options: P.kwargs) -> R: ...
-        def __call__(self, *inputs: Any, **options: Any) -> Any: ...
+from tinygrad_sm.precision import wide
+from tinygrad_sm.targets import check_reduction, check_targets, without_classes
 
 
 def cross_entropy(
@@ -83,7 +66,7 @@ def cross_entropy(
     return _log_loss("cross_entropy", logits, target, weight, ignore_index, reduction, label_smoothing)
 
 
-class CrossEntropyLoss(_Loss):
+class CrossEntropyLoss(Loss):
     """The cross-entropy between the softmax of logits (N, C, ...) and labels (N, ...) or probabilities (N, C, ...).
 
     >>> CrossEntropyLoss(label_smoothing=0.1)([[2.0, 0.0, 0.0]], [0]).round(4)
@@ -115,7 +98,7 @@ def nll_loss(
     return _log_loss("nll_loss", log_probabilities, labels, weight, ignore_index, reduction)
 
 
-class NLLLoss(_Loss):
+class NLLLoss(Loss):
     """The negative log-likelihood of labels (N, ...) under log-probabilities (N, C, ...), as of LogSoftmax(dim=1)."""
 
     def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean"):
@@ -136,12 +119,12 @@ def _log_loss(
     z, y, is_kept = _as_rows(loss, x, target, ignore_index, probabilities_fit=of_logits)
     log_p = softmax_ops.log_softmax(z) if of_logits else z
     C = z.shape[1]
-    w = 1.0 if weight is None else _checked_weights(loss, "weight", weight, z, (C,))
+    w = 1.0 if weight is None else checked_weights(loss, "weight", weight, z, (C,))
     divisor = len(z) if target.ndim == x.ndim else sum(w * y)
     if label_smoothing:
         y = ((1 - label_smoothing) * y + label_smoothing / C) * is_kept[:, None]
     losses = sum(weigh(w * y, -log_p), axis=1)
-    return _reduced(losses.reshape(without_classes(x.shape)), reduction, divisor, x)
+    return reduced(losses.reshape(without_classes(x.shape)), reduction, divisor, x)
 
 
 def sparsemax_loss(logits: Any, target: Any, ignore_index: int = -100, reduction: str = "mean") -> Any:
@@ -185,53 +168,7 @@ def _fenchel_young_loss(
     z, y, is_kept = _as_rows(loss, logits, target, ignore_index)
     z = shifted(z, 1)  # changes nothing, as p and y have sum 1, but saves the digits of large logits
     losses = (conjugate(z, 1) - sum(weigh(y, z), axis=1) - entropy(y)) * is_kept
-    return _reduced(losses.reshape(without_classes(logits.shape)), reduction, is_kept.sum(dtype=z.dtype), logits)
-
-
-def mse_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
-    """Return (x − target)², by default the mean over all elements; the target has the shape of x."""
-    z, y = _operands_of_one_shape("mse_loss", x, target, reduction)
-    difference = z - y
-    return _reduced(difference * difference, reduction, z.size, x)
-
-
-class MSELoss(_Loss):
-    """The squared error (x − target)² of each element."""
-
-    def forward(self, x: Any, target: Any) -> Any:
-        return mse_loss(x, target, self.reduction)
-
-
-def binary_cross_entropy_with_logits(
-    logits: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
-) -> Any:
-    """Return −w (q y ln σ(z) + (1 − y) ln(1 − σ(z))), by default the mean over all elements, each a yes or no.
-
-    logits : z, of any shape, before any sigmoid.
-    target : y, of the same shape: 0 and 1, or probabilities between them.
-    weight : w, and pos_weight : q, the weight of the positive; constants that broadcast to the shape of the logits.
-
-    Computed as w (q y softplus(−z) + (1 − y) softplus(z)), which is right for all logits; 0·∞ is 0.
-    """
-    loss = "binary_cross_entropy_with_logits"
-    z, y = _operands_of_one_shape(loss, logits, target, reduction)
-    q = 1.0 if pos_weight is None else _checked_weights(loss, "pos_weight", pos_weight, z, z.shape, may_broadcast=True)
-    losses = weigh(q * y, softplus(-z)) + weigh(1 - y, softplus(z))
-    if weight is not None:
-        losses = weigh(_checked_weights(loss, "weight", weight, z, z.shape, may_broadcast=True), losses)
-    return _reduced(losses, reduction, z.size, logits)
-
-
-class BCEWithLogitsLoss(_Loss):
-    """The binary cross-entropy between the sigmoid of logits and targets of the same shape, element by element."""
-
-    def __init__(self, weight: Any = None, reduction: str = "mean", pos_weight: Any = None):
-        super().__init__(reduction)
-        self.weight = None if weight is None else Buffer(weight)
-        self.pos_weight = None if pos_weight is None else Buffer(pos_weight)
-
-    def forward(self, logits: Any, target: Any) -> Any:
-        return binary_cross_entropy_with_logits(logits, target, self.weight, self.reduction, self.pos_weight)
+    return reduced(losses.reshape(without_classes(logits.shape)), reduction, is_kept.sum(dtype=z.dtype), logits)
 
 
 def _as_rows(
@@ -254,56 +191,8 @@ def _as_rows(
     return z, y * is_kept[:, None], is_kept
 
 
-def operands(name: str, x: Any, target: Any) -> tuple[Any, Any]:
-    """Return x and the target as operands; DeviceError unless both are on the host or both on GPUs."""
-    x = as_operand(x)
-    target = as_operand(target, beside=x)
-    check_both_on_host_or_gpu(name, x, target)
-    return x, target
-
-
-def check_both_on_host_or_gpu(name: str, x: Any, other: Any) -> None:
-    """Raise DeviceError unless both are on the host or both on GPUs; the operations check which GPU."""
-    if type(data_of(x)) is not type(data_of(other)):
-        check_same_device(name, [data_of(x), data_of(other)])
-
-
 def _matrix(x: Any) -> Any:
     """Return x of shape (N, C, d1, ...) as a matrix with a row for each example of each place; (C,) is one row."""
     if x.ndim > 2:
         x = moveaxis(x, 1, -1)
     return x if x.ndim == 2 else x.reshape((-1, x.shape[-1]))
-
-
-def _operands_of_one_shape(loss: str, x: Any, target: Any, reduction: str) -> tuple[Any, Any]:
-    """Return x and the target as floats; a target of integers or bools takes the dtype of x, and does not widen it."""
-    check_reduction(loss, reduction)
-    x, target = operands(loss, x, target)
-    check_same_shape(loss, x, target)
-    x = wide(x)
-    return x, wide(target) if target.dtype.kind == "f" else target.astype(x.dtype)
-
-
-def _checked_weights(
-    loss: str, name: str, value: Any, beside: Any, shape: tuple[int, ...], may_broadcast: bool = False
-) -> Array:
-    """Return weights as an array of the dtype of `beside`; raise unless they have the shape, or may broadcast to it."""
-    if isinstance(value, Traced) and value.requires_grad:
-        raise TypeError(f"{loss} has no gradient with respect to {name}: pass {name}.detach()")
-    value = as_operand(data_of(value), beside=beside)
-    check_both_on_host_or_gpu(loss, beside, value)
-    if not (value.shape == shape or (may_broadcast and broadcasts_to(value.shape, shape))):
-        expected = f"{shape}, or one that broadcasts to it" if may_broadcast else f"{shape}, a number for each class"
-        raise ValueError(f"{loss}: expected {name} of shape {expected}; got {described(value)}")
-    return value.astype(beside.dtype)
-
-
-def _reduced(losses: Any, reduction: str, divisor: Any, given: Any) -> Any:
-    """Return the losses, their sum or their mean, in half precision if `given` is; a mean with the divisor 0 is 0."""
-    if reduction == "sum":
-        losses = sum(losses)
-    elif reduction == "mean":
-        losses = sum(losses) / (divisor + (divisor == 0))
-        if not isinstance(divisor, int):  # a sum of weights may be 0
-            losses = where(divisor == 0, 0, losses)
-    return as_precise_as(given, losses)

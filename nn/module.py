@@ -10,7 +10,7 @@
 
 Nothing has to be registered. The Parameters and Buffers among a Module's attributes, and among those of the Modules
 inside it, are its state. Nothing else is: `forward` may keep other values, as in `self.mask = mask`. A Module does not
-look into lists and dicts; `ModuleList` holds Modules in a row.
+look into lists and dicts; `ModuleList` holds Modules in a row, and `ModuleDict` by names.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

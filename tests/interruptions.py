@@ -168,13 +168,22 @@ def load_schedule():
     return lambda: schedule.load_state_dict(other), state
 
 
-def change_list(change):
+def row_of_layers():
+    modules = nn.ModuleList(nn.Linear(1, 1) for _ in range(4))
+    return modules.append(modules[1])  # a shared one
+
+
+def layers_by_names():
+    layer = nn.Linear(1, 1)
+    return nn.ModuleDict({"a": layer, "b": nn.Linear(1, 1), "c": layer})
+
+
+def change_list(change, made=row_of_layers):
     def case():
-        modules = nn.ModuleList(nn.Linear(1, 1) for _ in range(4))
-        modules.append(modules[1])  # a shared one
+        modules = made()
         for p in modules.parameters():
             p.assign(np.zeros(p.shape))
-        known = list(modules)
+        known = list(modules.children())
 
         def state():
             names = [(p.name, q.name) for p, q in ((m.weight, m.bias) for m in known)]
@@ -286,6 +295,10 @@ CASES = {
     "ModuleList.insert": change_list(lambda modules: modules.insert(1, nn.Linear(1, 1))),
     "del of a module": change_list(lambda modules: modules.__delitem__(0)),
     "del of modules": change_list(lambda modules: modules.__delitem__(slice(0, 3, 2))),
+    "ModuleDict.update": change_list(
+        lambda modules: modules.update({"a": nn.Linear(1, 1), "d": modules["a"]}), layers_by_names
+    ),
+    "ModuleDict.pop": change_list(lambda modules: modules.pop("a"), layers_by_names),
     "vector_to_parameters": set_vector,
     "clip_grad_norm": clip(clip_grad_norm, 0.5),
     "clip_grad_value": clip(clip_grad_value, 0.5),

@@ -43,8 +43,8 @@ def integers(owner: str, name: str, value: Any, count: int | None = None, smalle
     """
     values = tuple(value) if hasattr(value, "__len__") else (value,) * (count or 1)
     if not values or (count is not None and len(values) != count):
-        so_many = "" if count is None else f"{count} " if count > 1 else "1 "
-        raise ValueError(f"{owner}: expected {name} to be an integer, or {so_many}of them, got {value}")
+        expected = "an integer, or one for each axis" if count is None else f"an integer, or {count} of them"
+        raise ValueError(f"{owner}: expected {name} to be {expected}, got {value}")
     return tuple(integer(owner, name, n, smallest) for n in values)
 
 

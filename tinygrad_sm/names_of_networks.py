@@ -1,20 +1,14 @@
-"""Names of PyTorch's networks, optimizers and losses that do not exist here, and what to write; see `names.py`."""
+"""Names of PyTorch's networks and optimizers that do not exist here, and what to write; see `names.py`."""
 
 _NORMALIZED = "(x - x.mean({axis}, keepdims=True)) / tg.sqrt(x.var({axis}, keepdims=True) + eps)"
 _FORMULAS = {
     "batch_norm": _NORMALIZED.format(axis="0") + "  # of a batch; in a Module, running means are Buffers",
     "elu": "tg.where(x > 0, x, alpha * tg.expm1(tg.minimum(x, 0)))",
     "embedding": "weight[labels]  # weight = nn.Parameter(tg.randn(n, dim))",
-    "huber_loss": "tg.mean(tg.where(tg.abs(x - y) < delta, (x - y) ** 2 / 2, delta * (tg.abs(x - y) - delta / 2)))",
     "hardtanh": "tg.clip(x, -1, 1)",
     "layer_norm": _NORMALIZED.format(axis="-1"),
     "mish": "x * tg.tanh(tg.softplus(x))",
     "relu6": "tg.clip(x, 0, 6)",
-    "binary_cross_entropy": "-tg.mean(y * tg.log(p) + (1 - y) * tg.log(1 - p))  # exact on logits: "
-    "nn.BCEWithLogitsLoss",
-    "kl_div": "tg.sum(y * (tg.log(y) - log_p)) / len(y)  # that is reduction='batchmean'; 'mean' is tg.mean(...)",
-    "l1_loss": "tg.mean(tg.abs(x - y))",
-    "smooth_l1_loss": "tg.mean(tg.where(tg.abs(x - y) < 1, 0.5 * (x - y) ** 2, tg.abs(x - y) - 0.5))",
 }
 """Functions of PyTorch that are one line here."""
 
@@ -33,18 +27,13 @@ FUNCTIONAL = {
 }
 
 _CLASSES = {
-    "BCELoss": "binary_cross_entropy",
     "BatchNorm1d": "batch_norm",
     "ELU": "elu",
     "Embedding": "embedding",
     "Hardtanh": "hardtanh",
-    "HuberLoss": "huber_loss",
-    "KLDivLoss": "kl_div",
-    "L1Loss": "l1_loss",
     "LayerNorm": "layer_norm",
     "Mish": "mish",
     "ReLU6": "relu6",
-    "SmoothL1Loss": "smooth_l1_loss",
 }
 
 NN = {
@@ -57,7 +46,6 @@ NN = {
     "BatchNorm2d": _NORMALIZED.format(axis="(0, 2, 3)") + "  # of a batch; in forward",
     "DataParallel": "# not here; a model is on one device",
     "LogSigmoid": "tg.nn.functional.logsigmoid(x)  # in forward",
-    "ModuleDict": "# not here; set each Module as an attribute, setattr(self, name, module)",
     "MultiheadAttention": FUNCTIONAL["scaled_dot_product_attention"] + "  # in forward, for heads of equal width",
     "ParameterDict": "# not here; set each Parameter as an attribute, setattr(self, name, parameter)",
     "ParameterList": "# not here; set each Parameter as an attribute, setattr(self, name, parameter)",

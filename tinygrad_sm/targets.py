@@ -1,5 +1,6 @@
 """Checks of labels and targets before anything is computed with them: a loss never broadcasts or wraps around."""
 
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,9 @@ import numpy as np
 from tinygrad_sm.arguments import choice
 from tinygrad_sm.arrays import described
 from tinygrad_sm.backend import Array, device_of
+
+REDUCTIONS = ("none", "mean", "sum")
+"""How a loss is made of the losses of its elements or examples."""
 
 
 def check_labels(labels: Array, classes: int) -> None:
@@ -30,9 +34,18 @@ def _check_range(labels: Array, classes: int, ignored: int | None = None) -> Non
 
 
 def _no_class(labels: Array, is_wrong: Array, classes: int) -> IndexError:
-    first = np.unravel_index(int(is_wrong.argmax()), labels.shape)
-    place = f" in row {first[0]}" if labels.ndim == 1 else f" at [{', '.join(map(str, first))}]" if first else ""
+    first = _first(is_wrong)
+    place = f" in row {first[0]}" if labels.ndim == 1 else _place(first)
     return IndexError(f"labels: expected 0..{classes - 1} for {classes} classes, got {labels[first]}{place}")
+
+
+def _first(is_wrong: Array) -> tuple[Any, ...]:
+    """Return the index of the first element that is wrong."""
+    return np.unravel_index(int(is_wrong.argmax()), is_wrong.shape)
+
+
+def _place(index: tuple[Any, ...]) -> str:
+    return f" at [{', '.join(map(str, index))}]" if index else ""
 
 
 def check_target(loss: str, logits: Array, target: Array, ignored: int | None = None) -> None:
@@ -99,6 +112,19 @@ def _reshape_advice(shape: tuple[int, ...], expected: tuple[int, ...], name: str
     return f": reshape {name} with .reshape({', '.join(map(str, expected)) or '()'})"
 
 
-def check_reduction(loss: str, reduction: Any) -> None:
-    """Raise ValueError unless the reduction is one of the three."""
-    choice(loss, "reduction", reduction, ("none", "mean", "sum"))
+def check_numbers(loss: str, name: str, x: Array, largest: float, advice: str = "") -> None:
+    """Raise ValueError unless all numbers are from 0 to the largest: it names the first that is not.
+
+    On a GPU this is not checked, because the host would have to wait for them in every step.
+    """
+    if device_of(x) == "cpu":
+        is_right = (x >= 0) & (x <= largest)
+        if not is_right.all():
+            first = _first(~is_right)
+            expected = f"from 0 to {largest}" if largest < inf else "of at least 0"
+            raise ValueError(f"{loss}: expected {name} {expected}, got {x[first]}{_place(first)}{advice}")
+
+
+def check_reduction(loss: str, reduction: Any, reductions: tuple[str, ...] = REDUCTIONS) -> None:
+    """Raise ValueError unless the reduction is one of these."""
+    choice(loss, "reduction", reduction, reductions)

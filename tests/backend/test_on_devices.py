@@ -92,8 +92,13 @@ def test_layers(layer, device):
         close(result, wanted, rtol=1e-5, atol=1e-6)
 
 
+def binary_of_sigmoid(z, target):
+    return functional.binary_cross_entropy(tg.sigmoid(z), target)
+
+
 def loss_cases():
-    classes, pairs = [functional.cross_entropy, functional.nll_loss], [functional.mse_loss]
+    classes = [functional.cross_entropy, functional.nll_loss]
+    pairs = [functional.mse_loss, functional.l1_loss, functional.smooth_l1_loss, functional.kl_div, binary_of_sigmoid]
     weight = np.array([1, 2, 0.5, 0.25, 3], np.float32)
     some_ignored = np.where(LABELS == 1, -100, LABELS)
     for loss in (*classes, functional.sparsemax_loss, functional.entmax15_loss):
@@ -146,6 +151,15 @@ def test_labels_that_nobody_has_looked_at(classes, strict):
     two = Tensor(np.array([1, classes, 2, 2, 0]), device="cuda")
     with tg.detect_anomaly(), pytest.raises(IndexError, match=f"got {classes} in row 1"):
         functional.cross_entropy(z, two, reduction="sum")
+
+
+def test_probabilities_that_nobody_has_looked_at(strict):
+    (p,) = on("cuda", np.array([0.5, 1.5, -0.5, np.nan, 0.0]), requires_grad=True)
+    with np.errstate(invalid="ignore"):
+        losses = functional.binary_cross_entropy(p, on("cuda", np.full(5, 0.25))[0], reduction="none")
+    assert np.isnan(losses.numpy()).tolist() == [False, True, True, True, False]
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(functional.kl_div(*on("cuda", np.zeros(1), np.full(1, -0.5))).item())
 
 
 KINDS = [

@@ -126,6 +126,7 @@ def test_modules_are_the_functions():
     assert repr(nn.LeakyReLU(0.5)) == "LeakyReLU(negative_slope=0.5)"
     assert nn.Identity()(x) is x
     assert repr(nn.Identity()) == "Identity()"
+    assert nn.Identity(64, 10, bias=False)(x) is x
 
 
 def test_dropout_is_that_of_the_module(device):

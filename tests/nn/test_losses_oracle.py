@@ -10,6 +10,7 @@ import pytest
 
 import tinygrad_sm as tg
 from tests.helpers import leaf
+from tinygrad_sm import nn
 from tinygrad_sm.nn import functional
 
 torch = pytest.importorskip("torch")
@@ -101,6 +102,91 @@ def test_binary_cross_entropy_and_squares():
         assert_agrees(both(functional.mse_loss, F.mse_loss, z, {}, y, reduction=reduction), reduction)
 
 
+ignoring_a_warning = pytest.mark.filterwarnings("ignore:reduction. 'mean' divides")
+
+
+@ignoring_a_warning
+@pytest.mark.parametrize("reduction", [*REDUCTIONS, "batchmean"])
+def test_losses_of_elements(reduction):
+    random = np.random.default_rng(0)
+    kink = np.array([[1.0, -1.0, 0.5, -0.5, 0.0, 2.0]] * 2)  # from 0, where the derivatives jump
+    z, y, p = random.uniform(-3, 0, (2, 6)), random.uniform(0.1, 1, (2, 6)), random.uniform(0.01, 0.99, (2, 6))
+    for log_target in (False, True):
+        options = {"reduction": reduction, "log_target": log_target}
+        target = np.log(y) if log_target else y * (y > 0.4)
+        assert_agrees(both(functional.kl_div, F.kl_div, z, {}, target, **options), options)
+    if reduction == "batchmean":
+        return
+    for x, target in ((z, y), (kink, np.zeros((2, 6)))):
+        assert_agrees(both(functional.l1_loss, F.l1_loss, x, {}, target, reduction=reduction), reduction)
+        for bound in (0.5, 1.0):
+            options = {"reduction": reduction, "delta": bound}
+            assert_agrees(both(functional.huber_loss, F.huber_loss, x, {}, target, **options), options)
+        for bound in (0.0, 0.5, 1.0):
+            options = {"reduction": reduction, "beta": bound}
+            assert_agrees(both(functional.smooth_l1_loss, F.smooth_l1_loss, x, {}, target, **options), options)
+    for weight in (None, random.uniform(0, 2, (2, 1))):
+        twins = functional.binary_cross_entropy, F.binary_cross_entropy
+        assert_agrees(both(*twins, p, {"weight": weight}, y, reduction=reduction), reduction)
+
+
+def test_where_binary_cross_entropy_is_bounded():
+    p = np.array([0.0, 0.0, 1.0, 1.0, 1e-45, 1e-20, 1e-13, 1 - 2**-53])
+    y = np.array([1.0, 0.3, 0.0, 0.3, 1.0, 1.0, 1.0, 0.0])
+    twins = functional.binary_cross_entropy, F.binary_cross_entropy
+    mine, other = both(*twins, p, {}, y, reduction="none")
+    np.testing.assert_allclose(mine[0], other[0], rtol=1e-14)
+    np.testing.assert_allclose(mine[1], other[1], rtol=1e-8)  # its bound is 1e-12 in single precision
+
+
+@ignoring_a_warning
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("L1Loss", {}), ("SmoothL1Loss", {}), ("HuberLoss", {}), ("KLDivLoss", {}), ("BCELoss", {}), ("MSELoss", {})]
+    + [
+        ("SiLU", {}),
+        ("Identity", {}),
+        ("Identity", {"bias": False}),
+        ("LeakyReLU", {}),
+        ("LeakyReLU", {"negative_slope": 0.25}),
+    ],
+)
+def test_modules_have_the_defaults_and_the_text_of_pytorchs(name, options):
+    ours, theirs = getattr(nn, name)(**options), getattr(torch.nn, name)(**options)
+    assert repr(ours) == repr(theirs)
+    x, y = np.random.default_rng(0).uniform(0.1, 0.9, (2, 4, 3))
+    if name.endswith("Loss"):
+        assert_agrees(both(ours, theirs, x, {}, y), name)
+    else:
+        assert_agrees(both(ours, theirs, x - y, {}), name)
+
+
+def test_a_module_dict_has_the_state_and_the_methods_of_pytorchs():
+    def layers(nn):
+        modules = nn.ModuleDict({"b": nn.Linear(2, 3), "a": nn.Sequential(nn.Linear(3, 1))})
+        modules.update([("c", nn.ReLU()), ("b", nn.Linear(2, 4))])
+        modules["d"] = nn.Linear(4, 1)
+        del modules["c"]
+        return modules
+
+    ours, theirs = layers(nn), layers(torch.nn)
+    assert list(ours) == list(theirs)
+    assert (repr(ours), len(ours), "a" in ours, "c" in ours) == (
+        repr(theirs),
+        len(theirs),
+        "a" in theirs,
+        "c" in theirs,
+    )
+    ours.load_state_dict({name: value.numpy() for name, value in theirs.state_dict().items()})
+    theirs.load_state_dict({name: torch.tensor(value) for name, value in ours.state_dict().items()})
+    x = np.ones((3, 2), np.float32)
+    np.testing.assert_allclose(ours["b"](x).data, theirs["b"](torch.tensor(x)).numpy(force=True), rtol=1e-6)
+    for wrong in ("a.b", "keys", "training", ""):
+        for kind, modules in ((nn, ours), (torch.nn, theirs)):
+            with pytest.raises((KeyError, TypeError, ValueError)):
+                modules[wrong] = kind.ReLU()
+
+
 def test_softmax_with_a_temperature_and_the_distribution_of_gumbel_softmax():
     z = np.random.default_rng(0).uniform(-3, 3, (2, 5))
     assert_agrees(both(lambda z: functional.softmax(z, 1, 0.3), lambda z: F.softmax(z / 0.3, 1), z, {}), "softmax")
@@ -144,6 +230,21 @@ DIFFERENCES = {  # on purpose: the point, and of ours and PyTorch's the value, a
         ),
         (0, [[0, 0]]),
         (NAN, [[0, 0]]),
+    ),
+    "a probability of 0 whose target is 0": (
+        ("binary_cross_entropy", [0.0, 1.0], np.array([0.0, 1.0]), {"reduction": "sum"}),
+        (0, [1, -1]),
+        (0, [0, 0]),
+    ),
+    "a masked log-probability whose target is 0": (
+        ("kl_div", [-INF], np.array([0.0]), {"reduction": "sum"}),
+        (0, [0]),
+        (NAN, [0]),
+    ),
+    "a masked log-probability whose target is masked": (
+        ("kl_div", [-INF], np.array([-INF]), {"log_target": True, "reduction": "sum"}),
+        (0, [0]),
+        (NAN, [0]),
     ),
     "a masked logit whose target is 0": (
         ("binary_cross_entropy_with_logits", [-INF], np.array([0.0]), {}),

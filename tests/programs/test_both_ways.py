@@ -105,6 +105,9 @@ LOSSES = {
     "nll": (lambda z, y: F.nll_loss(F.log_softmax(z, 1), y), LABELS),
     "mse": (nn.MSELoss(), TARGETS),
     "bce": (nn.BCEWithLogitsLoss(), TARGETS),
+    "huber": (nn.HuberLoss(delta=0.25), TARGETS),
+    "kl": (lambda z, y: F.kl_div(F.log_softmax(z, 1), y, "batchmean"), TARGETS),
+    "bce of probabilities": (lambda z, y: F.binary_cross_entropy(F.sigmoid(z), y), TARGETS),
     "sparsemax": (F.sparsemax_loss, LABELS),
     "entmax15": (F.entmax15_loss, LABELS),
 }

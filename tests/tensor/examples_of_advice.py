@@ -292,27 +292,15 @@ def softmax(x):
     return np.exp(x) / np.exp(x).sum(-1, keepdims=True)
 
 
-_SMOOTH = "np.where(abs(A - U) < 1, (A - U) ** 2 / 2, abs(A - U) - 0.5).mean()"
-_HUBER = "np.where(abs(A - U) < 2, (A - U) ** 2 / 2, 2 * (abs(A - U) - 1)).mean()"
-_BCE = "-(y * np.log(p) + (1 - y) * np.log(1 - p)).mean()"
 _ATTENTION = {"q": A, "k": U, "v": P}
 OF_FUNCTIONAL = {
     "batch_norm": row("F.batch_norm(x, None, None, training=True)", "norm(A, 0)", eps=1e-5),
-    "binary_cross_entropy": row("F.binary_cross_entropy(p, y)", _BCE, p=P, y=1 - P),
     "cosine_similarity": row(
         "F.cosine_similarity(a, b, -1)", "(A * U).sum(-1) / np.sqrt((A * A).sum(-1) * (U * U).sum(-1))"
     ),
     "elu": row("F.elu(x, 2.0)", "np.where(A > 0, A, 2 * (np.exp(A) - 1))", alpha=2.0),
     "embedding": row("F.embedding(labels, weight)", "A.T[labels]", labels=LABELS, weight=A.T),
-    "huber_loss": row("F.huber_loss(x, y, delta=2.0)", _HUBER, delta=2.0),
     "hardtanh": row("F.hardtanh(x)", "A.clip(-1, 1)"),
-    "kl_div": row(
-        "F.kl_div(log_p, y, reduction='batchmean')",
-        "(y * (np.log(y) - log_p)).sum() / len(y)",
-        log_p=np.log(P),
-        y=1 - P,
-    ),
-    "l1_loss": row("F.l1_loss(x, y)", "abs(A - U).mean()"),
     "layer_norm": row("F.layer_norm(x, (3,))", "norm(A, -1)", eps=1e-5),
     "mish": row("F.mish(x)", "A * np.tanh(np.log(1 + np.exp(A)))"),
     "normalize": row("F.normalize(x, dim=-1)", "A / np.sqrt((A * A).sum(-1, keepdims=True))", eps=1e-12),
@@ -321,7 +309,6 @@ OF_FUNCTIONAL = {
     "scaled_dot_product_attention": row(
         "F.scaled_dot_product_attention(q, k, v)", "softmax(q @ k.T / np.sqrt(3)) @ v", **_ATTENTION
     ),
-    "smooth_l1_loss": row("F.smooth_l1_loss(x, y)", _SMOOTH),
     "softmin": row("F.softmin(x, -1)", "softmax(-A)", axis=-1),
 }
 
@@ -333,21 +320,16 @@ def of_class(made, function, **variables):
 
 
 OF_NN = {
-    "BCELoss": of_class("BCELoss()(p, y)", "binary_cross_entropy"),
     "BatchNorm1d": of_class("BatchNorm1d(3)(x)", "batch_norm"),
     "BatchNorm2d": row("torch.nn.BatchNorm2d(3)(x)", "norm(x, (0, 2, 3))", x=X, eps=1e-5),
     "ELU": of_class("ELU(2.0)(x)", "elu"),
     "Embedding": of_class("Embedding.from_pretrained(weight)(labels)", "embedding"),
     "Hardtanh": of_class("Hardtanh()(x)", "hardtanh"),
-    "HuberLoss": of_class("HuberLoss(delta=2.0)(x, y)", "huber_loss"),
-    "KLDivLoss": of_class("KLDivLoss(reduction='batchmean')(log_p, y)", "kl_div"),
-    "L1Loss": of_class("L1Loss()(x, y)", "l1_loss"),
     "LayerNorm": of_class("LayerNorm(3)(x)", "layer_norm"),
     "LogSigmoid": row("torch.nn.LogSigmoid()(x)", "-np.log(1 + np.exp(-A))"),
     "Mish": of_class("Mish()(x)", "mish"),
     "MultiheadAttention": row(None, OF_FUNCTIONAL["scaled_dot_product_attention"][1], **_ATTENTION),
     "ReLU6": of_class("ReLU6()(x)", "relu6"),
-    "SmoothL1Loss": of_class("SmoothL1Loss()(x, y)", "smooth_l1_loss"),
     "Tensor": row(None, lambda got: got is Tensor),
     "Unflatten": row("torch.nn.Unflatten(1, (3, 1))(x)", "A.reshape(2, 3, 1)", shape=(3, 1)),
     "ZeroPad2d": row("torch.nn.ZeroPad2d(1)(x)", "np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))", x=X, k=1),

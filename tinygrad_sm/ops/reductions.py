@@ -61,7 +61,7 @@ def max(x, /, axis=None, keepdims=False):
 
 def _extremum_rule(g, out, x, axis, keepdims):
     is_extreme = (x == with_reduced_axes(out, x, axis, keepdims)) | (x != x)  # NaN is the extremum of its row
-    ties = sum(is_extreme, axis, keepdims=True)
+    ties = sum(is_extreme, axis, keepdims=True).astype(g.dtype)
     return where(is_extreme, with_reduced_axes(g, x, axis, keepdims) / ties, 0)
 
 

@@ -77,7 +77,8 @@ def fold(values, /, shape, stride, dilation):
     stride, dilation = integers("fold", "stride", stride, d), integers("fold", "dilation", dilation, d)
     leading, positions, kernel = values.shape[: -2 * d], values.shape[-2 * d : -d], values.shape[-d:]
     dtype = sum_dtype(values, in_turn=prod(kernel)) or values.dtype
-    out, added = array_module(values).zeros((*leading, *shape), dtype), values.astype(dtype, copy=False)
+    added, first = values.astype(dtype, copy=False), (..., *(0,) * d)
+    out = array_module(values).zeros_like(added[first], shape=(*leading, *shape))  # in their order of axes, if quicker
     for offset in product(*map(range, kernel)):  # one slice for each place in a window, whatever the number of windows
         starts = [i * step for i, step in zip(offset, dilation, strict=True)]
         places = [slice(a, a + s * (p - 1) + 1, s) for a, s, p in zip(starts, stride, positions, strict=True)]
@@ -85,6 +86,9 @@ def fold(values, /, shape, stride, dilation):
     return out.astype(values.dtype, copy=False)
 
 
-fold.vjp(
-    lambda g, out, values, shape, stride, dilation: windows(g, values.shape[out.ndim - values.ndim :], stride, dilation)
-)
+def _fold_rule(g, out, values, shape, stride, dilation):
+    of_windows = windows(g, values.shape[out.ndim - values.ndim :], stride, dilation)
+    return of_windows[tuple(map(slice, values.shape))]  # behind them there may be room for more windows
+
+
+fold.vjp(_fold_rule)
