@@ -19,6 +19,7 @@ import numpy as np
 from benchmarks import (
     chain,
     cross_entropy,
+    embedding,
     epoch,
     gradbench,
     hvp,
@@ -29,23 +30,14 @@ from benchmarks import (
     optimizers,
     results,
     small_ops,
+    transformer,
     wall,
 )
 from benchmarks.harness import MODULES, say
 
 MODULES_OF_JOBS = (
-    epoch,
-    mlp,
-    lenet,
-    small_ops,
-    chain,
-    cross_entropy,
-    optimizers,
-    hvp,
-    gradbench,
-    memory,
-    imports,
-    wall,
+    *(epoch, mlp, lenet, small_ops, chain, cross_entropy, embedding, transformer, optimizers, hvp, gradbench),
+    *(memory, imports, wall),
 )
 JOBS = {job.__name__.rpartition(".")[2]: job.benchmark for job in MODULES_OF_JOBS}
 ROUNDS, QUICK = 12, 3

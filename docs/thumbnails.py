@@ -22,6 +22,7 @@ PICTURES = {
     "mnist_softmax": "weights",
     "one_vs_rest": "percentages",
     "optimum": "bounds",
+    "perceptron_1958": "regions",
     "scaling_study": "pixels",
     "show_digits": "sevens",
     "softmax_regression": "regions",
@@ -29,6 +30,7 @@ PICTURES = {
     "training_ledger": "for_1",
     "two_perceptrons": "temperatures",
     "xmax_family": "simplex",
+    "xor_1969": "spaces",
 }
 
 

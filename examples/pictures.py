@@ -110,11 +110,14 @@ def decision_regions(path, panels, title, xlabel="x1", ylabel="x2"):
     panels : {panel title: (predict, points, labels, classes)}. `predict` maps points, float32 of shape (M, 2), to
         probabilities of shape (M, C), or (M,) or (M, 1) if of two classes they are those of the second. The points have
         shape (N, 2), their labels are 0..C−1, and the classes are C names.
+    xlabel, ylabel : the names of the axes, of all panels or a list with one for each.
     """
     styles = _styles(name for *_, classes in panels.values() for name in classes)
     figure, grid = _figure(len(panels), title, width=4.3, height=4)
     handles = {}
-    for axes, (heading, (predict, points, labels, classes)) in zip(grid, panels.items(), strict=True):
+    xlabels, ylabels = ([name] * len(panels) if isinstance(name, str) else name for name in (xlabel, ylabel))
+    drawn = zip(grid, panels.items(), xlabels, ylabels, strict=True)
+    for axes, (heading, (predict, points, labels, classes)), xlabel, ylabel in drawn:
         low, high = points.min(axis=0), points.max(axis=0)
         low, high = low - 0.15 * (high - low), high + 0.15 * (high - low)
         x, y = np.meshgrid(np.linspace(low[0], high[0], 240), np.linspace(low[1], high[1], 240))

@@ -12,6 +12,7 @@ from tinygrad_sm import names as _names
 from tinygrad_sm.advice import advise_on_class, advise_on_keywords, module_hooks
 from tinygrad_sm.dispatch import HAS_WING
 from tinygrad_sm.nn import functional, init, optim, schedules
+from tinygrad_sm.nn.attention import MultiheadAttention
 from tinygrad_sm.nn.checkpoint import load, save
 from tinygrad_sm.nn.containers import ModuleDict, ModuleList, Sequential
 from tinygrad_sm.nn.conv import Conv1d, Conv2d
@@ -24,6 +25,7 @@ from tinygrad_sm.nn.elementwise_losses import (
     MSELoss,
     SmoothL1Loss,
 )
+from tinygrad_sm.nn.embedding import Embedding
 from tinygrad_sm.nn.layers import (
     GELU,
     Dropout,
@@ -41,6 +43,7 @@ from tinygrad_sm.nn.layers import (
 )
 from tinygrad_sm.nn.losses import CrossEntropyLoss, NLLLoss
 from tinygrad_sm.nn.module import Buffer, Module, Parameter
+from tinygrad_sm.nn.normalization import BatchNorm1d, BatchNorm2d, LayerNorm, RMSNorm
 from tinygrad_sm.nn.parameters import clip_grad_norm, clip_grad_value, parameters_to_vector, vector_to_parameters
 from tinygrad_sm.nn.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 
@@ -52,17 +55,21 @@ __all__ = [
     "AvgPool2d",
     "BCELoss",
     "BCEWithLogitsLoss",
+    "BatchNorm1d",
+    "BatchNorm2d",
     "Buffer",
     "Conv1d",
     "Conv2d",
     "CrossEntropyLoss",
     "Dropout",
+    "Embedding",
     "Flatten",
     "GELU",
     "HuberLoss",
     "Identity",
     "KLDivLoss",
     "L1Loss",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LogSoftmax",
@@ -71,8 +78,10 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "NLLLoss",
     "Parameter",
+    "RMSNorm",
     "ReLU",
     "Sequential",
     "SiLU",

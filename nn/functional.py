@@ -9,6 +9,7 @@ from tinygrad_sm.backend import Array, array_module, check_same_device, to_numpy
 from tinygrad_sm.engine.primitive import as_operand
 from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.nn.activations import dropout, gelu, leaky_relu, logsigmoid, silu
+from tinygrad_sm.nn.attention import scaled_dot_product_attention
 from tinygrad_sm.nn.conv import conv1d, conv2d
 from tinygrad_sm.nn.elementwise_losses import (
     binary_cross_entropy,
@@ -19,8 +20,10 @@ from tinygrad_sm.nn.elementwise_losses import (
     mse_loss,
     smooth_l1_loss,
 )
+from tinygrad_sm.nn.embedding import embedding
 from tinygrad_sm.nn.loss_base import operands
 from tinygrad_sm.nn.losses import cross_entropy, entmax15_loss, nll_loss, sparsemax_loss
+from tinygrad_sm.nn.normalization import batch_norm, layer_norm, rms_norm
 from tinygrad_sm.nn.pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from tinygrad_sm.nn.xmax import entmax15, gumbel_softmax, softmax, sparsemax
 from tinygrad_sm.ops import softmax as softmax_ops
@@ -33,6 +36,7 @@ __all__ = [
     "accuracy",
     "adaptive_avg_pool2d",
     "avg_pool2d",
+    "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "confusion_matrix",
@@ -40,6 +44,7 @@ __all__ = [
     "conv2d",
     "cross_entropy",
     "dropout",
+    "embedding",
     "entmax15",
     "entmax15_loss",
     "gelu",
@@ -47,6 +52,7 @@ __all__ = [
     "huber_loss",
     "kl_div",
     "l1_loss",
+    "layer_norm",
     "leaky_relu",
     "linear",
     "log_softmax",
@@ -56,6 +62,8 @@ __all__ = [
     "nll_loss",
     "one_hot",
     "relu",
+    "rms_norm",
+    "scaled_dot_product_attention",
     "sigmoid",
     "silu",
     "smooth_l1_loss",

@@ -17,6 +17,7 @@ __all__ = [
     "accuracy",
     "adaptive_avg_pool2d",
     "avg_pool2d",
+    "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "confusion_matrix",
@@ -24,6 +25,7 @@ __all__ = [
     "conv2d",
     "cross_entropy",
     "dropout",
+    "embedding",
     "entmax15",
     "entmax15_loss",
     "gelu",
@@ -31,6 +33,7 @@ __all__ = [
     "huber_loss",
     "kl_div",
     "l1_loss",
+    "layer_norm",
     "leaky_relu",
     "linear",
     "log_softmax",
@@ -40,6 +43,8 @@ __all__ = [
     "nll_loss",
     "one_hot",
     "relu",
+    "rms_norm",
+    "scaled_dot_product_attention",
     "sigmoid",
     "silu",
     "smooth_l1_loss",
@@ -92,6 +97,40 @@ def avg_pool2d(x: Tensor | Sequence[Tensor], kernel_size: int | Sequence[int], s
 def avg_pool2d(x: _Arrays, kernel_size: int | Sequence[int], stride: int | Sequence[int] | None = None, padding: int | Sequence[int] = 0, *, ceil_mode: bool = False, count_include_pad: bool = True) -> _Array: ...
 @overload
 def avg_pool2d(x: _Other, kernel_size: int | Sequence[int], stride: int | Sequence[int] | None = None, padding: int | Sequence[int] = 0, *, ceil_mode: bool = False, count_include_pad: bool = True) -> Any: ...
+
+@overload
+def batch_norm(x: Tensor | Sequence[Tensor], running_mean: Any, running_var: Any, weight: _Operand | None = None, bias: _Operand | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-05) -> Tensor:
+    """Return (x − μ) / √(σ² + eps) · weight + bias, with mean μ and variance σ² of each channel.
+
+    x : shape (N, C) or (N, C, d1, ...), with C channels; half precision is computed in float32.
+    running_mean, running_var : shape (C,); Tensors or arrays, which training changes in place, or both None.
+    weight, bias : shape (C,), or None for none.
+
+    Without `training`, μ is running_mean and σ² running_var. With it, they are the mean of the n numbers of the channel
+    and the mean of (x − μ)², through which gradients pass too; and then, unless they are None,
+
+        running_mean ← (1 − momentum) running_mean + momentum μ
+        running_var ← (1 − momentum) running_var + momentum σ² n / (n − 1)
+
+    A call that raises an error leaves them as they were. Raises ValueError in training if n is not at least 2. "Batch
+    Normalization: Accelerating Deep Network Training by Reducing Internal Covariate Shift" (Ioffe and Szegedy, 2015).
+
+    >>> running_mean, running_var = np.zeros(1), np.ones(1)
+    >>> batch_norm([[1.0], [5.0]], running_mean, running_var, training=True).round(3).tolist()
+    [[-1.0], [1.0]]
+    >>> running_mean.round(4), running_var.round(4)  # 0.9 · 0 + 0.1 · 3, and 0.9 · 1 + 0.1 · 8
+    (array([0.3]), array([1.7]))
+    """
+@overload
+def batch_norm(x: _Operand, running_mean: Any, running_var: Any, weight: Tensor | Sequence[Tensor], bias: _Operand | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-05) -> Tensor: ...
+@overload
+def batch_norm(x: _Operand, running_mean: Any, running_var: Any, weight: _Operand | None, bias: Tensor | Sequence[Tensor], training: bool = False, momentum: float = 0.1, eps: float = 1e-05) -> Tensor: ...
+@overload
+def batch_norm(x: _Operand, running_mean: Any, running_var: Any, weight: _Operand | None = None, *, bias: Tensor | Sequence[Tensor], training: bool = False, momentum: float = 0.1, eps: float = 1e-05) -> Tensor: ...
+@overload
+def batch_norm(x: _Arrays, running_mean: Any, running_var: Any, weight: _Plain | None = None, bias: _Plain | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-05) -> _Array: ...
+@overload
+def batch_norm(x: _Other, running_mean: Any, running_var: Any, weight: _Other | None = None, bias: _Other | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-05) -> Any: ...
 
 @overload
 def binary_cross_entropy(probabilities: Tensor | Sequence[Tensor], target: _Operand, weight: Any = None, reduction: str = 'mean') -> Tensor:
@@ -233,6 +272,26 @@ def dropout(x: _Arrays, p: float = 0.5, training: bool = True) -> _Array: ...
 def dropout(x: _Other, p: float = 0.5, training: bool = True) -> Any: ...
 
 @overload
+def embedding(indices: Any, weight: Tensor | Sequence[Tensor], padding_idx: int | None = None) -> Tensor:
+    """Return weight[indices]: for each index its row of the table.
+
+    indices : integers 0..N−1, of any shape.  weight : shape (N, D).  Result : the shape of indices, and an axis of D.
+    padding_idx : an index that stands for nothing, as at the end of a short text; its row gets no gradient from here.
+        A negative one counts from the end.
+
+    A row's gradient is the sum of those of all places where its index stands. An index out of range raises IndexError,
+    and so does a negative one, as in PyTorch. If the indices are on a GPU, this check makes the host wait for them.
+
+    >>> embedding([2, 0], [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    array([[5., 6.],
+           [1., 2.]], dtype=float32)
+    """
+@overload
+def embedding(indices: Any, weight: _Arrays, padding_idx: int | None = None) -> _Array: ...
+@overload
+def embedding(indices: Any, weight: _Other, padding_idx: int | None = None) -> Any: ...
+
+@overload
 def entmax15(x: Tensor | Sequence[Tensor], dim: int = -1) -> Tensor:
     """Return [x/2 − τ]₊² along the axis `dim`, between softmax and sparsemax: smooth where a p becomes 0.
 
@@ -316,8 +375,8 @@ def kl_div(log_probabilities: Tensor | Sequence[Tensor], target: _Operand, reduc
     Conventions: 0·∞ is 0, where PyTorch has NaN, so that both may be masked. The gradient with respect to a target of 0
     leaves out ln 0, and is −ln p.
 
-    >>> kl_div(np.log([[0.5, 0.5]]), np.array([[1.0, 0.0]]), reduction="batchmean").round(4)
-    np.float64(0.6931)
+    >>> kl_div([[-0.75, -0.75]], [[1.0, 0.0]], reduction="batchmean"), kl_div([[-0.75, -0.75]], [[1.0, 0.0]])
+    (np.float32(0.75), np.float32(0.375))
     """
 @overload
 def kl_div(log_probabilities: _Operand, target: Tensor | Sequence[Tensor], reduction: str = 'mean', log_target: bool = False) -> Tensor: ...
@@ -337,6 +396,31 @@ def l1_loss(x: Tensor | Sequence[Tensor], target: _Operand, reduction: str = 'me
 def l1_loss(x: _Operand, target: Tensor | Sequence[Tensor], reduction: str = 'mean') -> Tensor: ...
 @overload
 def l1_loss(x: _Operand, target: _Operand, reduction: str = 'mean') -> Any: ...
+
+@overload
+def layer_norm(x: Tensor | Sequence[Tensor], normalized_shape: int | Sequence[int], weight: _Operand | None = None, bias: _Operand | None = None, eps: float = 1e-05) -> Tensor:
+    """Return (x − x̄) / √(σ² + eps) · weight + bias, with mean x̄ and variance σ² over the last axes of x.
+
+    x : shape (..., *normalized_shape); half precision is computed in float32.
+    normalized_shape : the lengths of these axes, a tuple, or an integer for one.
+    weight, bias : shape normalized_shape, or None for none.
+
+    σ² is the mean of (x − x̄)², the biased variance. "Layer Normalization" (Ba, Kiros and Hinton, 2016).
+
+    >>> layer_norm([[1.0, 3.0], [10.0, 50.0]], 2, bias=[0.0, 100.0]).round(3)
+    array([[ -1., 101.],
+           [ -1., 101.]], dtype=float32)
+    """
+@overload
+def layer_norm(x: _Operand, normalized_shape: int | Sequence[int], weight: Tensor | Sequence[Tensor], bias: _Operand | None = None, eps: float = 1e-05) -> Tensor: ...
+@overload
+def layer_norm(x: _Operand, normalized_shape: int | Sequence[int], weight: _Operand | None, bias: Tensor | Sequence[Tensor], eps: float = 1e-05) -> Tensor: ...
+@overload
+def layer_norm(x: _Operand, normalized_shape: int | Sequence[int], weight: _Operand | None = None, *, bias: Tensor | Sequence[Tensor], eps: float = 1e-05) -> Tensor: ...
+@overload
+def layer_norm(x: _Arrays, normalized_shape: int | Sequence[int], weight: _Plain | None = None, bias: _Plain | None = None, eps: float = 1e-05) -> _Array: ...
+@overload
+def layer_norm(x: _Other, normalized_shape: int | Sequence[int], weight: _Other | None = None, bias: _Other | None = None, eps: float = 1e-05) -> Any: ...
 
 @overload
 def leaky_relu(x: Tensor | Sequence[Tensor], negative_slope: float = 0.01) -> Tensor:
@@ -457,6 +541,61 @@ def relu(x: Tensor | Sequence[Tensor], /) -> Tensor:
 def relu(x: _Arrays, /) -> _Array: ...
 @overload
 def relu(x: _Other, /) -> Any: ...
+
+@overload
+def rms_norm(x: Tensor | Sequence[Tensor], normalized_shape: int | Sequence[int], weight: _Operand | None = None, eps: float | None = None) -> Tensor:
+    """Return x / √(mean of x² + eps) · weight, with the mean over the last axes of x.
+
+    x, normalized_shape, weight : as in layer_norm.
+    eps : None stands for the distance of 1 to the next larger number, in the dtype of x; in float32 for half precision,
+        in which nothing is computed.
+
+    "Root Mean Square Layer Normalization" (Zhang and Sennrich, 2019).
+
+    >>> rms_norm([3.0, -3.0, 1.0, 1.0], 4).round(4)
+    array([ 1.3416, -1.3416,  0.4472,  0.4472], dtype=float32)
+    """
+@overload
+def rms_norm(x: _Operand, normalized_shape: int | Sequence[int], weight: Tensor | Sequence[Tensor], eps: float | None = None) -> Tensor: ...
+@overload
+def rms_norm(x: _Arrays, normalized_shape: int | Sequence[int], weight: _Plain | None = None, eps: float | None = None) -> _Array: ...
+@overload
+def rms_norm(x: _Other, normalized_shape: int | Sequence[int], weight: _Other | None = None, eps: float | None = None) -> Any: ...
+
+@overload
+def scaled_dot_product_attention(query: Tensor | Sequence[Tensor], key: _Operand, value: _Operand, attn_mask: _Operand | None = None, dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None) -> Tensor:
+    """Return softmax(scale · Q Kᵀ + mask) V, the softmax along each row: for each query a weighted mean of the values.
+
+    query : shape (..., L, E).  key : (..., S, E).  value : (..., S, D).  Result : (..., L, D); leading axes broadcast.
+    attn_mask : broadcasts to (..., L, S). Of bools, True means that the query MAY attend to the key; note that in
+        `nn.MultiheadAttention` True means the opposite. Floats are added to the scores: −∞ hides a key.
+    dropout_p : the share of the weights that is set to 0, always; pass 0.0 in evaluation.
+    is_causal : the query i attends to the keys 0..i only, also where L and S differ. Not beside an attn_mask.
+    scale : by default 1/√E, which keeps the variance of the scores.
+
+    Convention: a query that may attend to nothing gets 0, and the gradient 0. Half precision is computed in float32.
+
+    "Attention Is All You Need" (Vaswani et al., 2017).
+
+    >>> x = np.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> scaled_dot_product_attention(x, x, x, is_causal=True, scale=1.0).round(4)
+    array([[1.    , 0.    ],
+           [0.2689, 0.7311]])
+    """
+@overload
+def scaled_dot_product_attention(query: _Operand, key: Tensor | Sequence[Tensor], value: _Operand, attn_mask: _Operand | None = None, dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None) -> Tensor: ...
+@overload
+def scaled_dot_product_attention(query: _Operand, key: _Operand, value: Tensor | Sequence[Tensor], attn_mask: _Operand | None = None, dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None) -> Tensor: ...
+@overload
+def scaled_dot_product_attention(query: _Operand, key: _Operand, value: _Operand, attn_mask: Tensor | Sequence[Tensor], dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None) -> Tensor: ...
+@overload
+def scaled_dot_product_attention(query: _Arrays, key: _Plain, value: _Plain, attn_mask: _Plain | None = None, dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None) -> _Array: ...
+@overload
+def scaled_dot_product_attention(query: _Plain, key: _Arrays, value: _Plain, attn_mask: _Plain | None = None, dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None) -> _Array: ...
+@overload
+def scaled_dot_product_attention(query: _Plain, key: _Plain, value: _Arrays, attn_mask: _Plain | None = None, dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None) -> _Array: ...
+@overload
+def scaled_dot_product_attention(query: _Other, key: _Other, value: _Other, attn_mask: _Other | None = None, dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None) -> Any: ...
 
 @overload
 def sigmoid(x: Tensor | Sequence[Tensor], /) -> Tensor:

@@ -1,12 +1,8 @@
 """Names of PyTorch's networks and optimizers that do not exist here, and what to write; see `names.py`."""
 
-_NORMALIZED = "(x - x.mean({axis}, keepdims=True)) / tg.sqrt(x.var({axis}, keepdims=True) + eps)"
 _FORMULAS = {
-    "batch_norm": _NORMALIZED.format(axis="0") + "  # of a batch; in a Module, running means are Buffers",
     "elu": "tg.where(x > 0, x, alpha * tg.expm1(tg.minimum(x, 0)))",
-    "embedding": "weight[labels]  # weight = nn.Parameter(tg.randn(n, dim))",
     "hardtanh": "tg.clip(x, -1, 1)",
-    "layer_norm": _NORMALIZED.format(axis="-1"),
     "mish": "x * tg.tanh(tg.softplus(x))",
     "relu6": "tg.clip(x, 0, 6)",
 }
@@ -22,16 +18,12 @@ FUNCTIONAL = {
     "interpolate": "# not here; tg.take(x, indices, axis) repeats or leaves out rows",
     "normalize": "x / tg.maximum(tg.norm(x, axis=-1, keepdims=True), eps)",
     "pad": "tg.pad(x, ((0, 0), (before, after)))  # NumPy's order, a pair for each axis",
-    "scaled_dot_product_attention": "tg.softmax(q @ tg.swapaxes(k, -1, -2) / q.shape[-1] ** 0.5) @ v",
     "softmin": "tg.softmax(-x, axis)",
 }
 
 _CLASSES = {
-    "BatchNorm1d": "batch_norm",
     "ELU": "elu",
-    "Embedding": "embedding",
     "Hardtanh": "hardtanh",
-    "LayerNorm": "layer_norm",
     "Mish": "mish",
     "ReLU6": "relu6",
 }
@@ -43,10 +35,8 @@ NN = {
     },
     **dict.fromkeys(("Conv3d", "ConvTranspose2d"), _NO_CONVOLUTION),
     **dict.fromkeys(("GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNCell"), _NO_RECURRENCE),
-    "BatchNorm2d": _NORMALIZED.format(axis="(0, 2, 3)") + "  # of a batch; in forward",
     "DataParallel": "# not here; a model is on one device",
     "LogSigmoid": "tg.nn.functional.logsigmoid(x)  # in forward",
-    "MultiheadAttention": FUNCTIONAL["scaled_dot_product_attention"] + "  # in forward, for heads of equal width",
     "ParameterDict": "# not here; set each Parameter as an attribute, setattr(self, name, parameter)",
     "ParameterList": "# not here; set each Parameter as an attribute, setattr(self, name, parameter)",
     "Tensor": "tg.Tensor",

@@ -34,18 +34,15 @@ def _check_range(labels: Array, classes: int, ignored: int | None = None) -> Non
 
 
 def _no_class(labels: Array, is_wrong: Array, classes: int) -> IndexError:
-    first = _first(is_wrong)
-    place = f" in row {first[0]}" if labels.ndim == 1 else _place(first)
+    first, place = first_place(is_wrong)
     return IndexError(f"labels: expected 0..{classes - 1} for {classes} classes, got {labels[first]}{place}")
 
 
-def _first(is_wrong: Array) -> tuple[Any, ...]:
-    """Return the index of the first element that is wrong."""
-    return np.unravel_index(int(is_wrong.argmax()), is_wrong.shape)
-
-
-def _place(index: tuple[Any, ...]) -> str:
-    return f" at [{', '.join(map(str, index))}]" if index else ""
+def first_place(is_wrong: Array) -> tuple[Any, str]:
+    """Return the index of the first element that is True, and the words that say where it is: in row 2, at [1, 0]."""
+    first = np.unravel_index(int(is_wrong.argmax()), is_wrong.shape)
+    place = f" in row {first[0]}" if is_wrong.ndim == 1 else f" at [{', '.join(map(str, first))}]" if first else ""
+    return first, place
 
 
 def check_target(loss: str, logits: Array, target: Array, ignored: int | None = None) -> None:
@@ -120,9 +117,9 @@ def check_numbers(loss: str, name: str, x: Array, largest: float, advice: str = 
     if device_of(x) == "cpu":
         is_right = (x >= 0) & (x <= largest)
         if not is_right.all():
-            first = _first(~is_right)
+            first, place = first_place(~is_right)
             expected = f"from 0 to {largest}" if largest < inf else "of at least 0"
-            raise ValueError(f"{loss}: expected {name} {expected}, got {x[first]}{_place(first)}{advice}")
+            raise ValueError(f"{loss}: expected {name} {expected}, got {x[first]}{place}{advice}")
 
 
 def check_reduction(loss: str, reduction: Any, reductions: tuple[str, ...] = REDUCTIONS) -> None:

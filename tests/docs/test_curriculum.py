@@ -26,6 +26,14 @@ def rows():
     return {int(number): (said, PLACE.findall(places)) for number, said, places in found}
 
 
+def steps():
+    """Return {what came before the notes or after them: [places]}, of the table below the map."""
+    page = (ROOT / "docs/curriculum.md").read_text("utf-8")
+    section = page.partition("\n## What came before and after the notes\n")[2].partition("\n## ")[0]
+    lines = re.findall(r"^\| (.+) \| (.+) \|$", section, re.MULTILINE)
+    return {step: PLACE.findall(places) for step, places in lines[2:]}  # after the head and the line below it
+
+
 @functools.cache
 def tree(path):
     return ast.parse((ROOT / path).read_text("utf-8"))
@@ -45,7 +53,8 @@ def defined(path):
 @functools.cache
 def collected():
     """Return the ids, without parameters, of the tests in all files that the map names, as pytest itself finds them."""
-    files = sorted({place.partition("::")[0] for _, places in rows().values() for place in places})
+    named = [*(places for _, places in rows().values()), *steps().values()]
+    files = sorted({place.partition("::")[0] for places in named for place in places})
     command = [sys.executable, "-m", "pytest", "--collect-only", "--quiet", "-p", "no:cacheprovider"]
     command += [file for file in files if file.startswith("tests/")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
@@ -100,6 +109,12 @@ def test_the_places_of_a_line_are_there(number):
     assert len(said) > 10
     assert places, "a line names a place at least"
     assert [place for place in places if not exists(place)] == []
+
+
+@pytest.mark.parametrize("step", steps())
+def test_the_places_of_a_step_before_or_after_the_notes_are_there(step):
+    assert steps()[step], "a step names a place at least"
+    assert [place for place in steps()[step] if not exists(place)] == []
 
 
 @pytest.mark.parametrize(
@@ -158,3 +173,6 @@ def test_the_glossary_has_each_term_in_both_languages():
         assert len(re.findall("[\u4e00-\u9fff]", satz)) > 8, english
         assert not re.search("[\u4e00-\u9fff]", sentence), english
     assert {"Activation function", "Hidden units", "Neural network", "One-hot", "Softmax"} <= set(terms)
+    assert {"Perceptron rule", "Linear separability", "Margin", "XOR, exclusive or", "Hidden space"} <= set(terms)
+    assert {"Convolution", "Kernel, filter", "Stride", "Padding", "Pooling", "Receptive field"} <= set(terms)
+    assert {"Attention", "Query, key, value", "Embedding", "Residual connection", "Transformer"} <= set(terms)

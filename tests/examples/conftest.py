@@ -28,5 +28,5 @@ def run(folder, monkeypatch, capsys):
 @pytest.fixture
 def no_pictures(monkeypatch):
     """Spare the tests that make an example fail the drawing."""
-    for name in ("network", "bars", "lines", "curves", "image_grid", "weight_images"):
+    for name in ("network", "bars", "lines", "curves", "image_grid", "weight_images", "decision_regions"):
         monkeypatch.setattr(pictures, name, lambda *args, **options: None)

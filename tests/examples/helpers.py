@@ -30,6 +30,7 @@ RUNS = {
     ),
     "one_vs_rest": ([], ["car.png", "percentages.png", "stack.png"]),
     "optimum": (["--quick"], ["bounds.png", "weights.png"]),
+    "perceptron_1958": ([], ["bound.png", "epochs.png", "regions.png"]),
     "scaling_study": (["--quick"], ["curves.png", "pixels.png"]),
     "show_digits": ([], ["answers.png", "hardest.png", "rows.png", "sevens.png"]),
     "softmax_regression": ([], ["loss.png", "regions.png"]),
@@ -38,6 +39,7 @@ RUNS = {
     "training_ledger": (["--quick"], ["for_1.png", "for_7.png", "shares.png"]),
     "two_perceptrons": ([], ["network.png", "regions.png", "temperatures.png"]),
     "xmax_family": ([], ["simplex.png", "steps.png"]),
+    "xor_1969": ([], ["runs.png", "spaces.png"]),
 }
 """The options with which an example is quick, and the files that it leaves then."""
 

@@ -141,6 +141,15 @@ def test_a_single_probability_is_that_of_the_second_class(figures, tmp_path):
         assert colors[0, 0].argmax() == 1
 
 
+def test_each_panel_of_regions_can_have_names_of_its_own_for_its_axes(figures, tmp_path):
+    panel = (linear, POINTS, LABELS, ("a", "b", "c"))
+    panels = {"first": panel, "second": panel}
+    pictures.decision_regions(tmp_path / "regions.png", panels, "Regions", xlabel=["x", "q"], ylabel="y")
+    assert [(axes.get_xlabel(), axes.get_ylabel()) for axes in figures[0].axes] == [("x", "y"), ("q", "y")]
+    with pytest.raises(ValueError, match="shorter"):
+        pictures.decision_regions(tmp_path / "regions.png", panels, "Regions", xlabel=["x"])
+
+
 def test_where_one_class_is_everywhere_there_is_no_boundary(figures, tmp_path):
     panels = {"": (lambda points: np.full(len(points), 0.2), POINTS, LABELS, ("a", "b"))}
     pictures.decision_regions(tmp_path / "regions.png", panels, "")

@@ -15,6 +15,7 @@ from tinygrad_sm.engine.backward import first_gradient, seed_gradient
 from tinygrad_sm.engine.tape import count_uses
 from tinygrad_sm.engine.versions import NEVER_CHANGED, write_all
 from tinygrad_sm.ops.softmax import cross_entropy
+from tinygrad_sm.ops.standardization import standardize
 
 RANDOM = np.random.default_rng(0)
 LARGE = RANDOM.normal(size=(64, 80)).astype(np.float32)
@@ -37,7 +38,24 @@ def row(name, devices=("cpu",)):
 @row("select")
 def chosen(form, device):
     beside_0 = [form(MASK, values.astype(dtype), 0) for values in (LARGE, -LARGE) for dtype in ("f8", "f4", "f2")]
-    return [*beside_0, form(MASK, 0, LARGE)]
+    beside_numbers = [
+        form(mask, *operands)
+        for x in (LARGE, LARGE.astype("f8"), np.asfortranarray(LARGE.astype("f2")))
+        for mask in (MASK, MASK[:1], MASK[:, :1], np.array(True))
+        for number in (-np.inf, np.inf, -0.0, 0.0, -30, 3.5)
+        for operands in ((x, number), (number, x))
+    ]
+    return [*beside_0, form(MASK, 0, LARGE), *beside_numbers]
+
+
+@row("cube")
+def cubes(form, device):
+    return [form(x, b) for x in (LARGE, LARGE.astype(float), LARGE.T) for b in (3, 3.0)]
+
+
+@row("sigmoid_without_branch")
+def sigmoids(form, device):
+    return [form(scale * LARGE.astype(dtype)) for scale in (1, -1, 100) for dtype in ("f4", "f8")]
 
 
 def logits_and_labels(N, C, dtype):
@@ -93,12 +111,57 @@ def sums_of_products(form, device):
     return [form(a, b, formula="ij,jk->ik"), form(a, b, c, formula="ij,jk,ki->j"), form(c, formula="ij->ji")]
 
 
+@row("linear_of_all_rows")
+def affine_maps(form, device):
+    x, w, b = (RANDOM.normal(size=shape) for shape in ((2, 3, 4), (5, 4), 5))
+    single = [a.astype(np.float32) for a in (x, w.T.copy().T, b)]
+    return [form(x, w, b), form(x, w, None), form(*single), form(x[:, None], np.asfortranarray(w), b)]
+
+
+@row("gradient_of_all_rows")
+def gradients_of_affine_maps(form, device):
+    g, w = RANDOM.normal(size=(2, 3, 5)), RANDOM.normal(size=(5, 4))
+    return [form(g, None, None, w, None), form(g[None], None, None, w[:, :1], None)]
+
+
+STANDARDIZED = [
+    (RANDOM.normal(size=shape).astype(dtype) + offset, axis)
+    for shape, axis in (((4, 6), -1), ((3, 1024), (1,)), ((2, 3, 4), (-2, -1)), ((5,), 0), ((0, 3), -1))
+    for dtype, offset in ((np.float64, 0), (np.float32, 0), (np.float32, np.float32(100)))
+]
+
+
+@row("standardize_rows")
+def standardized(form, device):
+    return [part for x, axis in STANDARDIZED for part in form(x, axis, 0.01)]
+
+
+@row("gradient_of_rows")
+def gradients_of_rows(form, device):
+    found = []
+    for x, axis in STANDARDIZED:
+        z, sigma = standardize.plain(x, axis, 0.01)
+        for shape in (x.shape, x.shape[-1:]):
+            g = np.broadcast_to(RANDOM.normal(size=shape).astype(x.dtype), x.shape)
+            found.append(form(g, z, x, axis=axis, eps=0.01, saved=sigma))
+    return found
+
+
 @row("put_rows")
 def rows_put(form, device):
     whole = [
         form(RANDOM.integers(-9, 9, (5, 2, 3)).astype(dtype), (6, 2, 3), INDEX) for dtype in (float, np.float16, int)
     ]
-    return [*whole, form(LARGE[1:6], (9, 80), INDEX.astype(np.int8))]
+    few = [
+        form(LARGE[1:6], (9, 80), INDEX.astype(np.int8)),
+        form(LARGE[1:5].reshape(2, 2, 80), (9, 80), INDEX[:4].reshape(2, 2)),
+    ]
+    often = [np.arange(3000) % n for n in (2, 1000)]  # more often than float32 can bear, and less
+    return [
+        *whole,
+        *few,
+        *(form(RANDOM.random((3000, 2)).astype(dt), (1000, 2), i) for i in often for dt in ("f2", "f4", "f8")),
+    ]
 
 
 @row("pop_or_copy")

@@ -112,6 +112,7 @@ def test_the_record_is_of_what_there_is():
 
 @pytest.mark.parametrize("job", JOBS)
 def test_counts_are_the_same_each_time(job):
+    cost(JOBS[job], steps=1)  # makes what is made once in a process, such as the 1 that walks share
     runs = [cost(JOBS[job], steps=3) for _ in range(3)]
     for run in runs:
         assert run.pop("peak_bytes") > 0
@@ -235,8 +236,8 @@ class Wasteful(Observer):
 
 
 NO_WORK = {
-    *("add", "astype", "atleast_1d", "atleast_2d", "broadcast_to", "concatenate", "diag", "expand_dims", "hstack"),
-    *("moveaxis", "ravel", "reshape", "squeeze", "stack", "sum", "swapaxes", "tile", "transpose", "vstack"),
+    *("add", "astype", "atleast_1d", "atleast_2d", "broadcast_to", "concatenate", "diag", "expand_dims", "fold"),
+    *("hstack", "moveaxis", "ravel", "reshape", "squeeze", "stack", "sum", "swapaxes", "tile", "transpose", "vstack"),
     *("einsum [(2, 3)](formula=ba)", "pad(pad_width=1)"),
     "pad(pad_width=((0, 1), (2, 0), (1, 1)),constant_values=1.5)",
 }

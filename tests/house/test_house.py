@@ -21,7 +21,7 @@ from tinygrad_sm.check import numerical
 from tinygrad_sm.engine import tape
 from tinygrad_sm.engine.primitive import Primitive
 
-MOST_LINES, MOST_FILES = 600, 13
+MOST_LINES, MOST_FILES = 600, 15
 """So much of the package a plain training step of the flagship may enter: see `step_reading.py`."""
 
 PRODUCT = ("tinygrad_sm", "nn", "datasets", "examples", "benchmarks")

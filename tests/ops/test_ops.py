@@ -23,6 +23,7 @@ from tinygrad_sm.ops import (
     reductions,
     shaping,
     softmax,
+    standardization,
     windows,
 )
 
@@ -30,20 +31,10 @@ every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.label)
 QUICK, INTENSE = (hypothesis.settings.default.max_examples < 30, hypothesis.settings.default.max_examples > 100)
 seeds = st.integers(0, 2**32 - 1)
 
+MODULES = (decompositions, elementary, elementwise, indexing, linalg, products, reductions, shaping, softmax)
 PRIMITIVES = {
     value
-    for module in (
-        decompositions,
-        elementary,
-        elementwise,
-        indexing,
-        linalg,
-        products,
-        reductions,
-        shaping,
-        softmax,
-        windows,
-    )
+    for module in (*MODULES, standardization, windows)
     for value in vars(module).values()
     if isinstance(value, Primitive)
 }

@@ -64,6 +64,10 @@ def along_one_of_equal_shape(f):
     return computed
 
 
+def standardize(x, axis, eps):
+    return along_one_of_equal_shape(lambda x, dim: F.layer_norm(x, x.shape[dim:], eps=eps))(x, axis)
+
+
 def places(index):
     return torch.from_numpy(np.array(index, np.int64))
 
@@ -203,6 +207,7 @@ TWINS = {
     "logsumexp": along_one(torch.logsumexp),
     "softmax": along_one_of_equal_shape(torch.softmax),
     "log_softmax": along_one_of_equal_shape(torch.log_softmax),
+    "standardize": standardize,
     "cumsum": in_turn(torch.cumsum),
     "cumprod": in_turn(torch.cumprod),
     "floor_divide": lambda a, b: torch.floor(a / b),  # its own has no gradient at all

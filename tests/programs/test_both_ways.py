@@ -63,6 +63,30 @@ class Function(nn.Module):
         return self.function(x)
 
 
+class Attending(nn.Module):
+    """Rows of four places of five numbers, which attend to each other."""
+
+    def __init__(self):
+        self.attention = nn.MultiheadAttention(5, 1, dropout=0.25, batch_first=True)
+
+    def forward(self, x):
+        x = x.reshape((12, 4, 5))
+        hidden = np.arange(4) > 2
+        y, weights = self.attention(x, x, x, attn_mask=np.broadcast_to(hidden, (4, 4)), is_causal=True)
+        y = y + F.scaled_dot_product_attention(x, y, y, weights)
+        return y.sum(axis=1)
+
+
+class LookingUp(nn.Module):
+    """Rows that are looked up at places which depend on the input."""
+
+    def __init__(self, classes):
+        self.table = nn.Embedding(7, classes, padding_idx=2)
+
+    def forward(self, x):
+        return self.table((abs(x) * 3).astype(np.int64) % 7).sum(axis=1)
+
+
 def training(model, loss, optimizer, clip=None, zero_grad=nn.optim.SGD.zero_grad):
     """Return a function that makes a step of such a training, with its model and optimizer."""
 
@@ -118,8 +142,19 @@ TRAININGS = {
         for layer in (nn.ReLU, nn.Tanh, nn.Sigmoid, nn.Softplus, nn.LeakyReLU, nn.SiLU, nn.Identity, nn.Dropout)
     },
     **{f"a layer GELU({form})": (training(mlp(nn.GELU(form)), CE, sgd()), LABELS) for form in ("none", "tanh")},
+    **{
+        f"a layer {name}": (training(lambda make=make: mlp(make())(), CE, sgd()), LABELS)  # a new one for each run
+        for name, make in {
+            "LayerNorm": lambda: nn.LayerNorm(16),
+            "RMSNorm": lambda: nn.RMSNorm(16),
+            "BatchNorm1d": lambda: nn.BatchNorm1d(16),
+            "BatchNorm1d(momentum=None)": lambda: nn.BatchNorm1d(16, momentum=None),
+        }.items()
+    },
     "dropout, a function": (training(mlp(Function(lambda x: F.dropout(x, 0.25))), CE, sgd()), LABELS),
     "logsigmoid, a function": (training(mlp(Function(F.logsigmoid)), CE, sgd()), LABELS),
+    "attention": (training(Attending, CE, sgd()), LABELS),
+    "rows of a table": (training(lambda: LookingUp(5), CE, sgd()), LABELS),
     "a loss of one example": (training(mlp(nn.ReLU()), lambda z, y: CE(z[0], y[0]), sgd()), LABELS),
     "zeroed gradients": (
         training(mlp(nn.ReLU()), CE, sgd(momentum=0.9), zero_grad=lambda o: o.zero_grad(set_to_none=False)),

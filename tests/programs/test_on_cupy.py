@@ -12,9 +12,9 @@ from tinygrad_sm import nn
 pytestmark = pytest.mark.usefixtures("strict")
 
 
-def training(optimizer, dropout=0.0):
+def training(optimizer, layer=nn.ReLU):
     tg.manual_seed(0)
-    model = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Dropout(dropout), nn.Linear(5, 3)).to("cuda")
+    model = nn.Sequential(nn.Linear(4, 5), layer(), nn.Linear(5, 3)).to("cuda")
     optimizer = optimizer(model.parameters())
     loss_function = nn.CrossEntropyLoss()
 
@@ -35,8 +35,17 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_a_program_makes_no_more_launches_than_the_step_and_does_not_wait(optimizer):
+NORMS = {
+    "LayerNorm": lambda: nn.LayerNorm(5),
+    "BatchNorm1d": lambda: nn.BatchNorm1d(5),
+    "BatchNorm1d, all batches with the same weight": lambda: nn.BatchNorm1d(5, momentum=None),
+}
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "layer"), [*((name, nn.ReLU) for name in OPTIMIZERS), *(("SGD", norm) for norm in NORMS.values())]
+)
+def test_a_program_makes_no_more_launches_than_the_step_and_does_not_wait(optimizer, layer):
     random = np.random.default_rng(0)
     batches = [
         [tg.Tensor(x, device="cuda") for x in (random.normal(size=(6, 4)).astype("f4"), random.integers(0, 3, 6))]
@@ -44,13 +53,13 @@ def test_a_program_makes_no_more_launches_than_the_step_and_does_not_wait(optimi
     ]
     runs = []
     for wrap in (lambda step: step, tg.compiled):
-        step, model = training(OPTIMIZERS[optimizer])
+        step, model = training(OPTIMIZERS[optimizer], layer)
         step, run = wrap(step), []
         for batch in batches:
             EVENTS.clear()
             loss = step(*batch)
             events = dict(EVENTS)
-            run.append((loss.numpy(), [p.numpy() for p in model.parameters()]))
+            run.append((loss.numpy(), [tg.Tensor(x).numpy() for x in model.state_dict().values()]))
         runs.append((run, events))
     (eager, eager_events), (compiled, events) = runs
     assert step.why_eager is None

@@ -149,7 +149,8 @@ FUNCTIONS = advice.rows_of_functions("tinygrad_sm")
 def test_a_method_that_is_missing_is_a_function_of_tg(name):
     with pytest.raises(AttributeError, match=re.escape(f"Tensor has no attribute {name!r}: write tg.{name}(t")):
         getattr(Tensor(A), name)
-    extra = {**EXTRA, "shape": (2, *A.shape)} if name == "broadcast_to" else EXTRA
+    shapes = {"broadcast_to": (2, *A.shape), "windows": 2}
+    extra = EXTRA | ({"shape": shapes[name]} if name in shapes else {})
     got = eval(FUNCTIONS[name], {"tg": tg, "t": Tensor(P), **extra})
     want = eval(FUNCTIONS[name], {"tg": np if hasattr(np, name) else tg, "t": P, **extra})
     check_same(plain(got), plain(want))
@@ -180,7 +181,7 @@ def test_names_without_a_row_have_pythons_message_and_its_suggestion():
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [("tinygrad_sm", "cat"), ("tinygrad_sm.nn", "Conv2d"), ("tinygrad_sm.nn.functional", "conv2d")]
+    ("module", "name"), [("tinygrad_sm", "cat"), ("tinygrad_sm.nn", "Conv3d"), ("tinygrad_sm.nn.functional", "conv3d")]
 )
 def test_an_import_of_a_missing_name_has_the_same_sentence(module, name):
     with pytest.raises(ImportError, match=f"^module '{module}' has no attribute '{name}': .+") as raised:

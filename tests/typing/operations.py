@@ -30,8 +30,9 @@ Form = Callable[[Any], Any]
 SAMPLES = {
     "an operand": (np.full((2, 3), 0.5), np.array([0, 1]), np.array([0.5, 0.25, 0.125])),
     "an option": (3, 1, (1,)),
+    "an operand that may be left out": (np.array([0.5]), np.array([0.5, 0.25, 0.125])),
 }
-"""What is tried for the required parameters of a function that no case calls."""
+"""What is tried for the parameters of a function that no case calls."""
 
 
 class Call(NamedTuple):
@@ -187,7 +188,8 @@ def _try_samples(function: Operation, calls: list[Call], form: Form) -> Exceptio
     refusals = []
     for values in itertools.product(*choices):
         refusals += [_attempt(watched, form, values, i) for i in (None, *operands)]
-        refusals += [_attempt(watched, form, values, **{name: np.array([0.5])}) for name in options]
+        given = itertools.product(options, SAMPLES["an operand that may be left out"])
+        refusals += [_attempt(watched, form, values, **{name: value}) for name, value in given]
     return next(filter(None, reversed(refusals)), None)
 
 

@@ -1,6 +1,6 @@
 """Passes: each makes the list of a program's calls shorter, or its memory smaller, and changes no number.
 
-    calls = with_early_questions(calls)
+    calls = with_late_changes(with_early_questions(calls))
     calls = without_dead_calls(calls, kept)
     calls, stands_for = without_copies(calls, kept)
     constants = constants_of(calls, kept)
@@ -51,13 +51,13 @@ def with_early_questions(calls: list[Any]) -> list[Any]:
     if True not in is_lasting:
         return calls
     first = is_lasting.index(True)
-    changed = {id(value.root) for call in calls if isinstance(call, Call) for value in call.changes}
+    changed = {_memory(value) for call in calls if isinstance(call, Call) for value in call.changes}
     moved: set[int] = set()
     for i in range(first, len(calls)):
         if isinstance(calls[i], Guard):
             needed = _needed_by(i, calls, first)
             values = [value for j in needed for value in (*calls[j].reads(), getattr(calls[j], "result", None))]
-            is_free = not any(value is not None and id(value.root) in changed for value in values)
+            is_free = not any(value is not None and _memory(value) in changed for value in values)
             if is_free and not any(isinstance(calls[j], Call) and calls[j].draws for j in needed):
                 moved |= needed
     rest = range(first, len(calls))
@@ -73,6 +73,38 @@ def _needed_by(i: int, calls: list[Any], first: int) -> set[int]:
             needed.add(j)
             wanted |= {id(value) for value in calls[j].reads()}
     return needed
+
+
+def with_late_changes(calls: list[Any]) -> list[Any]:
+    """Move lasting changes that come before a question, such as those of running statistics, behind the last one.
+
+    A change stays where it is if a call between reads or changes what it changes, or changes what it reads.
+    """
+    last = max((i for i, call in enumerate(calls) if isinstance(call, Guard)), default=0)
+    before: list[Any] = []  # from the last question backwards
+    late: list[Any] = []
+    for call in reversed(calls[: last + 1]):
+        is_lasting = isinstance(call, Call) and call.is_lasting and not call.draws
+        is_moved = is_lasting and not any(_has_to_follow(other, call) for other in before)
+        (late if is_moved else before).append(call)
+    return [*before[::-1], *late[::-1], *calls[last + 1 :]]
+
+
+def _has_to_follow(call: Any, change: Call) -> bool:
+    """Whether a call reads or changes what a change before it changes, or changes what that reads."""
+    changes = {_memory(value) for value in getattr(call, "changes", ())}
+    touched = changes | {_memory(value) for value in call.reads()}
+    return not touched.isdisjoint(map(_memory, change.changes)) or not changes.isdisjoint(map(_memory, change.reads()))
+
+
+def _memory(value: Value) -> int:
+    """Return the id of what has the memory of a value: two arrays outside of the step may be views of one."""
+    if value.root.origin != "state":
+        return id(value.root)
+    array = value.root.array
+    while (base := getattr(array, "base", None)) is not None:
+        array = base
+    return id(array)
 
 
 def without_copies(calls: list[Any], kept: list[Value]) -> tuple[list[Any], dict[int, Value]]:

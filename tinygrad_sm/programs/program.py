@@ -25,6 +25,7 @@ from tinygrad_sm.programs.passes import (
     constants_of,
     shared_memory,
     with_early_questions,
+    with_late_changes,
     without_copies,
     without_dead_calls,
 )
@@ -54,7 +55,7 @@ class Program:
 
     def __init__(self, trace: Trace, memory: Callable[[int], Any], names: dict[int, str]):
         kept = [*trace.results(), *values_in(trace.effects)]
-        calls = without_dead_calls(with_early_questions(trace.recording.calls), kept)
+        calls = without_dead_calls(with_late_changes(with_early_questions(trace.recording.calls)), kept)
         self.calls, self._stands_for = without_copies(calls, kept)
         self.effects = self._replaced = [tuple(map(self._now, effect)) for effect in trace.effects]
         self.leaves, self.inputs = trace.leaves, trace.inputs

@@ -217,7 +217,8 @@ def compiled(step: Callable[P, R]) -> CompiledStep[P, R]:
 
     What a program cannot do is refused, with one warning that names the line; the step then always runs as it is
     written, and `why_eager` says why. So are: numbers read out of arrays, as by `item()`; results that are kept in
-    other ways than by `return`; counters; hooks and observers inside; questions after the first change of parameters.
+    other ways than by `return`; counters; hooks and observers inside; questions about what depends on a change of
+    parameters in the same call.
 
     Results are copies, without history; NumPy's numbers come as arrays of no axes. The gradients are valid until the
     next call. What else Python does in a step, such as printing, or setting `np.errstate`, is done in recorded calls

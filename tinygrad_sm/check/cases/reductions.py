@@ -13,7 +13,7 @@ from tinygrad_sm.check.cases.case import (
     unary,
     whole_and_zero,
 )
-from tinygrad_sm.ops import composed, norms, products, reductions, softmax
+from tinygrad_sm.ops import composed, norms, products, reductions, softmax, standardization
 
 for axis, keepdims in ((None, False), (0, False), (-1, True), ((0, 2), False), ((2, -2), True), ((), False)):
     shapes = AnyShape((3, 3), (1, 3))
@@ -60,6 +60,16 @@ for axis, keepdims in ((None, False), (1, False), ((0, -1), True), ((), False)):
         case(composed.var, np.var, [anything], ((2, 3, 2),), shapes, ddof=1, **given)
         case(composed.std, np.std, [distinct], ((2, 3, 2),), shapes, ddof=1, **given)
         case(composed.std, np.std, [distinct], ((2, 3, 2),), shapes, **given)
+for axis in (-1, (0, 2)):
+    case(
+        standardization.standardize,
+        lambda x, axis, eps: (x - x.mean(axis, keepdims=True)) / np.sqrt(x.var(axis, keepdims=True) + eps),
+        [anything],
+        ((2, 3, 2),),
+        AnyShape((3, 3), (1, 3)),
+        axis=axis,
+        eps=0.125,
+    )
 unary(reductions.prod, np.prod, anything)
 unary(norms.norm, lambda x: np.sqrt(np.square(x).sum()), nonzero)
 for axis in (None, 0, -1):
@@ -80,7 +90,7 @@ for op, oracle in ((reductions.cumsum, np.cumsum), (products.cumprod, np.cumprod
 for op, oracle in ((reductions.prod, np.prod), (reductions.max, np.max), (reductions.sum, np.sum)):
     case(op, oracle, [anything], ((),), OneOf([((),)]), label=f"{op.__name__} of a number", axis=-1)
 
-COSTLY["max"] = 7, "who is the largest, a NaN too, how many they are, and their share: five operations of x's size"
-COSTLY["min"] = 7, "as max"
+COSTLY["max"] = 8, "who is the largest, a NaN too, how many they are, and their share: five operations of x's size"
+COSTLY["min"] = 8, "as max"
 COSTLY["prod"] = 9.6, "products of all others without a division, in pairs, so that they are right with zeros"
 COSTLY["cumprod"] = 8.9, "products and sums without a division, in pairs, so that they are right with zeros"
