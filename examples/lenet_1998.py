@@ -1,6 +1,6 @@
 """LeNet-5 on MNIST: a network that looks through small windows, from the 98 % of a hidden layer to 99.2 %.
 
-    python examples/lenet_1998.py              # two minutes
+    python examples/lenet_1998.py              # one or two minutes
     python examples/lenet_1998.py --quick      # a tenth of the images, and a lower accuracy to reach
 
 What changed in 1998: before, people chose what to measure in an image, and only a classifier of that learned. LeNet-5
@@ -15,8 +15,8 @@ What the engine needed for it: one operation, `windows`, which gives the window 
 them by the weights, and pooling takes their maximum. The gradient of a pixel is the sum over all windows that hold it.
 
 The layers have the sizes of 1998. Of today are relu for tanh, the maximum for a weighted mean, the softmax, and that
-the second convolution sees all six maps. Seeds 0 to 4 reach SEEDS % of the test images, and in PyTorch TORCH %. The
-status is 1 below 99 %.
+the second convolution sees all six maps. Seeds 0 to 4 reach 99.15 to 99.28 % on the test images; in PyTorch the same
+network, optimizer and schedule reach 99.15 to 99.32 %. The status is 1 below 99 %.
 """
 
 import argparse
