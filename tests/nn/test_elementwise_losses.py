@@ -240,7 +240,7 @@ ERRORS = {
     "logits": (
         lambda: binary_cross_entropy(np.array([0.5, 1.5]), [1.0, 0.0]),
         ValueError,
-        r"binary_cross_entropy: expected probabilities from 0 to 1, got 1\.5 at \[1\]: "
+        r"binary_cross_entropy: expected probabilities from 0 to 1, got 1\.5 in row 1: "
         "binary_cross_entropy_with_logits takes logits",
     ),
     "NaN": (lambda: nn.BCELoss()(NAN, 1.0), ValueError, ".* probabilities from 0 to 1, got nan: .*"),
