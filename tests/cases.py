@@ -121,6 +121,13 @@ case(
     attn_mask=np.array([[True, True, False]] * 2 + [[False] * 3]),
     scale=0.5,
 )
+case(
+    attention.scaled_dot_product_attention,
+    lambda query, key, value, mask: attend(query, key, value, np.exp(mask), query.dtype.type(1 / np.sqrt(2))),
+    [anything] * 4,
+    ((2, 2), (1, 3, 2), (3, 1), (2, 3)),
+    label="scaled_dot_product_attention of a mask to add",
+)
 for loss, oracle, domains in (
     (elementwise_losses.l1_loss, lambda x, y: abs(x - y).mean(), [distinct, between]),
     (
