@@ -15,6 +15,7 @@ PICTURES = {
     "deep_network": "spirals",
     "fashion_mnist": "classes",
     "language_model": "loss",
+    "lenet_1998": "maps",
     "linear_regression": "fit",
     "logistic_regression": "regions",
     "mnist_mlp": "mistakes",

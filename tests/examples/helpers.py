@@ -20,6 +20,7 @@ RUNS = {
     "deep_network": ([], ["activations.png", "curve.png", "loss.png", "moons.png", "spirals.png"]),
     "fashion_mnist": ([], []),  # the images are not packaged, and these runs have no network
     "language_model": (["--epochs", "1"], ["loss.png", "next.png"]),
+    "lenet_1998": (["--quick", "--epochs", "2"], ["filters.png", "maps.png", "mistakes.png", "second.png"]),
     "linear_regression": ([], ["fit.png", "loss.png"]),
     "logistic_regression": ([], ["regions.png", "sigmoid.png", "threshold.png"]),
     "mnist_mlp": (["--quick"], ["confusion.png", "curves.png", "mistakes.png", "network.png"]),

@@ -22,6 +22,7 @@ IMPORTED = {  # besides pictures
     "choose_defaults": ["mnist_softmax"],
     "fashion_mnist": ["mnist_mlp", "mnist_softmax"],
     "language_model": ["mnist_softmax"],
+    "lenet_1998": ["mnist_softmax"],
     "mnist_mlp": ["mnist_softmax"],
     "optimum": ["mnist_softmax"],
     "step_as_program": ["micro"],
