@@ -227,7 +227,7 @@ def _conclusion(function: Operation, calls: list[Call], of_lists: list[Call], re
     if len(results) != 1 or not of_arrays:
         raise TypeError(
             f"the types of {function.__name__} cannot be learned: Tensors gave {sorted(results) or 'nothing'}, "
-            f"arrays {sorted(of_arrays) or 'nothing'}; write a row of check/cases that calls it, or annotate its result"
+            f"arrays {sorted(of_arrays) or 'nothing'}; write a row of tests/cases that calls it, or annotate its result"
         ) from refusal
     (of_tensors,) = results
     if isinstance(function, Primitive) and operands:
