@@ -241,7 +241,7 @@ class MultiheadAttention(Module):
         else:
             weight = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)[i]
         y = linear(x, weight, None if self.in_proj_bias is None else self.in_proj_bias[rows])
-        return y.reshape(*x.shape[:2], self.num_heads, -1).transpose(0, 2, 1, 3)
+        return y.reshape(*x.shape[:2], self.num_heads, self.embed_dim // self.num_heads).transpose(0, 2, 1, 3)
 
     def _check_shapes(self, query: Any, key: Any, value: Any) -> None:
         n = 0 if self.batch_first else 1  # the axis of the batch

@@ -199,7 +199,7 @@ def patches_of(
     return windows(transpose(x, (d + 1, *range(d + 1))), tuple(kernel), tuple(stride), tuple(dilation))
 
 
-class _Convolution(Module):
+class Convolution(Module):
     """The base of Conv1d and Conv2d."""
 
     axes: int
@@ -239,14 +239,23 @@ class _Convolution(Module):
     def forward(self, x: Any) -> Tensor:
         """Return the convolution of x, of shape (N, C, ...) or (C, ...), with the kernels."""
         x = as_operand(x)
-        if np.shape(data_of(x))[-self.axes - 1 : -self.axes] != (self.in_channels,):
-            name = f"{type(self).__name__}({self.in_channels}, {self.out_channels}){place_of(self.weight)}"
-            raise ValueError(f"{name}: expected x of {self.in_channels} channels, got {described(x)}")
+        if x.ndim not in (self.axes + 1, self.axes + 2) or x.shape[-self.axes - 1] != self.in_channels:
+            raise ValueError(self._mismatch(x))
         options: tuple[Any, ...] = (self.stride, self.padding, self.dilation, self.groups)
         if self.padding_mode != "zeros":
             x = pad(x, [(0, 0)] * (x.ndim - self.axes) + self._widths, BORDERS[self.padding_mode])
             options = (self.stride, 0, self.dilation, self.groups)
         return (conv1d if self.axes == 1 else conv2d)(x, self.weight, self.bias, *options)
+
+    def _mismatch(self, x: Any) -> str:
+        name = f"{type(self).__name__}({self.in_channels}, {self.out_channels}){place_of(self.weight)}"
+        shape = f"{self.in_channels}, {'H, W' if self.axes == 2 else 'L'}"
+        message = f"{name}: expected x of shape (N, {shape}) or ({shape}), got {described(x)}"
+        if self.in_channels == 1 and x.ndim == self.axes + 1:
+            return f"{message}: x[:, None] gives it an axis of channels"
+        if x.ndim == self.axes + 2 and x.shape[-1] == self.in_channels:
+            return f"{message}: tg.moveaxis(x, -1, 1) puts the channels before the places"
+        return message
 
     def extra_repr(self) -> str:
         shown: dict[str, Any] = {"kernel_size": self.kernel_size, "stride": self.stride}
@@ -256,7 +265,7 @@ class _Convolution(Module):
         return ", ".join([f"{self.in_channels}, {self.out_channels}", *(f"{k}={v!r}" for k, v in shown.items())])
 
 
-class Conv1d(_Convolution):
+class Conv1d(Convolution):
     """The convolution of sequences (N, C, L) with kernels that are learned; `functional.conv1d` gives the formula.
 
     weight : shape (out_channels, in_channels/groups, K); bias : shape (out_channels,), or None. Both begin as draws
@@ -270,7 +279,7 @@ class Conv1d(_Convolution):
     axes = 1
 
 
-class Conv2d(_Convolution):
+class Conv2d(Convolution):
     """The convolution of images (N, C, H, W) with kernels that are learned; `functional.conv2d` gives the formula.
 
     weight : shape (out_channels, in_channels/groups, K₁, K₂); bias : shape (out_channels,), or None. Both begin as

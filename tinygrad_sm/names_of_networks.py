@@ -1,6 +1,8 @@
 """Names of PyTorch's networks and optimizers that do not exist here, and what to write; see `names.py`."""
 
 _FORMULAS = {
+    "avg_pool1d": "tg.windows(x, k, stride=k).mean(-1)",
+    "max_pool1d": "tg.windows(x, k, stride=k).max(-1)",
     "elu": "tg.where(x > 0, x, alpha * tg.expm1(tg.minimum(x, 0)))",
     "hardtanh": "tg.clip(x, -1, 1)",
     "mish": "x * tg.tanh(tg.softplus(x))",
@@ -9,11 +11,13 @@ _FORMULAS = {
 """Functions of PyTorch that are one line here."""
 
 _NO_CONVOLUTION = "# not here; tg.windows of the last axes, then tg.einsum with the kernels, is a convolution"
+_NO_TRANSPOSE = "# not here; it is the vjp of nn.functional.conv2d with respect to the images"
 _NO_RECURRENCE = "# not here yet; a step is a Module with two Linear, called in a loop over the sequence"
 
 FUNCTIONAL = {
     **_FORMULAS,
-    **dict.fromkeys(("conv3d", "conv_transpose2d"), _NO_CONVOLUTION),
+    "conv3d": _NO_CONVOLUTION,
+    "conv_transpose2d": _NO_TRANSPOSE,
     "cosine_similarity": "(a * b).sum(-1) / (tg.norm(a, axis=-1) * tg.norm(b, axis=-1))",
     "interpolate": "# not here; tg.take(x, indices, axis) repeats or leaves out rows",
     "normalize": "x / tg.maximum(tg.norm(x, axis=-1, keepdims=True), eps)",
@@ -22,6 +26,8 @@ FUNCTIONAL = {
 }
 
 _CLASSES = {
+    "AvgPool1d": "avg_pool1d",
+    "MaxPool1d": "max_pool1d",
     "ELU": "elu",
     "Hardtanh": "hardtanh",
     "Mish": "mish",
@@ -33,7 +39,8 @@ NN = {
         name: _FORMULAS[function] + ("; in forward" if "#" in _FORMULAS[function] else "  # in forward")
         for name, function in _CLASSES.items()
     },
-    **dict.fromkeys(("Conv3d", "ConvTranspose2d"), _NO_CONVOLUTION),
+    "Conv3d": _NO_CONVOLUTION,
+    "ConvTranspose2d": _NO_TRANSPOSE,
     **dict.fromkeys(("GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNCell"), _NO_RECURRENCE),
     "DataParallel": "# not here; a model is on one device",
     "LogSigmoid": "tg.nn.functional.logsigmoid(x)  # in forward",

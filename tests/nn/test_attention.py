@@ -384,3 +384,9 @@ def test_a_compiled_step_is_the_step():
     assert step.why_eager is None
     assert step.program is not None
     assert found[0] == found[1]
+
+
+def test_attention_of_no_sequences_gives_none():
+    x = np.zeros((0, 3, 8), np.float32)
+    output, weights = nn.MultiheadAttention(8, 2, batch_first=True)(x, x, x)
+    assert (output.shape, weights.shape) == ((0, 3, 8), (0, 3, 3))

@@ -201,7 +201,24 @@ ERRORS = {
     "layer, input": (
         lambda: nn.Sequential(nn.Conv2d(1, 4, 3))(X),
         ValueError,
-        "Conv2d(1, 4) at '0': expected x of 1 channels, got float64 (2, 3, 6, 5)",
+        "Conv2d(1, 4) at '0': expected x of shape (N, 1, H, W) or (1, H, W), got float64 (2, 3, 6, 5)",
+    ),
+    "layer, images without channels": (
+        lambda: nn.Conv2d(1, 4, 3)(X[:, 0]),
+        ValueError,
+        "Conv2d(1, 4): expected x of shape (N, 1, H, W) or (1, H, W), got float64 (2, 6, 5): "
+        "x[:, None] gives it an axis of channels",
+    ),
+    "layer, channels last": (
+        lambda: nn.Conv2d(3, 4, 3)(X.transpose(0, 2, 3, 1)),
+        ValueError,
+        "Conv2d(3, 4): expected x of shape (N, 3, H, W) or (3, H, W), got float64 (2, 6, 5, 3): "
+        "tg.moveaxis(x, -1, 1) puts the channels before the places",
+    ),
+    "layer, images as sequences": (
+        lambda: nn.Conv1d(3, 4, 3)(X),
+        ValueError,
+        "Conv1d(3, 4): expected x of shape (N, 3, L) or (3, L), got float64 (2, 3, 6, 5)",
     ),
     "a wide padding": (
         lambda: F.max_pool2d(X, 2, padding=2),
@@ -252,6 +269,22 @@ ERRORS = {
 def test_errors_say_what_was_expected(name, tmp_path):
     call, kind, message = ERRORS[name]
     check_error(call, kind, re.escape(message), tmp_path)
+
+
+class Foreign:
+    """An array of another library, whose dtype is not NumPy's."""
+
+    shape, dtype, ndim = X.shape, "another float", X.ndim
+
+    def __array__(self, dtype=None, copy=None):
+        return X
+
+
+def test_arrays_of_other_libraries_are_read():
+    layer = nn.Conv2d(3, 4, 3)
+    np.testing.assert_array_equal(layer(Foreign()).data, layer(X).data)
+    np.testing.assert_array_equal(F.max_pool2d(Foreign(), 2), F.max_pool2d(X, 2))
+    np.testing.assert_array_equal(nn.BatchNorm2d(3)(Foreign()).data, nn.BatchNorm2d(3)(X).data)
 
 
 def test_a_layer_without_images_gives_none():

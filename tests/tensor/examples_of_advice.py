@@ -289,6 +289,8 @@ def softmax(x):
 
 
 OF_FUNCTIONAL = {
+    "avg_pool1d": row("F.avg_pool1d(x, 3)", "A.mean(1, keepdims=True)", k=3),
+    "max_pool1d": row("F.max_pool1d(x, 3)", "A.max(1, keepdims=True)", k=3),
     "cosine_similarity": row(
         "F.cosine_similarity(a, b, -1)", "(A * U).sum(-1) / np.sqrt((A * A).sum(-1) * (U * U).sum(-1))"
     ),
@@ -309,6 +311,8 @@ def of_class(made, function, **variables):
 
 
 OF_NN = {
+    "AvgPool1d": of_class("AvgPool1d(3)(x)", "avg_pool1d"),
+    "MaxPool1d": of_class("MaxPool1d(3)(x)", "max_pool1d"),
     "ELU": of_class("ELU(2.0)(x)", "elu"),
     "Hardtanh": of_class("Hardtanh()(x)", "hardtanh"),
     "LogSigmoid": row("torch.nn.LogSigmoid()(x)", "-np.log(1 + np.exp(-A))"),

@@ -33,6 +33,7 @@ from tinygrad_sm.backend import (
     NUMBERS,
     PLAIN_OPERANDS,
     Array,
+    HostArray,
     array_module,
     check_same_device,
     device_of,
@@ -218,12 +219,13 @@ def primitive(
 def as_operand(x: Any, beside: Any = None) -> Any:
     """Return a Traced value or an array unchanged, and a list or number as an array on the device of `beside`.
 
-    Of a list with Traced values in it, the result is Traced too. Raises TypeError if x is a masked array.
+    Arrays of other libraries are read as NumPy reads them. Of a list with Traced values in it, the result is Traced
+    too. Raises TypeError if x is a masked array.
     """
     if isinstance(x, Traced) or type(x) in ARRAY_TYPES:
         return x
     check_unmasked(x)
-    return x if hasattr(x, "shape") else _converted(x, device_of(data_of(beside)))
+    return x if isinstance(x, HostArray | generic) or is_array(x) else _converted(x, device_of(data_of(beside)))
 
 
 def holds_traced(x: Any) -> bool:
