@@ -217,10 +217,9 @@ def primitive(
 
 
 def as_operand(x: Any, beside: Any = None) -> Any:
-    """Return a Traced value or an array unchanged, and a list or number as an array on the device of `beside`.
+    """Return a Traced value or an array unchanged, and what else NumPy reads as an array, on the device of `beside`.
 
-    Arrays of other libraries are read as NumPy reads them. Of a list with Traced values in it, the result is Traced
-    too. Raises TypeError if x is a masked array.
+    Of a list with Traced values in it, the result is Traced too. Raises TypeError if x is a masked array.
     """
     if isinstance(x, Traced) or type(x) in ARRAY_TYPES:
         return x
