@@ -129,6 +129,7 @@ def decision_regions(path, panels, title, xlabel="x1", ylabel="x2"):
         surest, C = p.max(axis=1), len(classes)
         strength = 0.12 + 0.33 * (surest - 1 / C) / (1 - 1 / C)
         shade = 1 - strength[:, np.newaxis] * (1 - colors[p.argmax(axis=1)])
+        shade[surest < 1 / C + 0.005] = 0.93  # grey: no class is the most likely
         edges = (low[0], high[0], low[1], high[1])
         axes.imshow(shade.reshape(*x.shape, 3).clip(0, 1), origin="lower", extent=edges, aspect="auto")
         for c, name in enumerate(classes):

@@ -123,6 +123,7 @@ class SGD(Optimizer):
         params: Iterable[Any],
         lr: float = 0.001,
         momentum: float = 0.0,
+        *,
         nesterov: bool = False,
         weight_decay: float = 0.0,
     ):

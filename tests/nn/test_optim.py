@@ -381,6 +381,7 @@ W = nn.Parameter([1.0])
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
+        (lambda: SGD([W], 0.1, 0.9, 0.1), TypeError, "takes from 2 to 4 positional arguments but 5 were given"),
         (lambda: SGD([{"params": W}]), TypeError, "got one Tensor: put it in a list"),
         (lambda: SGD([{"params": []}]), ValueError, "expected parameters, got none"),
         (
