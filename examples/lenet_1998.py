@@ -3,8 +3,8 @@
     python examples/lenet_1998.py              # one or two minutes
     python examples/lenet_1998.py --quick      # a tenth of the images, and a lower accuracy to reach
 
-What changed in 1998: before, people chose what to measure in an image, and only a classifier of that learned. LeNet-5
-learns all of it, from the pixels on (LeCun, Bottou, Bengio and Haffner, "Gradient-Based Learning Applied to Document
+What changed in 1998: in most readers of handwriting people had chosen the features, and only the classifier learned.
+LeNet-5 learns both, from the pixels on (LeCun, Bottou, Bengio and Haffner, "Gradient-Based Learning Applied to Document
 Recognition"). Two ideas spare it weights. A unit sees a window of 5×5 pixels, because what belongs together lies
 together. All units of a map have the same weights, because a stroke is a stroke at any place:
 
@@ -12,7 +12,7 @@ together. All units of a map have the same weights, because a stroke is a stroke
     q[k, i, j] = the largest of relu(z[k, 2i:2i+2, 2j:2j+2])              pooling: a stroke may lie a pixel aside
 
 What the engine needed for it: one operation, `windows`, which gives the window at each place. A convolution multiplies
-them by the weights, and pooling takes their maximum. The gradient of a pixel is the sum over all windows that hold it.
+them by the weights, and pooling takes their maximum. A pixel's gradient is the sum over its windows: `fold`, the rule.
 
 The layers have the sizes of 1998. Of today are relu for tanh, the maximum for a weighted mean, the softmax, and that
 the second convolution sees all six maps. Seeds 0 to 4 reach 99.15 to 99.28 % on the test images; in PyTorch the same

@@ -1,8 +1,8 @@
-"""Rosenblatt's rule of 1958 beside the gradient of softmax regression: where one of them ends, the other does not.
+"""Rosenblatt's rule beside the gradient of softmax regression: where one of them ends, the other does not.
 
     python examples/perceptron_1958.py
 
-1958: a machine finds its weights by itself, from examples and from its own mistakes. For an example x with y = ±1,
+1958: a machine finds its weights by itself. The rule by mistakes came soon after: for an example x with y = ±1,
 
     perceptron                         w ← w + y x                  if y w·x ≤ 0
     softmax regression, two classes    w ← w + 2 lr σ(−y w·x) y x   where w is the difference of their weights
@@ -16,7 +16,7 @@ the rule never ends: w stays bounded (Block and Levin), and on a grid it comes b
 
 F. Rosenblatt, The perceptron: a probabilistic model for information storage and organization in the brain,
   Psychological Review 65 (1958) 386–408. The correction of errors, as here: Principles of Neurodynamics, 1962.
-A. Novikoff, On convergence proofs for perceptrons, Symposium on the Mathematical Theory of Automata (1962) 615–622.
+A. Novikoff, On convergence proofs on perceptrons, Symposium on the Mathematical Theory of Automata (1962) 615–622.
 H. Block, S. Levin, On the boundedness of an iterative procedure for solving a system of linear inequalities,
   Proceedings of the American Mathematical Society 26 (1970) 229–235.
 """

@@ -148,7 +148,7 @@ class Sequential(ModuleList):
 
 
 class ModuleDict(_Container):
-    """Modules by names, whose parameters are found, unlike those in a plain dict; it has the methods of a dict.
+    """Modules by names, whose parameters are found, unlike those in a plain dict, whose main methods it has.
 
     A key is part of a path, as in "heads.age.weight": it is text without dots, and no attribute of ModuleDict itself.
 

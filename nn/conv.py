@@ -24,7 +24,7 @@ from tinygrad_sm.nn.module import Module, Parameter
 from tinygrad_sm.ops.composed import pad
 from tinygrad_sm.ops.indexing import put
 from tinygrad_sm.ops.shaping import transpose
-from tinygrad_sm.ops.windows import windows
+from tinygrad_sm.ops.windows import spans_of, windows
 from tinygrad_sm.precision import wide
 from tinygrad_sm.tensors import Tensor
 
@@ -47,7 +47,7 @@ def conv1d(
     dilation: Integers = 1,
     groups: int = 1,
 ) -> Any:
-    """Return the convolution of sequences, x of shape (N, C, L), with kernels, weight of shape (O, C, K).
+    """Return the convolution of sequences, x of shape (N, C, L), with kernels, weight of shape (O, C/groups, K).
 
     As conv2d, with one axis.
 
@@ -113,8 +113,8 @@ def _convolution(
     widths = _widths(name, padding, weight.shape[2:], stride, dilation)
     patches = patches_of(name, x, weight.shape[2:], stride, widths, dilation)
     places = patches.shape[2 : 2 + d]
-    # In each column what one kernel meets, and the places of all images in a row: the images last, which makes the
-    # longest runs of elements that stand side by side in memory, here and in what follows.
+    # In each column what one kernel meets, and the places of all images in a row: the images last, so that elements
+    # which stand side by side in memory are copied, added and compared in long runs, here and in pooling.
     order = (1, *range(2 + d, 2 + 2 * d), *range(2, 2 + d), 0)
     columns = transpose(patches, order).reshape((groups, math.prod(weight.shape[1:]), math.prod(places) * N))
     out = weight.reshape((groups, kernels // groups, columns.shape[1])) @ columns
@@ -182,15 +182,15 @@ def patches_of(
 ) -> Any:
     """Return the windows over the last axes of x in a border, shape (N, C, places..., kernel...)."""
     d = len(kernel)
-    spans = [step * (n - 1) + 1 for n, step in zip(kernel, dilation, strict=True)]
+    spans = spans_of(kernel, dilation)
     padded = [before + n + behind for n, (before, behind) in zip(x.shape[2:], widths, strict=True)]
     if any(n < span for n, span in zip(padded, spans, strict=True)):
-        spread = f", spread over {tuple(spans)} by dilation={tuple(dilation)}" if max(dilation) > 1 else ""
+        spread = f", spread over {spans} by dilation={tuple(dilation)}" if max(dilation) > 1 else ""
         raise ValueError(
             f"{name}: expected a kernel that fits into the padded x, got kernel {tuple(kernel)}{spread}, for "
             f"{tuple(padded)}"
         )
-    x, widths = transpose(x, (*range(1, d + 2), 0)), [(0, 0), *widths, (0, 0)]  # the images last, as above
+    x, widths = transpose(x, (*range(1, d + 2), 0)), [(0, 0), *widths, (0, 0)]  # the images last, as in `_convolution`
     if border and any(map(any, widths)):
         x = pad(x, widths, constant_values=border)
     else:  # without a border too: what follows is quicker on a copy in this order
@@ -243,9 +243,19 @@ class Convolution(Module):
             raise ValueError(self._mismatch(x))
         options: tuple[Any, ...] = (self.stride, self.padding, self.dilation, self.groups)
         if self.padding_mode != "zeros":
+            self._check_border(x)
             x = pad(x, [(0, 0)] * (x.ndim - self.axes) + self._widths, BORDERS[self.padding_mode])
             options = (self.stride, 0, self.dilation, self.groups)
         return (conv1d if self.axes == 1 else conv2d)(x, self.weight, self.bias, *options)
+
+    def _check_border(self, x: Any) -> None:
+        """Raise ValueError if the border would repeat the image more than once, as PyTorch does."""
+        most = {"reflect": -1, "circular": 0}.get(self.padding_mode, math.inf)
+        if any(max(widths) > n + most for n, widths in zip(x.shape[-self.axes :], self._widths, strict=True)):
+            raise ValueError(
+                f"{type(self).__name__}: expected padding {'below' if most else 'of at most'} the lengths of x for "
+                f"padding_mode={self.padding_mode!r}, got padding={self.padding} for {described(x)}"
+            )
 
     def _mismatch(self, x: Any) -> str:
         name = f"{type(self).__name__}({self.in_channels}, {self.out_channels}){place_of(self.weight)}"

@@ -1,6 +1,6 @@
 """Losses of elements: each element of x has its own target, so that a target has the shape of x.
 
-Of numbers they measure a distance, of probabilities how unlike they are. Names and signatures are PyTorch's. With the
+Some compare numbers, others probabilities. Names and signatures are PyTorch's. With the
 reduction "none" they give the loss of each element, with "sum" their sum, and with "mean" their mean.
 """
 

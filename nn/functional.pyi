@@ -82,7 +82,7 @@ def adaptive_avg_pool2d(x: _Arrays, output_size: int | Sequence[int | None] | No
 def adaptive_avg_pool2d(x: _Other, output_size: int | Sequence[int | None] | None) -> Any: ...
 
 @overload
-def avg_pool2d(x: Tensor | Sequence[Tensor], kernel_size: int | Sequence[int], stride: int | Sequence[int] | None = None, padding: int | Sequence[int] = 0, *, ceil_mode: bool = False, count_include_pad: bool = True) -> Tensor:
+def avg_pool2d(x: Tensor | Sequence[Tensor], kernel_size: int | Sequence[int], stride: int | Sequence[int] | None = None, padding: int | Sequence[int] = 0, ceil_mode: bool = False, count_include_pad: bool = True) -> Tensor:
     """Return the mean of each window of images, x of shape (N, C, H, W) or (C, H, W).
 
     kernel_size, stride, padding, ceil_mode : as in max_pool2d; the padding is zeros.
@@ -94,9 +94,9 @@ def avg_pool2d(x: Tensor | Sequence[Tensor], kernel_size: int | Sequence[int], s
     array([[[2.5 , 2.75]]], dtype=float32)
     """
 @overload
-def avg_pool2d(x: _Arrays, kernel_size: int | Sequence[int], stride: int | Sequence[int] | None = None, padding: int | Sequence[int] = 0, *, ceil_mode: bool = False, count_include_pad: bool = True) -> _Array: ...
+def avg_pool2d(x: _Arrays, kernel_size: int | Sequence[int], stride: int | Sequence[int] | None = None, padding: int | Sequence[int] = 0, ceil_mode: bool = False, count_include_pad: bool = True) -> _Array: ...
 @overload
-def avg_pool2d(x: _Other, kernel_size: int | Sequence[int], stride: int | Sequence[int] | None = None, padding: int | Sequence[int] = 0, *, ceil_mode: bool = False, count_include_pad: bool = True) -> Any: ...
+def avg_pool2d(x: _Other, kernel_size: int | Sequence[int], stride: int | Sequence[int] | None = None, padding: int | Sequence[int] = 0, ceil_mode: bool = False, count_include_pad: bool = True) -> Any: ...
 
 @overload
 def batch_norm(x: Tensor | Sequence[Tensor], running_mean: Any, running_var: Any, weight: _Operand | None = None, bias: _Operand | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-05) -> Tensor:
@@ -181,7 +181,7 @@ def confusion_matrix(logits: Any, labels: Any) -> Any:
 
 @overload
 def conv1d(x: Tensor | Sequence[Tensor], weight: _Operand, bias: Any = None, stride: int | Sequence[int] = 1, padding: int | Sequence[int] | str = 0, dilation: int | Sequence[int] = 1, groups: int = 1) -> Tensor:
-    """Return the convolution of sequences, x of shape (N, C, L), with kernels, weight of shape (O, C, K).
+    """Return the convolution of sequences, x of shape (N, C, L), with kernels, weight of shape (O, C/groups, K).
 
     As conv2d, with one axis.
 
@@ -474,12 +474,12 @@ def logsigmoid(x: _Arrays) -> _Array: ...
 def logsigmoid(x: _Other) -> Any: ...
 
 @overload
-def max_pool2d(x: Tensor | Sequence[Tensor], kernel_size: int | Sequence[int], stride: int | Sequence[int] | None = None, padding: int | Sequence[int] = 0, dilation: int | Sequence[int] = 1, *, ceil_mode: bool = False) -> Tensor:
+def max_pool2d(x: Tensor | Sequence[Tensor], kernel_size: int | Sequence[int], stride: int | Sequence[int] | None = None, padding: int | Sequence[int] = 0, dilation: int | Sequence[int] = 1, ceil_mode: bool = False) -> Tensor:
     """Return the largest element of each window of images, x of shape (N, C, H, W) or (C, H, W).
 
     kernel_size : the lengths of a window.  stride : the steps from window to window, by default the lengths, so that
         windows stand side by side.  dilation : the steps inside of a window.
-    padding : how many elements stand before and behind each axis, at most half a window; none of them is the largest.
+    padding : how many elements, −∞ or the smallest integer, stand before and behind each axis, at most half a window.
     ceil_mode : whether a last window may reach over the end; else what it covers is left out.
 
     Convention: elements that tie for the largest share the gradient equally, as in `tg.max`; in PyTorch the first of
@@ -489,9 +489,9 @@ def max_pool2d(x: Tensor | Sequence[Tensor], kernel_size: int | Sequence[int], s
     array([[[4., 6.]]], dtype=float32)
     """
 @overload
-def max_pool2d(x: _Arrays, kernel_size: int | Sequence[int], stride: int | Sequence[int] | None = None, padding: int | Sequence[int] = 0, dilation: int | Sequence[int] = 1, *, ceil_mode: bool = False) -> _Array: ...
+def max_pool2d(x: _Arrays, kernel_size: int | Sequence[int], stride: int | Sequence[int] | None = None, padding: int | Sequence[int] = 0, dilation: int | Sequence[int] = 1, ceil_mode: bool = False) -> _Array: ...
 @overload
-def max_pool2d(x: _Other, kernel_size: int | Sequence[int], stride: int | Sequence[int] | None = None, padding: int | Sequence[int] = 0, dilation: int | Sequence[int] = 1, *, ceil_mode: bool = False) -> Any: ...
+def max_pool2d(x: _Other, kernel_size: int | Sequence[int], stride: int | Sequence[int] | None = None, padding: int | Sequence[int] = 0, dilation: int | Sequence[int] = 1, ceil_mode: bool = False) -> Any: ...
 
 @overload
 def mse_loss(x: Tensor | Sequence[Tensor], target: _Operand, reduction: str = 'mean') -> Tensor:

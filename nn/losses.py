@@ -1,4 +1,4 @@
-"""Losses of classes: each example has one, as its label or as probabilities; `elementwise_losses` has the others.
+"""Losses of classes: the target of an example is a label, or probabilities; `elementwise_losses` has the others.
 
 Losses compare a model's outputs with their targets and return one number to minimise. Most also have a Module that
 keeps their options; names and signatures are PyTorch's. Every loss has a `reduction`: "none" gives the loss of each

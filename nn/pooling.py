@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from tinygrad_sm.arguments import integer, integers
-from tinygrad_sm.arrays import as_array
+from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import device_of
 from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.nn.conv import Integers, as_batch, patches_of
 from tinygrad_sm.nn.layers import _SameKind
-from tinygrad_sm.ops.composed import take
-from tinygrad_sm.ops.elementwise import where
-from tinygrad_sm.ops.reductions import sum
+from tinygrad_sm.ops.composed import stack
+from tinygrad_sm.ops.reductions import mean, sum
+from tinygrad_sm.ops.windows import spans_of
 from tinygrad_sm.precision import as_precise_as, wide
 
 
@@ -30,14 +30,13 @@ def max_pool2d(
     stride: Integers | None = None,
     padding: Integers = 0,
     dilation: Integers = 1,
-    *,
     ceil_mode: bool = False,
 ) -> Any:
     """Return the largest element of each window of images, x of shape (N, C, H, W) or (C, H, W).
 
     kernel_size : the lengths of a window.  stride : the steps from window to window, by default the lengths, so that
         windows stand side by side.  dilation : the steps inside of a window.
-    padding : how many elements stand before and behind each axis, at most half a window; none of them is the largest.
+    padding : how many elements, −∞ or the smallest integer, stand before and behind each axis, at most half a window.
     ceil_mode : whether a last window may reach over the end; else what it covers is left out.
 
     Convention: elements that tie for the largest share the gradient equally, as in `tg.max`; in PyTorch the first of
@@ -58,7 +57,6 @@ def avg_pool2d(
     kernel_size: Integers,
     stride: Integers | None = None,
     padding: Integers = 0,
-    *,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Any:
@@ -95,7 +93,7 @@ def _pooled(
 ) -> tuple[Any, list[tuple[int, int, list[tuple[int, int]]]]]:
     """Return the windows of a pooling; and for each axis its length, its padding, and where windows start and end."""
     kernel, stride, padding, dilation = _windows_of(name, kernel_size, stride, padding, dilation)
-    spans = [step * (k - 1) + 1 for k, step in zip(kernel, dilation, strict=True)]
+    spans = spans_of(kernel, dilation)
     widths, bounds = [], []
     for n, span, s, p in zip(x.shape[2:], spans, stride, padding, strict=True):
         steps, rest = divmod(n + 2 * p - span, s)
@@ -118,7 +116,7 @@ def _windows_of(
     kernel = integers(name, "kernel_size", kernel_size, 2)
     stride = kernel if stride is None else integers(name, "stride", stride, 2)
     padding, dilation = integers(name, "padding", padding, 2, smallest=0), integers(name, "dilation", dilation, 2)
-    spans = tuple(step * (k - 1) + 1 for k, step in zip(kernel, dilation, strict=True))
+    spans = spans_of(kernel, dilation)
     if any(2 * p > span for p, span in zip(padding, spans, strict=True)):
         raise ValueError(f"{name}: expected padding of at most half the window {spans}, got {padding}")
     return kernel, stride, padding, dilation
@@ -152,16 +150,12 @@ def _sizes(name: str, output_size: int | Sequence[int | None] | None) -> tuple[i
 
 
 def _means_along(x: Any, axis: int, m: int) -> Any:
-    """Return m means along an axis: each gathers its elements and, if others have one more, one that does not count."""
+    """Return m means along an axis, each of a part of it."""
     n = x.shape[axis]
-    starts = np.arange(m) * n // m
-    ends = -(-np.arange(1, m + 1) * n // m)
-    places = starts[:, None] + np.arange((ends - starts).max(initial=0))
-    behind, device = (1,) * (x.ndim - 1 - axis), device_of(data_of(x))
-    counts = as_array((places < ends[:, None]).reshape((*places.shape, *behind)), device=device)
-    divisors = as_array((ends - starts).reshape((m, *behind)), x.dtype, device)
-    elements = take(x, as_array(np.minimum(places, n - 1), device=device), axis)
-    return sum(where(counts, elements, 0), axis + 1) / divisors
+    if n == 0:
+        raise ValueError(f"adaptive_avg_pool2d: expected images of at least one element, got {described(x)}")
+    parts = [slice(i * n // m, -(-(i + 1) * n // m)) for i in range(m)]
+    return stack([mean(x[(slice(None),) * axis + (part,)], axis) for part in parts], axis)
 
 
 class _Pool(_SameKind):
@@ -187,7 +181,7 @@ class MaxPool2d(_Pool):
         stride: Integers | None = None,
         padding: Integers = 0,
         dilation: Integers = 1,
-        *,
+        *,  # PyTorch has return_indices here
         ceil_mode: bool = False,
     ):
         self.kernel_size = kernel_size
@@ -213,7 +207,6 @@ class AvgPool2d(_Pool):
         kernel_size: Integers,
         stride: Integers | None = None,
         padding: Integers = 0,
-        *,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
     ):

@@ -1126,8 +1126,8 @@ def windows(x: Tensor | Sequence[Tensor], /, shape: Any, stride: Any = 1, dilati
 
         result[..., p, j] = x[..., stride · p + dilation · j],        P = ⌊(L − dilation · (K − 1) − 1) / stride⌋ + 1
 
-    What does not fill a window at the end is left out. Raises ValueError if a window is longer than its axis. The name
-    of the same in PyTorch is `Tensor.unfold`, in NumPy `sliding_window_view`.
+    What does not fill a window at the end is left out. The view is read-only. Raises ValueError if a window is longer
+    than its axis. PyTorch's name is `Tensor.unfold`, NumPy's `sliding_window_view`.
 
     >>> import numpy as np
     >>> windows(np.arange(6.0), 2, stride=2, dilation=3)

@@ -1,4 +1,4 @@
-"""A ModuleDict has the methods of a dict, its Modules are found, and it changes as a whole or not at all."""
+"""A ModuleDict has the main methods of a dict, its Modules are found, and it changes as a whole or not at all."""
 
 import copy
 import pickle

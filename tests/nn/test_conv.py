@@ -248,14 +248,13 @@ ERRORS = {
     "long windows": (
         lambda: tg.windows(X, 7),
         ValueError,
-        "windows: expected an array as long as a window, got a window (7,) for float64 (2, 3, 6, 5)\n"
+        "windows: expected a window that fits into x, got (7,) for float64 (2, 3, 6, 5)\n"
         "in windows(float64 (2, 3, 6, 5))",
     ),
     "too many axes": (
         lambda: tg.windows(X[0, 0, 0], (2, 2)),
         ValueError,
-        "windows: expected an array as long as a window, got a window (2, 2) for float64 (5,)\n"
-        "in windows(float64 (5,))",
+        "windows: expected a window that fits into x, got (2, 2) for float64 (5,)\nin windows(float64 (5,))",
     ),
     "windows of no length": (
         lambda: tg.windows(X, ()),

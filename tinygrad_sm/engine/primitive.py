@@ -209,7 +209,7 @@ def primitive(
     `analytic` says that the forward is right on complex arrays too, so that complex steps can check the gradients.
     With `saves` the forward returns (out, saved), where `saved` is a residual that saves the rules work. `saves` itself
     computes this residual from the operands in the framework's operations, for a walk that is recorded. `is_view` says
-    that the output is a view of the operands where the array module does not: a strided view hides its base.
+    that the output is a view of its operands, for an array module whose view hides its base.
     """
     if forward is None:
         return functools.partial(Primitive, analytic=analytic, saves=saves, is_view=is_view)

@@ -15,9 +15,9 @@ def _large(x: Any) -> bool:
 
 @faster(power, when=lambda a, b: type(b) in (int, float) and b == 3 and _large(a), within=1e-6)
 def cube(a: Array, b: float) -> Array:
-    """Return a · a · a: NumPy computes powers above the square one by one, by a function of C, a hundred times as long.
+    """Return a · a · a: NumPy's power takes several times as long, and where numbers are negative hundreds of times.
 
-    The tanh form of gelu has a cube in it. With it, a transformer's step takes a third of the time.
+    The tanh form of gelu has a cube in it.
     """
     return a * a * a
 

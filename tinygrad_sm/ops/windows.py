@@ -35,8 +35,8 @@ def windows(x, /, shape, stride=1, dilation=1):
 
         result[..., p, j] = x[..., stride · p + dilation · j],        P = ⌊(L − dilation · (K − 1) − 1) / stride⌋ + 1
 
-    What does not fill a window at the end is left out. Raises ValueError if a window is longer than its axis. The name
-    of the same in PyTorch is `Tensor.unfold`, in NumPy `sliding_window_view`.
+    What does not fill a window at the end is left out. The view is read-only. Raises ValueError if a window is longer
+    than its axis. PyTorch's name is `Tensor.unfold`, NumPy's `sliding_window_view`.
 
     >>> import numpy as np
     >>> windows(np.arange(6.0), 2, stride=2, dilation=3)
@@ -48,18 +48,17 @@ def windows(x, /, shape, stride=1, dilation=1):
     shape = integers("windows", "shape", shape)
     d = len(shape)
     stride, dilation = integers("windows", "stride", stride, d), integers("windows", "dilation", dilation, d)
-    spans = [step * (n - 1) + 1 for n, step in zip(shape, dilation, strict=True)]
+    spans = spans_of(shape, dilation)
     if x.ndim < d or any(n < span for n, span in zip(x.shape[-d:], spans, strict=True)):
-        spread = "" if set(dilation) == {1} else f", which dilation={dilation} spreads over {tuple(spans)},"
-        raise ValueError(
-            f"windows: expected an array as long as a window, got a window {shape}{spread} for {described(x)}"
-        )
+        spread = "" if set(dilation) == {1} else f", which dilation={dilation} spreads over {spans},"
+        raise ValueError(f"windows: expected a window that fits into x, got {shape}{spread} for {described(x)}")
     leading, axes = x.ndim - d, range(d)
     positions = [(x.shape[leading + i] - spans[i]) // stride[i] + 1 for i in axes]
-    between = [x.strides[leading + i] * stride[i] for i in axes]
-    inside = [x.strides[leading + i] * dilation[i] for i in axes]
+    between, inside = ([x.strides[leading + i] * steps[i] for i in axes] for steps in (stride, dilation))
     as_strided = array_module(x).lib.stride_tricks.as_strided
-    return as_strided(x, (*x.shape[:leading], *positions, *shape), (*x.strides[:leading], *between, *inside))
+    view = as_strided(x, (*x.shape[:leading], *positions, *shape), (*x.strides[:leading], *between, *inside))
+    view.flags.writeable = False  # an element stands in several windows
+    return view
 
 
 windows.vjp(lambda g, out, x, shape, stride, dilation: fold(g, x.shape[x.ndim - out.ndim :], stride, dilation))
@@ -78,12 +77,19 @@ def fold(values, /, shape, stride, dilation):
     leading, positions, kernel = values.shape[: -2 * d], values.shape[-2 * d : -d], values.shape[-d:]
     dtype = sum_dtype(values, in_turn=prod(kernel)) or values.dtype
     added, first = values.astype(dtype, copy=False), (..., *(0,) * d)
-    out = array_module(values).zeros_like(added[first], shape=(*leading, *shape))  # in their order of axes, if quicker
+    out = array_module(values).zeros_like(
+        added[first], shape=(*leading, *shape)
+    )  # with the axes in the order of theirs
     for offset in product(*map(range, kernel)):  # one slice for each place in a window, whatever the number of windows
         starts = [i * step for i, step in zip(offset, dilation, strict=True)]
         places = [slice(a, a + s * (p - 1) + 1, s) for a, s, p in zip(starts, stride, positions, strict=True)]
         out[(..., *places)] += added[(..., *offset)]
     return out.astype(values.dtype, copy=False)
+
+
+def spans_of(shape, dilation):
+    """Return how many elements of an axis a window reaches over, for each axis."""
+    return tuple(step * (n - 1) + 1 for n, step in zip(shape, dilation, strict=True))
 
 
 def _fold_rule(g, out, values, shape, stride, dilation):

@@ -262,6 +262,7 @@ def record(function: Any, *arguments: Any, **options: Any) -> Any:
         recording.refuse(f"{name_of(function)} gives {described(result)}, which a program cannot follow")
         return result
     arrays = [x for x in leaves_of(arguments) if isinstance(x, RecordedArray)]
+    # A strided view hides its base.
     base = next((x for x in arrays if name_of(function) == "as_strided" or _shares(result, x.array)), None)
     if base is not None and result is base.array:  # it has returned an argument, after changing it or as it was
         if name_of(function) not in _UNCHANGING:
