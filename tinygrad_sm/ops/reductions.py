@@ -9,7 +9,7 @@ from tinygrad_sm.backend import ARRAY_TYPES, array_module, axis_of
 from tinygrad_sm.engine.primitive import primitive
 from tinygrad_sm.ops.elementwise import where
 from tinygrad_sm.ops.shaping import broadcast_to, concatenate, inverse_order
-from tinygrad_sm.precision import formed_in, in_dtype, sum_dtype, total
+from tinygrad_sm.precision import as_precise_as, formed_in, in_dtype, sum_dtype, total, wide, wide_dtype
 
 
 def with_reduced_axes(reduced, x, axis, keepdims):
@@ -61,8 +61,8 @@ def max(x, /, axis=None, keepdims=False):
 
 def _extremum_rule(g, out, x, axis, keepdims):
     is_extreme = (x == with_reduced_axes(out, x, axis, keepdims)) | (x != x)  # NaN is the extremum of its row
-    ties = sum(is_extreme, axis, keepdims=True).astype(g.dtype)
-    return where(is_extreme, with_reduced_axes(g, x, axis, keepdims) / ties, 0)
+    ties = sum(is_extreme, axis, keepdims=True).astype(wide_dtype(g))  # half precision ends at 65504 of them
+    return where(is_extreme, as_precise_as(g, with_reduced_axes(wide(g), x, axis, keepdims) / ties), 0)
 
 
 max.vjp(_extremum_rule)
