@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_sm.arguments import integer, integers
-from tinygrad_sm.arrays import as_array
+from tinygrad_sm.arrays import as_array, described
 from tinygrad_sm.backend import device_of
 from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.nn.conv import Integers, as_batch, patches_of
@@ -99,8 +99,8 @@ def _pooled(
     widths, bounds = [], []
     for n, span, s, p in zip(x.shape[2:], spans, stride, padding, strict=True):
         steps, rest = divmod(n + 2 * p - span, s)
-        is_one_more = ceil_mode and rest and (steps + 1) * s < n + p  # a window starts before the padding at the end
-        count = max(steps, 0) + 1 + bool(is_one_more)
+        is_one_more = ceil_mode and rest > 0 and 0 <= (steps + 1) * s < n + p  # it starts before the padding at the end
+        count = steps + 1 + is_one_more  # none if not even one fits, which `patches_of` refuses
         widths.append((p, max(p, (count - 1) * s + span - n - p)) if is_one_more else (p, p))
         bounds.append((n, p, [(i * s - p, i * s - p + span) for i in range(count)]))
     return patches_of(name, x, kernel, stride, widths, dilation, border), bounds
@@ -154,6 +154,8 @@ def _sizes(name: str, output_size: int | Sequence[int | None] | None) -> tuple[i
 def _means_along(x: Any, axis: int, m: int) -> Any:
     """Return m means along an axis: each gathers its elements and, if others have one more, one that does not count."""
     n = x.shape[axis]
+    if n == 0:
+        raise ValueError(f"adaptive_avg_pool2d: expected images of at least one element, got {described(x)}")
     starts = np.arange(m) * n // m
     ends = -(-np.arange(1, m + 1) * n // m)
     places = starts[:, None] + np.arange((ends - starts).max(initial=0))
@@ -167,11 +169,13 @@ def _means_along(x: Any, axis: int, m: int) -> Any:
 class _Pool(_SameKind):
     """The base of pooling layers: they show the options that they keep."""
 
+    _names: tuple[str, ...]
+
     def extra_repr(self) -> str:
         return ", ".join(f"{name}={value}" for name, value in self._options().items())
 
     def _options(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "training"}
+        return {name: getattr(self, name) for name in self._names}
 
 
 class MaxPool2d(_Pool):
@@ -180,6 +184,8 @@ class MaxPool2d(_Pool):
     >>> MaxPool2d(2)
     MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)
     """
+
+    _names = "kernel_size", "stride", "padding", "dilation", "ceil_mode"
 
     def __init__(
         self,
@@ -208,6 +214,8 @@ class AvgPool2d(_Pool):
     AvgPool2d(kernel_size=(2, 3), stride=(2, 3), padding=0, ceil_mode=False, count_include_pad=True)
     """
 
+    _names = "kernel_size", "stride", "padding", "ceil_mode", "count_include_pad"
+
     def __init__(
         self,
         kernel_size: Integers,
@@ -230,6 +238,8 @@ class AvgPool2d(_Pool):
 
 class AdaptiveAvgPool2d(_Pool):
     """Means over images (N, C, H, W) of any size, to a fixed size; `functional.adaptive_avg_pool2d` says the rest."""
+
+    _names = "output_size",
 
     def __init__(self, output_size: int | Sequence[int | None] | None):
         self.output_size = _sizes("AdaptiveAvgPool2d", output_size)

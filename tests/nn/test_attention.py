@@ -214,6 +214,21 @@ def test_first_values():
     assert list(other.state_dict()) == ["q_proj_weight", "k_proj_weight", "v_proj_weight", "out_proj.weight"]
 
 
+def test_small_integers_of_numpy_as_options():
+    layer = nn.MultiheadAttention(np.uint8(100), np.uint8(4))
+    assert layer.in_proj_weight.shape == (300, 100)  # in uint8, 3 · 100 is 44
+    assert type(layer.kdim) is int
+
+
+@pytest.mark.parametrize(("L", "S", "N"), [(3, 5, 0), (0, 5, 2), (3, 0, 2)])
+def test_no_sequences_and_sequences_of_no_length(L, S, N):
+    layer = nn.MultiheadAttention(4, 2)
+    output, weights = layer(np.ones((L, N, 4)), np.ones((S, N, 4)), np.ones((S, N, 4)))
+    assert output.shape == (L, N, 4)
+    assert weights.shape == (N, L, S)
+    assert not output.data.any()  # the bias of out_proj begins as 0
+
+
 def test_it_is_permuted_with_its_places():
     """Attention knows no order of keys, which is why models add positions to their inputs."""
     order = np.array([2, 0, 3, 1])

@@ -64,6 +64,28 @@ def test_elements_that_tie_for_the_largest_share_the_gradient():
     np.testing.assert_array_equal(x.grad[0, 0], [[0.25, 0.25, 0.5, 0.5]] * 2)
 
 
+def test_in_half_precision_any_number_of_elements_may_tie():
+    x = leaf(np.zeros(2**17), np.float16)
+    tg.max(x).backward()
+    np.testing.assert_array_equal(x.grad, np.full(2**17, 2.0**-17, np.float16))
+
+
+def test_in_ceil_mode_a_window_that_is_longer_than_the_image_stands_once():
+    x = np.arange(12.0).reshape((1, 3, 4))
+    np.testing.assert_array_equal(F.max_pool2d(x, 5, 3, ceil_mode=True), [[[11]]])
+    np.testing.assert_array_equal(F.avg_pool2d(x, (5, 4), ceil_mode=True), [[[5.5]]])
+    with pytest.raises(ValueError, match="max_pool2d: expected a kernel that fits"):
+        F.max_pool2d(x, (5, 1), 2, ceil_mode=True)  # the next window would start behind the image
+
+
+def test_pools_may_have_attributes_beside_their_options():
+    for pool in (nn.MaxPool2d(2), nn.AvgPool2d(2), nn.AdaptiveAvgPool2d(1)):
+        shown, out = repr(pool), pool(X)
+        pool.note = "the first one"
+        assert repr(pool) == shown
+        np.testing.assert_array_equal(pool(X), out)
+
+
 def test_means_of_parts_keep_infinities_to_themselves():
     x = np.array([[[[1.0, 2.0, np.inf, 4.0, 6.0]]]])
     np.testing.assert_array_equal(F.adaptive_avg_pool2d(x, (1, 3)).ravel(), [1.5, np.inf, 5.0])
@@ -227,6 +249,16 @@ ERRORS = {
         lambda: F.adaptive_avg_pool2d(X, (1, 2, 3)),
         ValueError,
         "adaptive_avg_pool2d: expected output_size to be an integer, or 2 of them, got (1, 2, 3)",
+    ),
+    "means of nothing": (
+        lambda: F.adaptive_avg_pool2d(X[:, :, :0], 2),
+        ValueError,
+        "adaptive_avg_pool2d: expected images of at least one element, got float64 (2, 3, 0, 5)",
+    ),
+    "an array as length": (
+        lambda: tg.windows(X, np.array(2)),
+        TypeError,
+        "windows: expected shape to be an integer of at least 1, got int64 ()\nin windows(float64 (2, 3, 6, 5))",
     ),
     "long windows": (
         lambda: tg.windows(X, 7),
