@@ -170,9 +170,9 @@ class MultiheadAttention(Module):
         vdim: int | None = None,
         batch_first: bool = False,
     ):
-        self.embed_dim = integer("MultiheadAttention", "embed_dim", embed_dim, smallest=1)
+        self.embed_dim = embed_dim = integer("MultiheadAttention", "embed_dim", embed_dim, smallest=1)
         self.num_heads = integer("MultiheadAttention", "num_heads", num_heads, smallest=1)
-        if embed_dim % num_heads:
+        if embed_dim % self.num_heads:
             raise ValueError(
                 f"MultiheadAttention: expected heads of equal width, got embed_dim {embed_dim} for {num_heads} heads"
             )
@@ -241,7 +241,8 @@ class MultiheadAttention(Module):
         else:
             weight = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)[i]
         y = linear(x, weight, None if self.in_proj_bias is None else self.in_proj_bias[rows])
-        return y.reshape(*x.shape[:2], self.num_heads, self.embed_dim // self.num_heads).transpose(0, 2, 1, 3)
+        width = self.embed_dim // self.num_heads  # not −1: x may be empty
+        return y.reshape(*x.shape[:2], self.num_heads, width).transpose(0, 2, 1, 3)
 
     def _check_shapes(self, query: Any, key: Any, value: Any) -> None:
         n = 0 if self.batch_first else 1  # the axis of the batch

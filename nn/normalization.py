@@ -124,6 +124,8 @@ def _batch_norm(
     C, axes = x.shape[1], (0, *range(2, x.ndim))
     weight, bias = _of_shape("batch_norm", (C,), x, weight=weight, bias=bias)
     running = _checked_statistics(C, training, running_mean=running_mean, running_var=running_var)
+    if batches is not None and training:
+        _check_writable("num_batches_tracked", batches)
     check_same_device("batch_norm", [data_of(t) for t in (x, weight, bias, *running)])
     per_channel = (C,) + (1,) * (x.ndim - 2)
     weight, bias = (t if t is None else t.reshape(per_channel) for t in (weight, bias))
@@ -167,9 +169,14 @@ def _checked_statistics(C: int, training: bool, **statistics: Any) -> tuple[Any,
             raise TypeError(f"batch_norm has no gradient with respect to {name}: pass {name}.detach()")
         if r.shape != (C,) or r.dtype.kind != "f":
             raise ValueError(f"batch_norm: expected {name} to be floats of shape {(C,)}, got {described(r)}")
-        if training and not is_writable(data_of(r)):
-            raise ValueError(f"batch_norm: {name} has a read-only array, which training cannot change: pass a copy")
+        if training:
+            _check_writable(name, r)
     return tuple(given.values())
+
+
+def _check_writable(name: str, r: Any) -> None:
+    if not is_writable(data_of(r)):
+        raise ValueError(f"batch_norm: {name} has a read-only array, which training cannot change: pass a copy")
 
 
 def _lengths(owner: str, normalized_shape: Any) -> tuple[int, ...]:

@@ -97,8 +97,8 @@ def _pooled(
     widths, bounds = [], []
     for n, span, s, p in zip(x.shape[2:], spans, stride, padding, strict=True):
         steps, rest = divmod(n + 2 * p - span, s)
-        is_one_more = ceil_mode and rest and (steps + 1) * s < n + p  # a window starts before the padding at the end
-        count = max(steps, 0) + 1 + bool(is_one_more)
+        is_one_more = ceil_mode and rest > 0 and 0 <= (steps + 1) * s < n + p  # it starts before the padding at the end
+        count = steps + 1 + is_one_more  # none if not even one fits, which `patches_of` refuses
         widths.append((p, max(p, (count - 1) * s + span - n - p)) if is_one_more else (p, p))
         bounds.append((n, p, [(i * s - p, i * s - p + span) for i in range(count)]))
     return patches_of(name, x, kernel, stride, widths, dilation, border), bounds
@@ -161,11 +161,13 @@ def _means_along(x: Any, axis: int, m: int) -> Any:
 class _Pool(_SameKind):
     """The base of pooling layers: they show the options that they keep."""
 
+    _names: tuple[str, ...]
+
     def extra_repr(self) -> str:
         return ", ".join(f"{name}={value}" for name, value in self._options().items())
 
     def _options(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "training"}
+        return {name: getattr(self, name) for name in self._names}
 
 
 class MaxPool2d(_Pool):
@@ -174,6 +176,8 @@ class MaxPool2d(_Pool):
     >>> MaxPool2d(2)
     MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)
     """
+
+    _names = "kernel_size", "stride", "padding", "dilation", "ceil_mode"
 
     def __init__(
         self,
@@ -202,6 +206,8 @@ class AvgPool2d(_Pool):
     AvgPool2d(kernel_size=(2, 3), stride=(2, 3), padding=0, ceil_mode=False, count_include_pad=True)
     """
 
+    _names = "kernel_size", "stride", "padding", "ceil_mode", "count_include_pad"
+
     def __init__(
         self,
         kernel_size: Integers,
@@ -223,6 +229,8 @@ class AvgPool2d(_Pool):
 
 class AdaptiveAvgPool2d(_Pool):
     """Means over images (N, C, H, W) of any size, to a fixed size; `functional.adaptive_avg_pool2d` says the rest."""
+
+    _names = ("output_size",)
 
     def __init__(self, output_size: int | Sequence[int | None] | None):
         self.output_size = _sizes("AdaptiveAvgPool2d", output_size)

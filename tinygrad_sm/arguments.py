@@ -8,6 +8,7 @@ Traceback (most recent call last):
 ValueError: SGD: expected lr to be a finite number of at least 0, got -1
 """
 
+from collections.abc import Sequence
 from math import inf, nan
 from numbers import Integral, Real
 from sys import float_info
@@ -41,7 +42,7 @@ def integers(owner: str, name: str, value: Any, count: int | None = None, smalle
     >>> integers("Conv2d", "stride", 2, count=2)
     (2, 2)
     """
-    values = tuple(value) if hasattr(value, "__len__") else (value,) * (count or 1)
+    values = tuple(value) if isinstance(value, Sequence) else (value,) * (count or 1)
     if not values or (count is not None and len(values) != count):
         expected = "an integer, or one for each axis" if count is None else f"an integer, or {count} of them"
         raise ValueError(f"{owner}: expected {name} to be {expected}, got {value}")

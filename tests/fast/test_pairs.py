@@ -14,6 +14,7 @@ from tinygrad_sm.dispatch import HAS_WING, PAIRS
 from tinygrad_sm.engine.backward import first_gradient, seed_gradient
 from tinygrad_sm.engine.tape import count_uses
 from tinygrad_sm.engine.versions import NEVER_CHANGED, write_all
+from tinygrad_sm.ops.linalg import linear
 from tinygrad_sm.ops.softmax import cross_entropy
 from tinygrad_sm.ops.standardization import standardize
 
@@ -270,3 +271,12 @@ def test_plain_and_fast_are_equal(name, run, device, request):
             within = max(pair.within, float(np.finfo(right.dtype).eps))
             size = np.abs(right, where=np.isfinite(right), out=np.zeros(right.shape)).max(initial=0)
             np.testing.assert_allclose(x, right, rtol=within, atol=within * size)
+
+
+@of_the_wing
+def test_an_affine_map_of_other_shapes_is_computed_as_it_stands():
+    x, weight = RANDOM.normal(size=(2, 3, 4)), RANDOM.normal(size=(5, 4))
+    for operands in ((x, weight, RANDOM.normal(size=(3, 5))), (x, weight[0], None)):
+        np.testing.assert_array_equal(linear(*operands), linear.plain(*operands))
+    with pytest.raises(ValueError, match="broadcast"):
+        linear(x, weight, RANDOM.normal(size=(6, 1)))  # a bias for each of the six rows fits only if they are one axis

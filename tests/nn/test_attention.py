@@ -214,6 +214,21 @@ def test_first_values():
     assert list(other.state_dict()) == ["q_proj_weight", "k_proj_weight", "v_proj_weight", "out_proj.weight"]
 
 
+def test_small_integers_of_numpy_as_options():
+    layer = nn.MultiheadAttention(np.uint8(100), np.uint8(4))
+    assert layer.in_proj_weight.shape == (300, 100)  # in uint8, 3 · 100 is 44
+    assert type(layer.kdim) is int
+
+
+@pytest.mark.parametrize(("L", "S", "N"), [(3, 5, 0), (0, 5, 2), (3, 0, 2)])
+def test_no_sequences_and_sequences_of_no_length(L, S, N):
+    layer = nn.MultiheadAttention(4, 2)
+    output, weights = layer(np.ones((L, N, 4)), np.ones((S, N, 4)), np.ones((S, N, 4)))
+    assert output.shape == (L, N, 4)
+    assert weights.shape == (N, L, S)
+    assert not output.data.any()  # the bias of out_proj begins as 0
+
+
 def test_it_is_permuted_with_its_places():
     """Attention knows no order of keys, which is why models add positions to their inputs."""
     order = np.array([2, 0, 3, 1])
@@ -384,9 +399,3 @@ def test_a_compiled_step_is_the_step():
     assert step.why_eager is None
     assert step.program is not None
     assert found[0] == found[1]
-
-
-def test_attention_of_no_sequences_gives_none():
-    x = np.zeros((0, 3, 8), np.float32)
-    output, weights = nn.MultiheadAttention(8, 2, batch_first=True)(x, x, x)
-    assert (output.shape, weights.shape) == ((0, 3, 8), (0, 3, 3))

@@ -33,6 +33,78 @@ def test_windows_are_a_view_of_their_array():
         loss.backward()
 
 
+MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+
+
+def by_loops(x, layer, border, stride=1, dilation=1, groups=1):
+    """Convolve images, kernel by kernel and place by place; `border` says how wide it is at the ends of both axes."""
+    weight, bias = layer.weight.data, np.zeros(layer.out_channels) if layer.bias is None else layer.bias.data
+    weight = weight if weight.ndim == 4 else weight[:, :, None]
+    x = np.pad(x, [(0, 0), (0, 0), *border], MODES[layer.padding_mode])
+    kernels, channels, *kernel = weight.shape
+    places = [range(0, n - dilation * (k - 1), stride) for n, k in zip(x.shape[2:], kernel, strict=True)]
+    out = np.empty((len(x), kernels, *map(len, places)))
+    for n, o, p, q in np.ndindex(out.shape):
+        group = x[n, o // (kernels // groups) * channels :][:channels]
+        rows, columns = (places[i][j] + dilation * np.arange(kernel[i]) for i, j in enumerate((p, q)))
+        out[n, o, p, q] = bias[o] + (group[:, rows][:, :, columns] * weight[o]).sum()
+    return out
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_layers_convolve_as_loops_do(mode):
+    x = np.random.default_rng(2).uniform(-1, 1, (2, 4, 6, 5))
+    for options in ({}, {"stride": 2, "groups": 2}, {"dilation": 2}, {"groups": 4}):
+        layer = nn.Conv2d(4, 8, 3, padding=2, padding_mode=mode, **options)
+        np.testing.assert_allclose(layer(x).data, by_loops(x, layer, [(2, 2)] * 2, **options), rtol=1e-6, atol=1e-6)
+    layer = nn.Conv2d(4, 8, (4, 4), padding="same", padding_mode=mode, bias=False)
+    np.testing.assert_allclose(layer(x).data, by_loops(x, layer, [(1, 2)] * 2), rtol=1e-6, atol=1e-6)
+    layer, x = nn.Conv1d(4, 2, 3, stride=2, padding=1, padding_mode=mode), x.reshape((2, 4, 1, 30))
+    expected = by_loops(x, layer, [(0, 0), (1, 1)], stride=2)[:, :, 0]
+    np.testing.assert_allclose(layer(x[:, :, 0]).data, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_first_weights_are_draws_from_pytorchs_range():
+    tg.manual_seed(0)
+    for layer, fan_in in ((nn.Conv2d(6, 80, (5, 3), groups=2), 45), (nn.Conv1d(7, 300, 3), 21)):
+        for parameter in layer.parameters():
+            largest = np.abs(parameter.data).max()
+            assert 0.95 < largest * np.sqrt(fan_in) <= 1
+
+
+def windows_by_loops(n, k, stride, padding, dilation, ceil_mode):
+    """Return the places of each window along an axis of length n, those in the padding too."""
+    starts, span = range(-padding, n + padding, stride), dilation * (k - 1) + 1
+    starts = [a for a in starts if a + span <= n + padding or (ceil_mode and a < n and a - stride + span < n + padding)]
+    return [[a + dilation * j for j in range(k)] for a in starts]
+
+
+@pytest.mark.parametrize("ceil_mode", [False, True])
+@pytest.mark.parametrize(
+    "options", [{}, {"stride": 3}, {"padding": 1}, {"stride": 2, "padding": 1}, {"stride": 4, "padding": 1}]
+)
+def test_pools_are_as_loops(options, ceil_mode):
+    for n, m, k in ((7, 6, 2), (5, 8, 3), (6, 6, 3)):
+        x = np.random.default_rng(n).uniform(-1, 1, (2, 3, n, m))
+        stride, padding = options.get("stride", k), options.get("padding", 0)
+        for dilation in (1, 2):
+            both = [windows_by_loops(length, k, stride, padding, dilation, ceil_mode) for length in (n, m)]
+            largest, means, means_of_image = np.empty((3, 2, 3, *map(len, both)))
+            for p, q in np.ndindex(largest.shape[2:]):
+                rows, columns = both[0][p], both[1][q]
+                inside = x[:, :, [i for i in rows if 0 <= i < n]][:, :, :, [j for j in columns if 0 <= j < m]]
+                largest[:, :, p, q], means_of_image[:, :, p, q] = inside.max((2, 3)), inside.mean((2, 3))
+                counted = sum(i < n + padding for i in rows) * sum(j < m + padding for j in columns)
+                means[:, :, p, q] = inside.sum((2, 3)) / counted
+            given = (k, options.get("stride"), padding)
+            np.testing.assert_array_equal(F.max_pool2d(x, *given, dilation, ceil_mode), largest)
+            np.testing.assert_array_equal(nn.MaxPool2d(*given, dilation, ceil_mode=ceil_mode)(x), largest)
+            if dilation == 1:
+                np.testing.assert_allclose(F.avg_pool2d(x, *given, ceil_mode), means, rtol=1e-13)
+                np.testing.assert_allclose(nn.AvgPool2d(*given, ceil_mode, False)(x), means_of_image, rtol=1e-13)
+                np.testing.assert_allclose(nn.AvgPool2d(*given, ceil_mode)(x), means, rtol=1e-13)
+
+
 def test_half_precision_is_summed_in_float32():
     x = np.full((1, 40, 8, 8), 10.0, np.float16)
     weight = np.full((1, 40, 8, 8), 1.0, np.float16)
@@ -62,6 +134,28 @@ def test_elements_that_tie_for_the_largest_share_the_gradient():
     x = leaf(np.zeros((1, 1, 2, 4)))
     F.max_pool2d(x, 2).backward(np.array([[[[1.0, 2.0]]]]))
     np.testing.assert_array_equal(x.grad[0, 0], [[0.25, 0.25, 0.5, 0.5]] * 2)
+
+
+def test_in_half_precision_any_number_of_elements_may_tie():
+    x = leaf(np.zeros(2**17), np.float16)
+    tg.max(x).backward()
+    np.testing.assert_array_equal(x.grad, np.full(2**17, 2.0**-17, np.float16))
+
+
+def test_in_ceil_mode_a_window_that_is_longer_than_the_image_stands_once():
+    x = np.arange(12.0).reshape((1, 3, 4))
+    np.testing.assert_array_equal(F.max_pool2d(x, 5, 3, ceil_mode=True), [[[11]]])
+    np.testing.assert_array_equal(F.avg_pool2d(x, (5, 4), ceil_mode=True), [[[5.5]]])
+    with pytest.raises(ValueError, match="max_pool2d: expected a kernel that fits"):
+        F.max_pool2d(x, (5, 1), 2, ceil_mode=True)  # the next window would start behind the image
+
+
+def test_pools_may_have_attributes_beside_their_options():
+    for pool in (nn.MaxPool2d(2), nn.AvgPool2d(2), nn.AdaptiveAvgPool2d(1)):
+        shown, out = repr(pool), pool(X)
+        pool.note = "the first one"
+        assert repr(pool) == shown
+        np.testing.assert_array_equal(pool(X), out)
 
 
 def test_means_of_parts_keep_infinities_to_themselves():
@@ -244,6 +338,16 @@ ERRORS = {
         lambda: F.adaptive_avg_pool2d(X, (1, 2, 3)),
         ValueError,
         "adaptive_avg_pool2d: expected output_size to be an integer, or 2 of them, got (1, 2, 3)",
+    ),
+    "means of nothing": (
+        lambda: F.adaptive_avg_pool2d(X[:, :, :0], 2),
+        ValueError,
+        "adaptive_avg_pool2d: expected images of at least one element, got float64 (2, 3, 0, 5)",
+    ),
+    "an array as length": (
+        lambda: tg.windows(X, np.array(2)),
+        TypeError,
+        "windows: expected shape to be an integer of at least 1, got int64 ()\nin windows(float64 (2, 3, 6, 5))",
     ),
     "long windows": (
         lambda: tg.windows(X, 7),

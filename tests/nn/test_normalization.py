@@ -437,6 +437,14 @@ def test_a_failed_call_leaves_the_statistics_as_they_were(wrong):
     assert exactly(list(layer.state_dict().values())) == before
 
 
+def test_a_count_that_cannot_change_leaves_the_statistics_as_they_were():
+    layer = nn.BatchNorm1d(3)
+    layer.num_batches_tracked.data.flags.writeable = False
+    with pytest.raises(ValueError, match="batch_norm: num_batches_tracked has a read-only array"):
+        layer(X)
+    assert not layer.running_mean.data.any()
+
+
 def test_a_change_of_the_statistics_makes_stale_what_was_computed_with_them_and_nothing_else():
     layer, x, w = nn.BatchNorm1d(3), leaf(X), leaf(np.ones(3))
     with_them = (layer.running_var * w).sum()

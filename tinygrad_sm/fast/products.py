@@ -28,7 +28,8 @@ def _batch_of_rows(x: Any, weight: Any, bias: Any) -> bool:
         and x.flags.c_contiguous
         and type(weight) in HOST_TYPES
         and weight.dtype == x.dtype
-        and (bias is None or (type(bias) in HOST_TYPES and bias.dtype == x.dtype))
+        and weight.ndim == 2
+        and (bias is None or (type(bias) in HOST_TYPES and bias.dtype == x.dtype and bias.ndim == 1))
     )
 
 

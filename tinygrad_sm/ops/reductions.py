@@ -9,7 +9,7 @@ from tinygrad_sm.backend import ARRAY_TYPES, array_module, axis_of
 from tinygrad_sm.engine.primitive import primitive
 from tinygrad_sm.ops.elementwise import where
 from tinygrad_sm.ops.shaping import broadcast_to, concatenate, inverse_order
-from tinygrad_sm.precision import formed_in, in_dtype, sum_dtype, total
+from tinygrad_sm.precision import formed_in, in_dtype, sum_dtype, total, wide_dtype
 
 
 def with_reduced_axes(reduced, x, axis, keepdims):
@@ -61,7 +61,7 @@ def max(x, /, axis=None, keepdims=False):
 
 def _extremum_rule(g, out, x, axis, keepdims):
     is_extreme = (x == with_reduced_axes(out, x, axis, keepdims)) | (x != x)  # NaN is the extremum of its row
-    ties = sum(is_extreme, axis, keepdims=True).astype(g.dtype)
+    ties = sum(is_extreme, axis, keepdims=True).astype(wide_dtype(g))  # int64 would make float32 float64
     return where(is_extreme, with_reduced_axes(g, x, axis, keepdims) / ties, 0)
 
 
