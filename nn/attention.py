@@ -1,4 +1,4 @@
-"""Attention: each place of a sequence takes a weighted mean of values, and finds by its query which of them matter.
+"""Attention: each place of a sequence takes a weighted mean of values, with weights that its query decides.
 
     >>> query, key, value = np.eye(3)[:1] * 9, np.eye(3) * 9, np.array([[1.0], [2.0], [3.0]])
     >>> scaled_dot_product_attention(query, key, value).round(3)  # the query is like the first key
@@ -53,7 +53,8 @@ def scaled_dot_product_attention(
     query : shape (..., L, E).  key : (..., S, E).  value : (..., S, D).  Result : (..., L, D); leading axes broadcast.
     attn_mask : broadcasts to (..., L, S). Of bools, True means that the query MAY attend to the key; note that in
         `nn.MultiheadAttention` True means the opposite. Floats are added to the scores: −∞ hides a key.
-    dropout_p : the share of the weights that is set to 0, always; pass 0.0 in evaluation.
+    dropout_p : the share of the weights that is set to 0, while the others are divided by 1 − dropout_p; in evaluation
+        too: pass 0.0 there.
     is_causal : the query i attends to the keys 0..i only, also where L and S differ. Not beside an attn_mask.
     scale : by default 1/√E, which keeps the variance of the scores.
 

@@ -79,8 +79,9 @@ def conv2d(
         result[n, o, p, q] = bias[o] + Σ_cij weight[o, c, i, j] · x[n, c, stride p + dilation i, stride q + dilation j]
 
     of the padded x. The kernel is not flipped, so that mathematics would say cross-correlation. In half precision the
-    sums are formed in float32. "Gradient-Based Learning Applied to Document Recognition" (LeCun, Bottou, Bengio and
-    Haffner, 1998).
+    sums are formed in float32. Raises ValueError if the shapes do not fit, the groups do not divide the channels, or
+    the kernel is larger than the padded image. "Gradient-Based Learning Applied to Document Recognition" (LeCun, Bottou,
+    Bengio and Haffner, 1998).
 
     >>> conv2d(np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2)), padding="same")[0, 0]
     array([[4., 4., 2.],

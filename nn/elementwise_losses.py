@@ -84,7 +84,7 @@ class HuberLoss(Loss):
 def smooth_l1_loss(x: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
     """Return d²/(2β) where |d| ≤ β, and |d| − β/2 elsewhere, with d = x − target: huber_loss with δ = β, divided by β.
 
-    beta : β, at least 0; with 0 this is l1_loss.
+    beta : β, at least 0; with 0 this is l1_loss. "Fast R-CNN" (Girshick, 2015).
 
     >>> smooth_l1_loss([0.25, 3.0], [0.0, 0.0], reduction="none", beta=0.5)
     array([0.0625, 2.75  ], dtype=float32)
@@ -130,7 +130,7 @@ def kl_div(log_probabilities: Any, target: Any, reduction: str = "mean", log_tar
         default as in PyTorch, divides by the number of all elements, which is no divergence.
 
     Conventions: 0·∞ is 0, where PyTorch has NaN, so that both may be masked. The gradient with respect to a target of 0
-    leaves out ln 0, and is −ln p.
+    leaves out ln 0, and is −ln p. "On Information and Sufficiency" (Kullback and Leibler, 1951).
 
     >>> kl_div([[-0.75, -0.75]], [[1.0, 0.0]], reduction="batchmean"), kl_div([[-0.75, -0.75]], [[1.0, 0.0]])
     (np.float32(0.75), np.float32(0.375))

@@ -87,6 +87,7 @@ def avg_pool2d(x: Tensor | Sequence[Tensor], kernel_size: int | Sequence[int], s
 
     kernel_size, stride, padding, ceil_mode : as in max_pool2d; the padding is zeros.
     count_include_pad : whether those zeros count as elements of the mean.
+    Result : shape (N, C, P₁, P₂), as in max_pool2d.
 
     PyTorch's divisor_override is not here.
 
@@ -212,8 +213,9 @@ def conv2d(x: Tensor | Sequence[Tensor], weight: _Operand, bias: _Operand | None
         result[n, o, p, q] = bias[o] + Σ_cij weight[o, c, i, j] · x[n, c, stride p + dilation i, stride q + dilation j]
 
     of the padded x. The kernel is not flipped, so that mathematics would say cross-correlation. In half precision the
-    sums are formed in float32. "Gradient-Based Learning Applied to Document Recognition" (LeCun, Bottou, Bengio and
-    Haffner, 1998).
+    sums are formed in float32. Raises ValueError if the shapes do not fit, the groups do not divide the channels, or
+    the kernel is larger than the padded image. "Gradient-Based Learning Applied to Document Recognition" (LeCun, Bottou,
+    Bengio and Haffner, 1998).
 
     >>> conv2d(np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2)), padding="same")[0, 0]
     array([[4., 4., 2.],
@@ -373,7 +375,7 @@ def kl_div(log_probabilities: Tensor | Sequence[Tensor], target: _Operand, reduc
         default as in PyTorch, divides by the number of all elements, which is no divergence.
 
     Conventions: 0·∞ is 0, where PyTorch has NaN, so that both may be masked. The gradient with respect to a target of 0
-    leaves out ln 0, and is −ln p.
+    leaves out ln 0, and is −ln p. "On Information and Sufficiency" (Kullback and Leibler, 1951).
 
     >>> kl_div([[-0.75, -0.75]], [[1.0, 0.0]], reduction="batchmean"), kl_div([[-0.75, -0.75]], [[1.0, 0.0]])
     (np.float32(0.75), np.float32(0.375))
@@ -480,8 +482,11 @@ def max_pool2d(x: Tensor | Sequence[Tensor], kernel_size: int | Sequence[int], s
     kernel_size : the lengths of a window.  stride : the steps from window to window, by default the lengths, so that
         windows stand side by side.  dilation : the steps inside of a window.
     padding : how many elements, −∞ or the smallest integer, stand before and behind each axis, at most half a window.
-    ceil_mode : whether a last window may reach over the end; else what it covers is left out.
+    ceil_mode : whether a last window may reach over the end, if it starts before the padding there; else what it covers
+        is left out.
+    Result : shape (N, C, P₁, P₂), P = ⌊(L + 2 padding − dilation (K − 1) − 1) / stride⌋ + 1, and ⌈...⌉ in ceil_mode.
 
+    Raises ValueError if a window does not fit into the padded image, or the padding is more than half of it.
     Convention: elements that tie for the largest share the gradient equally, as in `tg.max`; in PyTorch the first of
     them takes all of it. PyTorch's return_indices is not here.
 
@@ -569,7 +574,8 @@ def scaled_dot_product_attention(query: Tensor | Sequence[Tensor], key: _Operand
     query : shape (..., L, E).  key : (..., S, E).  value : (..., S, D).  Result : (..., L, D); leading axes broadcast.
     attn_mask : broadcasts to (..., L, S). Of bools, True means that the query MAY attend to the key; note that in
         `nn.MultiheadAttention` True means the opposite. Floats are added to the scores: −∞ hides a key.
-    dropout_p : the share of the weights that is set to 0, always; pass 0.0 in evaluation.
+    dropout_p : the share of the weights that is set to 0, while the others are divided by 1 − dropout_p; in evaluation
+        too: pass 0.0 there.
     is_causal : the query i attends to the keys 0..i only, also where L and S differ. Not beside an attn_mask.
     scale : by default 1/√E, which keeps the variance of the scores.
 
@@ -627,7 +633,7 @@ def silu(x: _Other) -> Any: ...
 def smooth_l1_loss(x: Tensor | Sequence[Tensor], target: _Operand, reduction: str = 'mean', beta: float = 1.0) -> Tensor:
     """Return d²/(2β) where |d| ≤ β, and |d| − β/2 elsewhere, with d = x − target: huber_loss with δ = β, divided by β.
 
-    beta : β, at least 0; with 0 this is l1_loss.
+    beta : β, at least 0; with 0 this is l1_loss. "Fast R-CNN" (Girshick, 2015).
 
     >>> smooth_l1_loss([0.25, 3.0], [0.0, 0.0], reduction="none", beta=0.5)
     array([0.0625, 2.75  ], dtype=float32)

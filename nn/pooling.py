@@ -37,8 +37,11 @@ def max_pool2d(
     kernel_size : the lengths of a window.  stride : the steps from window to window, by default the lengths, so that
         windows stand side by side.  dilation : the steps inside of a window.
     padding : how many elements, −∞ or the smallest integer, stand before and behind each axis, at most half a window.
-    ceil_mode : whether a last window may reach over the end; else what it covers is left out.
+    ceil_mode : whether a last window may reach over the end, if it starts before the padding there; else what it covers
+        is left out.
+    Result : shape (N, C, P₁, P₂), P = ⌊(L + 2 padding − dilation (K − 1) − 1) / stride⌋ + 1, and ⌈...⌉ in ceil_mode.
 
+    Raises ValueError if a window does not fit into the padded image, or the padding is more than half of it.
     Convention: elements that tie for the largest share the gradient equally, as in `tg.max`; in PyTorch the first of
     them takes all of it. PyTorch's return_indices is not here.
 
@@ -64,6 +67,7 @@ def avg_pool2d(
 
     kernel_size, stride, padding, ceil_mode : as in max_pool2d; the padding is zeros.
     count_include_pad : whether those zeros count as elements of the mean.
+    Result : shape (N, C, P₁, P₂), as in max_pool2d.
 
     PyTorch's divisor_override is not here.
 
