@@ -214,8 +214,8 @@ def conv2d(x: Tensor | Sequence[Tensor], weight: _Operand, bias: _Operand | None
 
     of the padded x. The kernel is not flipped, so that mathematics would say cross-correlation. In half precision the
     sums are formed in float32. Raises ValueError if the shapes do not fit, the groups do not divide the channels, or
-    the kernel is larger than the padded image. "Gradient-Based Learning Applied to Document Recognition" (LeCun, Bottou,
-    Bengio and Haffner, 1998).
+    the kernel is larger than the padded image. "Gradient-Based Learning Applied to Document Recognition" (LeCun,
+    Bottou, Bengio and Haffner, 1998).
 
     >>> conv2d(np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2)), padding="same")[0, 0]
     array([[4., 4., 2.],
