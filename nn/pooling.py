@@ -239,7 +239,7 @@ class AvgPool2d(_Pool):
 class AdaptiveAvgPool2d(_Pool):
     """Means over images (N, C, H, W) of any size, to a fixed size; `functional.adaptive_avg_pool2d` says the rest."""
 
-    _names = "output_size",
+    _names = ("output_size",)
 
     def __init__(self, output_size: int | Sequence[int | None] | None):
         self.output_size = _sizes("AdaptiveAvgPool2d", output_size)

@@ -41,7 +41,8 @@ def integers(owner: str, name: str, value: Any, count: int | None = None, smalle
     >>> integers("Conv2d", "stride", 2, count=2)
     (2, 2)
     """
-    values = tuple(value) if hasattr(value, "__len__") and getattr(value, "ndim", 1) else (value,) * (count or 1)
+    has_items = hasattr(value, "__len__") and getattr(value, "ndim", None) != 0  # arrays of no axes have none
+    values = tuple(value) if has_items else (value,) * (count or 1)
     if not values or (count is not None and len(values) != count):
         expected = "an integer, or one for each axis" if count is None else f"an integer, or {count} of them"
         raise ValueError(f"{owner}: expected {name} to be {expected}, got {value}")
