@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tinygrad_sm as tg
-from tests.helpers import check_error, leaf
+from tests.helpers import check_error, leaf, of_the_wing
 from tinygrad_sm import GradientError, Tensor, nn
 from tinygrad_sm.nn import functional as F
 
@@ -163,6 +163,7 @@ def test_means_of_parts_keep_infinities_to_themselves():
     np.testing.assert_array_equal(F.adaptive_avg_pool2d(x, (1, 3)).ravel(), [1.5, np.inf, 5.0])
 
 
+@of_the_wing
 def test_a_convolution_takes_little_more_than_its_unfolded_input():
     x, layer = leaf(np.ones((8, 32, 24, 24), np.float32), np.float32), nn.Conv2d(32, 32, 3, padding=1)
     unfolded = x.data.nbytes * 9

@@ -437,6 +437,12 @@ def test_a_failed_call_leaves_the_statistics_as_they_were(wrong):
     assert exactly(list(layer.state_dict().values())) == before
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_without_eps_elements_that_are_all_equal_give_nan(dtype):
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(F.layer_norm(np.full((2, 100), 0.1, dtype), 100, eps=0.0)).all()
+
+
 def test_a_count_that_cannot_change_leaves_the_statistics_as_they_were():
     layer = nn.BatchNorm1d(3)
     layer.num_batches_tracked.data.flags.writeable = False

@@ -12,8 +12,13 @@ from tinygrad_sm.precision import MOST_IN_TURN
 
 
 def _are_rows(x: Any, axis: Any, eps: float) -> bool:
-    """Hold on the host for float32 or float64 in C order, where the axes are the last ones, and not too long."""
-    if not (type(x) in HOST_TYPES and x.dtype in ("float32", "float64") and x.ndim and x.flags.c_contiguous):
+    """Hold on the host for float32 or float64 in C order, where the axes are the last ones, and not too long.
+
+    Without eps, elements that are all equal give NaN, but here their mean may be rounded to another number.
+    """
+    if not (
+        eps > 0 and type(x) in HOST_TYPES and x.dtype in ("float32", "float64") and x.ndim and x.flags.c_contiguous
+    ):
         return False
     axes = normalize_axis_tuple(axis, x.ndim)
     return axes == (*range(x.ndim - len(axes), x.ndim),) and 0 < prod(x.shape[i] for i in axes) <= MOST_IN_TURN
