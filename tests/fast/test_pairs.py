@@ -126,6 +126,12 @@ def gradients_of_affine_maps(form, device):
     return [form(g, None, None, w, None), form(g[None], None, None, w[:, :1], None)]
 
 
+@row("gradient_of_bias")
+def gradients_of_biases(form, device):
+    gs = [RANDOM.normal(size=shape) + 1 for shape in ((1024, 5), (8, 128, 4), (64, 64))]
+    return [form(g.astype(dtype), None, None, None, None) for g in gs for dtype in (np.float64, np.float32)]
+
+
 STANDARDIZED = [
     (RANDOM.normal(size=shape).astype(dtype) + offset, axis)
     for shape, axis in (((4, 6), -1), ((3, 1024), (1,)), ((2, 3, 4), (-2, -1)), ((5,), 0), ((0, 3), -1))
