@@ -181,7 +181,7 @@ class MultiheadAttention(Module):
         self.kdim = embed_dim if kdim is None else integer("MultiheadAttention", "kdim", kdim, smallest=1)
         self.vdim = embed_dim if vdim is None else integer("MultiheadAttention", "vdim", vdim, smallest=1)
         self.batch_first = batch_first
-        if self.kdim == self.vdim == embed_dim:
+        if self._has_one_weight():
             self.in_proj_weight = _xavier(3 * embed_dim, embed_dim)
         else:
             self.q_proj_weight = _xavier(embed_dim, embed_dim)
@@ -234,10 +234,14 @@ class MultiheadAttention(Module):
             return output[0], weights[0] if need_weights else None
         return output if self.batch_first else swapaxes(output, 0, 1), weights if need_weights else None
 
+    def _has_one_weight(self) -> bool:
+        """Whether query, key and value have as many features, so that one weight holds the rows of all three."""
+        return self.kdim == self.vdim == self.embed_dim
+
     def _heads(self, i: int, x: Any) -> Any:
         """Return the i-th of the projections of x (N, L, ...) in heads, (N, num_heads, L, embed_dim / num_heads)."""
         rows = slice(i * self.embed_dim, (i + 1) * self.embed_dim)
-        if self.kdim == self.vdim == self.embed_dim:
+        if self._has_one_weight():
             weight = self.in_proj_weight[rows]
         else:
             weight = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)[i]

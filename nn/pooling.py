@@ -114,7 +114,6 @@ def _windows_of(
     stride: Integers | None,
     padding: Integers,
     dilation: Integers = 1,
-    ceil_mode: bool = False,
 ) -> tuple[tuple[int, ...], ...]:
     """Return the lengths of windows, their stride, padding and dilation along two axes; raise unless they are such."""
     kernel = integers(name, "kernel_size", kernel_size, 2)
@@ -197,7 +196,7 @@ class MaxPool2d(_Pool):
         self.padding = padding
         self.dilation = dilation
         self.ceil_mode = ceil_mode
-        _windows_of("MaxPool2d", **self._options())
+        _windows_of("MaxPool2d", kernel_size, self.stride, padding, dilation)
 
     def forward(self, x: Any) -> Any:
         return max_pool2d(x, **self._options())
