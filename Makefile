@@ -16,7 +16,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CUDA ?= cuda13
 
-EXAMPLES := $(filter-out %/pictures.py %/micro.py %/small.py %/textbook_walk.py %/choose_defaults.py,$(sort $(wildcard examples/*.py)))
+EXAMPLES := $(filter-out %/pictures.py %/drawings.py %/micro.py %/small.py %/textbook_walk.py %/choose_defaults.py,$(sort $(wildcard examples/*.py)))
 
 # A worker for each core, and one BLAS thread for each worker: several would wait for each other.
 PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal

@@ -4,9 +4,11 @@
 
 The four grey pixels x₁..x₄ are the features. There is one logit for each class, and all of them see all the features:
 
-    o₁ = x₁w₁₁ + x₂w₁₂ + x₃w₁₃ + x₄w₁₄ + b₁          12 weights
-    o₂ = x₁w₂₁ + x₂w₂₂ + x₃w₂₃ + x₄w₂₄ + b₂           3 biases
-    o₃ = x₁w₃₁ + x₂w₃₂ + x₃w₃₃ + x₄w₃₄ + b₃           a single layer, fully connected
+    z₁ = x₁w₁₁ + x₂w₁₂ + x₃w₁₃ + x₄w₁₄ + b₁          12 weights
+    z₂ = x₁w₂₁ + x₂w₂₂ + x₃w₂₃ + x₄w₂₄ + b₂           3 biases
+    z₃ = x₁w₃₁ + x₂w₃₂ + x₃w₃₃ + x₄w₃₄ + b₃           a single layer, fully connected
+
+Some notes write o for the logits z, and ŷ for the probabilities a = softmax(z).
 
 The label is one-hot: (1, 0, 0) is a cat, (0, 1, 0) a chicken, (0, 0, 1) a dog. Why not a number, 1 for dog, 2 for cat,
 3 for chicken? Because that claims an order, dog < cat < chicken, and that a cat is half a dog and half a chicken.
@@ -16,6 +18,7 @@ import argparse
 import pathlib
 import sys
 
+import drawings
 import numpy as np
 import pictures
 
@@ -28,11 +31,11 @@ STAGES = ("baby", "child", "adolescent", "youth", "middle-aged", "elderly")
 
 
 def written_out(x, w, b):
-    """Return [o₁, o₂, o₃], term by term as above, for one x of shape (4,); w has shape (3, 4)."""
-    o = []
+    """Return [z₁, z₂, z₃], term by term as above, for one x of shape (4,); w has shape (3, 4)."""
+    z = []
     for j in range(3):
-        o.append(x[0] * w[j, 0] + x[1] * w[j, 1] + x[2] * w[j, 2] + x[3] * w[j, 3] + b[j])
-    return o
+        z.append(x[0] * w[j, 0] + x[1] * w[j, 1] + x[2] * w[j, 2] + x[3] * w[j, 3] + b[j])
+    return z
 
 
 def fit(X, targets, outputs, loss_function, steps=2000, lr=1.0):
@@ -73,6 +76,31 @@ def percent(predicted, labels):
     return 100 * (predicted == labels).mean().item()
 
 
+def draw_numbers(path, image, label, w, b, classes):
+    """Draw every number of one image, shape (2, 2), on its way through the model."""
+    x = image.reshape(4, 1)
+    z = w @ x + b[:, np.newaxis]
+    a, y = nn.functional.softmax(z, dim=0), nn.functional.one_hot(np.array([label]), 3).T
+    z_names, features, nobody = ["z₁", "z₂", "z₃"], ["x₁", "x₂", "x₃", "x₄"], [""] * 3
+    parts = [
+        ("the image", image, ["x₁ x₂", "x₃ x₄"], ["", ""], "grey"),
+        "→",
+        ("W, 12 weights", w, list(classes), features, "signs"),
+        "·",
+        ("x", x, features, [""], "grey"),
+        "+",
+        ("b, 3 biases", b[:, np.newaxis], nobody, [""], "signs"),
+        "=",
+        ("z, logits", z, z_names, [""], "signs"),
+        "softmax\n→",
+        ("a, sum 1", a, ["a₁", "a₂", "a₃"], [""], "grey"),
+        "against",
+        ("y, the label", y, list(classes), [""], "grey"),
+    ]
+    title = f"Every number of one {classes[label]}: a = softmax(Wx + b), and the loss −ln a of its class = "
+    drawings.equation(path, parts, title + f"{-np.log(a[label, 0]):.2f}")
+
+
 def main():
     """Compare the notations, then one-hot labels with numbers; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -90,10 +118,10 @@ def main():
     print(f"{w.size} weights + {b.size} biases = {count} parameters")
     if (w.size, b.size, count) != (12, 3, 15):
         return f"expected 12 weights and 3 biases, got {w.size} and {b.size}, {count} in all"
-    for x, batch_row in zip(X[:3], X[:3] @ w.T + b, strict=True):  # O = XW + b: W is d×q = 4×3, b is added to each row
+    for x, batch_row in zip(X[:3], X[:3] @ w.T + b, strict=True):  # Z = XW + b: W is d×q = 4×3, b is added to each row
         out, matrix_form = np.array(written_out(x, w, b)), w @ x + b
         a = nn.functional.softmax(matrix_form)
-        print(f"  x = {x.round(2)}  o = {out.round(2)}  ŷ = softmax(o) = {a.round(3)}: {classes[a.argmax()]}")
+        print(f"  x = {x.round(2)}  z = {out.round(2)}  a = softmax(z) = {a.round(3)}: {classes[a.argmax()]}")
         if not (np.allclose(out, matrix_form, atol=1e-5) and np.allclose(out, batch_row, atol=1e-5)):
             return f"expected three notations to agree, got {out} written out, {matrix_form} and {batch_row}"
 
@@ -118,15 +146,22 @@ def main():
     if not ordered["numbers"] > ordered["one-hot"] - 1:
         return f"expected numbers to do as well as one-hot labels for classes with an order, got {ordered}"
 
-    layers = [["x₁", "x₂", "x₃", "x₄"], ["o₁", "o₂", "o₃"], ["ŷ₁", "ŷ₂", "ŷ₃"]]
-    title = "Softmax regression: 12 weights, 3 biases; the softmax is one box for all logits"
-    pictures.network(args.output / "network.png", layers, title)
+    layers = [["x₁", "x₂", "x₃", "x₄"], ["z₁", "z₂", "z₃"], ["a₁", "a₂", "a₃"]]
+    title = "Softmax regression: each grey line is one of 12 weights; the softmax is one box for all logits"
+    drawings.network(args.output / "network.png", layers, title)
+    sure = nn.functional.softmax(model(X), dim=1).numpy()[np.arange(len(X)), labels]
+    i = np.abs(sure - 0.6 + (X.min(axis=1) < 0.1)).argmin()  # neither certain nor wrong, and no pixel is black
+    draw_numbers(args.output / "numbers.png", images[i, 0], labels[i], w, b, classes)
     captions = [classes[label] for label in labels[:12]]
-    pictures.image_grid(args.output / "images.png", images[:12, 0], captions, "Images of 2×2 pixels", ink=False)
-    title = "Weights: a light pixel on red speaks for the class"
+    pictures.image_grid(
+        args.output / "images.png", images[:12, 0], captions, "Images of 2×2 pixels: 1 is white", ink=False
+    )
+    title = "Weights: a light pixel on red speaks for the class, on blue against it"
     pictures.weight_images(args.output / "weights.png", w.reshape(3, 2, 2), classes, title, columns=3)
     bars = {"cat, chicken, dog: no order": right, "six stages of life: an order": ordered}
-    pictures.bars(args.output / "labels.png", bars, "One-hot labels against numbers", "right in %")
+    pictures.bars(
+        args.output / "labels.png", bars, "One-hot labels against numbers: without an order they win", "right in %"
+    )
     print("\n".join(f"{path.stem:8} {path}" for path in sorted(args.output.glob("*.png"))))
     return 0
 

@@ -16,8 +16,8 @@ import argparse
 import pathlib
 import sys
 
+import drawings
 import numpy as np
-import pictures
 
 import tinygrad_sm as tg
 from tinygrad_sm import nn
@@ -32,7 +32,7 @@ def show(text, by_formula, by_autodiff):
 
 
 def explain(W, b, x, y, j, k):
-    """Print how ∂L/∂w_{j,k} comes about, and return its paths: {"via a_1": their product, ...}.
+    """Print how ∂L/∂w_{j,k} comes about, and return its paths: {"via a_1": the three factors, ...}.
 
     W : the weights, shape (h, m), a row for each class.  b : the biases, (h,).  x : one input, (m,).  y : its class,
     one-hot, (h,).  j, k : the class and the input of the weight, counted from 1 as in the notes.
@@ -68,13 +68,12 @@ def explain(W, b, x, y, j, k):
     print("The product of the three along each path, and the sum of the paths")
     paths = {}
     for i in classes:
-        factors = [0 - y[i] / p[i], p[i] * ((i == row) - p[row]), x[column]]
-        name, text = f"via a_{i + 1}", " · ".join(f"({factor:.6f})" for factor in factors)
+        factors = paths[f"via a_{i + 1}"] = [0 - y[i] / p[i], p[i] * ((i == row) - p[row]), x[column]]
+        text = f"via a_{i + 1}: " + " · ".join(f"({factor:.6f})" for factor in factors)
         only_this = tg.where(np.arange(len(y)) == i, a, p)  # p, an array, has no history: there the other paths end
         (along,) = tg.grad(-(y * tg.log(only_this)).sum(), weight, create_graph=True)
-        paths[name] = np.prod(factors)
-        show(f"{name}: {text}", paths[name], along.numpy()[row, column])
-    show(f"∂L/∂w_{j},{k}, the sum", sum(paths.values()), weight.grad[row, column])
+        show(text, np.prod(factors), along.numpy()[row, column])
+    show(f"∂L/∂w_{j},{k}, the sum", sum(map(np.prod, paths.values())), weight.grad[row, column])
     show(f"∂L/∂w_{j},{k} = −(y_{j} − a_{j}) x_{k}", -(y[row] - p[row]) * x[column], weight.grad[row, column])
     show("∂L/∂W = −(y − a) xᵀ", -np.outer(y - p, x), weight.grad)
     return paths
@@ -130,6 +129,25 @@ def bias_gradient(Z, labels):
             raise ArithmeticError(f"gradient of the biases, {name.strip()} expected gradcheck to say so, got {verdict}")
 
 
+def draw(path, W, b, x, y, paths):
+    """Draw the network with all its numbers, and on it the paths from the loss to w_{1,2} that `explain` has found."""
+    z = W @ x + b
+    a = tg.softmax(z)
+    values = {"x₁": x[0], "x₂": x[1], "z₁": z[0], "z₂": z[1], "a₁": a[0], "a₂": a[1], "L": -(y * np.log(a)).sum()}
+    names, steps, sums = (("a₁", "a₁(1 − a₁)"), ("a₂", "a₂(0 − a₁)")), {}, []
+    for (name, slope), i, (via, factors) in zip(names, "₁₂", paths.items(), strict=True):
+        ends = ("L", name, f"∂L/∂{name} = −y{i}/{name}"), (name, "z₁", f"∂{name}/∂z₁ = {slope}")
+        ends += (("z₁", "x₂", "∂z₁/∂w₁₂ = x₂"),)
+        steps[via] = [(*end, factor + 0) for end, factor in zip(ends, factors, strict=True)]
+        product = " · ".join(f"({drawings.rounded(factor + 0)})" for factor in factors)
+        sums.append(f"via {name}:  {product} = {drawings.rounded(np.prod(factors) + 0)}")
+    total = sum(map(np.prod, paths.values()))
+    sums.append(f"the sum of the paths:  ∂L/∂w₁₂ = {drawings.rounded(total)} = −(y₁ − a₁) x₂")
+    sums.append(f"where L = −y₁ ln a₁ − y₂ ln a₂ with the label y = ({y[0]:.0f}, {y[1]:.0f})")
+    title = "Two paths lead from the loss to w₁₂: factors are multiplied along a path, and paths are added"
+    drawings.gradient_paths(path, [["x₁", "x₂"], ["z₁", "z₂"], ["a₁", "a₂"]], values, steps, sums, title)
+
+
 def main():
     """Explain one weight, compare with logistic regression, work through the notes' numbers; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -142,7 +160,7 @@ def main():
     labels = np.array([0, 1, 2, 2])
     in_the_notes = {"none": [0.9698, 0.8801, 1.0527, 0.8314], "sum": 3.7340, "mean": 0.9335}
     try:
-        explain(W, b, x, y, j=1, k=2)
+        paths = explain(W, b, x, y, j=1, k=2)
         print("The class is 2, so the path via a_1 is 0: without the one via a_2, w_1,2 would seem not to matter")
         logistic_regression(W, b, x, y)
         worked_cross_entropy(Z, labels, in_the_notes)
@@ -150,8 +168,7 @@ def main():
     except ArithmeticError as error:
         return str(error)
 
-    layers = [["x₁", "x₂"], ["z₁", "z₂"], ["a₁", "a₂"]]
-    pictures.network(args.output / "network.png", layers, "A single layer: only the grey lines are weights")
+    draw(args.output / "network.png", W, b, x, y, paths)
     print(f"\nthe network:  {args.output / 'network.png'}")
     return 0
 

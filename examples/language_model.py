@@ -166,15 +166,16 @@ def main():
     linear = nn.Sequential(OneHot(V), nn.Linear(K * V, V))
     network = nn.Sequential(OneHot(V), nn.Linear(K * V, 128), nn.ReLU(), nn.Linear(128, V))
     losses = {
-        "table of characters": [entropy(np.bincount(held_out))] * args.epochs,
-        "table of pairs": [entropy(count_pairs(held_out, V))] * args.epochs,
+        "table of characters": entropy(np.bincount(held_out)),
+        "table of pairs": entropy(count_pairs(held_out, V)),
         "softmax regression": train(linear, codes, held_out, args.epochs),
         "one hidden layer": train(network, codes, held_out, args.epochs),
     }
     print(f"on the held-out text, k = {K}   nats per character   perplexity")  # the tables are the best for that text
-    for name, values in losses.items():
-        print(f"{name:<28}  {values[-1]:>18.4f}  {np.exp(values[-1]):>11.2f}")
-    of_characters, _, of_linear, of_network = (values[-1] for values in losses.values())
+    ends = {name: np.ravel(values)[-1] for name, values in losses.items()}
+    for name, loss in ends.items():
+        print(f"{name:<28}  {loss:>18.4f}  {np.exp(loss):>11.2f}")
+    of_characters, _, of_linear, of_network = ends.values()
     if not of_characters > of_linear > of_network:
         return f"expected losses that fall from {of_characters:.4f}, got {of_linear:.4f} and {of_network:.4f}"
 
@@ -195,13 +196,14 @@ def main():
         f"\n{textwrap.fill(written, 100)}\n\n{share:.0%} of these words are in the text. What they say, nobody has said"
     )
 
-    pictures.curves(args.output / "loss.png", {"nats per character": losses}, "Predicting the next character")
+    title = "Predicting the next character of held-out text, beside the best tables there can be"
+    pictures.curves(args.output / "loss.png", {"nats per character": losses}, title)
     panels = {}
     for so_far in (prompt, "the functio", "is th"):
         if set(so_far) <= set(alphabet):
             p = next_probabilities(network, encode(so_far)[-K:])
             panels[f"after “{so_far[-14:]}”"] = {f"“{alphabet[c]}”": p[c] for c in np.argsort(-p)[:5]}
-    pictures.bars(args.output / "next.png", panels, "What may come next", "probability")
+    pictures.bars(args.output / "next.png", panels, "What may come next: the five likeliest characters", "probability")
     print(f"\nthe losses:      {args.output / 'loss.png'}\nwhat comes next: {args.output / 'next.png'}")
     return 0
 

@@ -81,7 +81,9 @@ def main():
         if not np.allclose(matrix_form, one_by_one, rtol=0, atol=1e-12):
             return f"{name}: expected Wx + b to equal Σ W_j x_j + b, got a difference"
         drawn[name] = (grid[:, 0], features(grid) @ W.numpy()[0] + b.item())
-        curves[name] = losses[:40]
+        curves[f"mean squared error\nof {name}"] = {"gradient descent": losses[:40]}
+        A = np.hstack([np.ones((len(x), 1)), features(x)])
+        curves[f"mean squared error\nof {name}"]["closed form"] = np.square(A @ best - y[:, 0]).mean()
 
     # The data were made with W = [1/2 1] and b = 0. N noisy examples tell that to about noise / √N.
     true = np.array([0, 0.5, 1])
@@ -91,7 +93,8 @@ def main():
         return f"expected θ within {tolerance:.3f} of {true}, with which the data were made, got {theta}"
 
     pictures.lines(args.output / "fit.png", {"y": drawn}, "Linear regression: linear in θ, not in x", "x")
-    pictures.curves(args.output / "loss.png", {"mean squared error": curves}, "Gradient descent", "step")
+    title = "Gradient descent ends where the closed form says"
+    pictures.curves(args.output / "loss.png", curves, title, "step", share=True)
     print(f"the fits:    {args.output / 'fit.png'}\nthe losses:  {args.output / 'loss.png'}")
     return 0
 

@@ -103,17 +103,18 @@ def main():
     if not (shy < sure and wide > narrow):
         return f"expected a higher γ to raise the precision and lower the recall, got {results}"
 
-    panels = {}
-    for gamma in THRESHOLDS:  # what is above γ in the model is above 1/2 once the net input is moved by the boundary's
-        moved = np.log(gamma / (1 - gamma))
-        panels[f"γ = {gamma}"] = (lambda x, by=moved: tg.sigmoid(x @ w.data + b.data - by), points, labels, classes)
-    pictures.decision_regions(output / "regions.png", panels, "The threshold moves the boundary, and never bends it")
+    names = [f"class {c}, {name}" for c, name in enumerate(classes)]
+    panel = (lambda x: tg.sigmoid(net_input(x, w.data, b.data)), points, labels, names)
+    panels = {f"γ = {gamma}: hatched is said to be class 1": panel for gamma in THRESHOLDS}
+    title = "The colours are the probabilities, white is 0.5: the threshold γ moves the boundary, and never bends it"
+    pictures.decision_regions(output / "regions.png", panels, title, thresholds=THRESHOLDS)
     grid = np.linspace(z.min(), z.max(), 200)
-    curve = {"examples (points)": (z, y), "a = σ(z)": (grid, tg.sigmoid(grid))}
-    pictures.lines(output / "sigmoid.png", {"P(y = 1 | x)": curve}, "From net input to probability", "net input z")
+    curve = {"examples (points)": (z, y), "σ(z)": (grid, tg.sigmoid(grid))}
+    pictures.lines(output / "sigmoid.png", {"a = P(y = 1 | x)": curve}, "From net input to probability", "net input z")
     steps = np.linspace(0.05, 0.95, 91)
     precision, recall = np.transpose([judged(a, y, gamma) for gamma in steps])
-    shares = {"share": {"precision": (steps, precision), "recall": (steps, recall)}}
+    right = {"precision, of those said to be 1": precision, "recall, of those that are 1": recall}
+    shares = {"share that is right": {name: (steps, values) for name, values in right.items()}}
     pictures.lines(output / "threshold.png", shares, "What a threshold gains, and what it costs", "threshold γ")
     print(f"\nboundaries: {output / 'regions.png'}\nsigmoid:    {output / 'sigmoid.png'}")
     print(f"thresholds: {output / 'threshold.png'}")

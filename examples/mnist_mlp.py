@@ -4,7 +4,7 @@
     python examples/mnist_mlp.py --quick      # a tenth of the images, and a lower accuracy to reach
 
     q = relu(W⁽¹⁾x + b⁽¹⁾)        U hidden units, W⁽¹⁾ of shape U × 784
-    y = softmax(W⁽²⁾q + b⁽²⁾)     the probabilities of the 10 digits, W⁽²⁾ of shape 10 × U
+    a = softmax(W⁽²⁾q + b⁽²⁾)     the probabilities of the 10 digits, W⁽²⁾ of shape 10 × U
 
 Without the relu both layers together would be one affine map, and no better than softmax regression. The status is 1 if
 the accuracy on the test images is not reached.
@@ -15,6 +15,7 @@ import pathlib
 import sys
 import time
 
+import drawings
 import numpy as np
 import pictures
 from mnist_softmax import number
@@ -33,21 +34,24 @@ def train(model, training, test, epochs, lr=0.002, batch_size=128, seed=0):
     optimizer = nn.optim.Adam(model.parameters(), lr=lr)
     schedule = nn.schedules.CosineAnnealingLR(optimizer, T_max=epochs * len(loader))
     loss_function = nn.CrossEntropyLoss()  # takes the logits: the softmax is part of the loss
-    losses, accuracies = {"training": [], "test": []}, {"test": []}
+    losses, accuracies = {"training": [], "test": []}, {"training": [], "test": []}
     for epoch in range(1, epochs + 1):
-        start, total = time.perf_counter(), 0.0
+        start, total, right = time.perf_counter(), 0.0, 0
         for images, labels in loader:
-            loss = loss_function(model(images), labels)
+            logits = model(images)
+            loss = loss_function(logits, labels)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
             total += loss.item() * len(labels)
+            right += (logits.argmax(axis=1) == labels).sum()
         seconds = time.perf_counter() - start
 
         logits = predict(model, test.images)
         losses["training"].append(total / len(training.labels))
         losses["test"].append(float(nn.functional.cross_entropy(logits, test.labels)))
+        accuracies["training"].append(100 * right / len(training.labels))  # while the model was learning
         accuracies["test"].append(100 * nn.functional.accuracy(logits, test.labels))
         print(
             f"epoch {epoch}  training loss {losses['training'][-1]:.4f}  test loss {losses['test'][-1]:.4f}  "
@@ -64,7 +68,7 @@ def predict(model, images):
 
 
 def by_the_formulas(model, images):
-    """Return y of each image, shape (N, 10), as the docstring above writes it, in NumPy."""
+    """Return a of each image, shape (N, 10), as the docstring above writes it, in NumPy."""
     W1, b1, W2, b2 = (parameter.numpy() for parameter in model.parameters())
     x = images.reshape(len(images), 784).T  # each column is an image: the 28 rows of its pixels, one after the other
     q = np.maximum(W1 @ x + b1[:, np.newaxis], 0)
@@ -99,10 +103,10 @@ def main():
         return f"expected the model to equal its formulas to 1e-5, got a difference of {difference}"
 
     layers = [[f"{name}{i}" for i in ("₁", "₂")] + ["⋮", last] for name, last in (("x", "x₇₈₄"), ("q", "q_U"))]
-    layers += [[f"{name}{i}" for i in ("₀", "₁")] + ["⋮", f"{name}₉"] for name in "zy"]
+    layers += [[f"{name}{i}" for i in ("₀", "₁")] + ["⋮", f"{name}₉"] for name in "za"]
     title = f"Two layers: U = {args.hidden} hidden units between pixels and digits"
-    pictures.network(args.output / "network.png", layers, title)
-    predicted, title = probabilities.argmax(axis=1), "A hidden layer on MNIST"
+    drawings.network(args.output / "network.png", layers, title)
+    predicted, title = probabilities.argmax(axis=1), "A hidden layer on MNIST; training: while it was learning"
     pictures.curves(args.output / "curves.png", curves, title)
     title = "Confusion matrix of the test images"
     pictures.confusion_matrix(args.output / "confusion.png", test.labels, predicted, test.classes, title)

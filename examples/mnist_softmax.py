@@ -47,12 +47,13 @@ process on the second core it still took 0.05 s with one, and from 0.1 to 2 with
 
 
 class Epoch(NamedTuple):
-    """The results of an epoch. The training loss is the mean over its batches, while the model was learning."""
+    """The results of an epoch. Those of the training are means over its batches, while the model was learning."""
 
     train_loss: float
     test_loss: float
     test_accuracy: float  # in percent
     images_per_second: float  # while training
+    train_accuracy: float = math.nan  # in percent; files of older versions do not have it
 
 
 def train(
@@ -76,7 +77,7 @@ def train(
     """Train a new model, test it after each epoch, and return it with the list of Epochs.
 
     The `transform` is applied to the images of each training batch. Nothing in the loop over the batches makes the host
-    wait for a GPU: the losses stay there until the epoch is over. A `compiled` step computes the same, bit for bit.
+    wait for a GPU: the results stay there until the epoch is over. A `compiled` step computes the same, bit for bit.
 
     With a `checkpoint`, the path of a file, the training saves itself there at the end of epochs, at most once a
     second. With `resume` it goes on from that file, if there is one. The file must have been saved with the same
@@ -90,11 +91,12 @@ def train(
     test = tg.Tensor(test.images, device=device), test.labels
 
     def step(images, labels):
-        loss = loss_function(model(images), labels)
+        logits = model(images)
+        loss = loss_function(logits, labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        return loss.detach()
+        return loss.detach(), tg.Tensor(logits.argmax(axis=1) == labels).mean()
 
     step = tg.compiled(step) if compiled else step
     history = []
@@ -106,13 +108,14 @@ def train(
     bar.update(len(history) * len(loader))
     for epoch in range(len(history) + 1, epochs + 1):
         start = time.perf_counter()
-        losses, sizes = [], []
+        results, sizes = [], []
         optimizer.lr = lr * (1 - (epoch - 1) / epochs)  # the smaller the last steps, the less their noise shows
         for images, labels in loader:
-            losses.append(step(images, labels))
+            results.append(step(images, labels))
             sizes.append(len(labels))
             bar.update()
-        train_loss = np.average(tg.stack(losses).numpy(), weights=sizes).item()
+        losses, shares = (tg.stack(column).numpy() for column in zip(*results, strict=True))
+        train_loss, train_share = np.average([losses, shares], axis=1, weights=sizes).tolist()
         seconds = time.perf_counter() - start
 
         test_loss, test_accuracy = evaluate(model, *test)
@@ -120,11 +123,12 @@ def train(
             raise FloatingPointError(
                 f"the training diverged in epoch {epoch}: loss {train_loss}, on the test {test_loss}"
             )
-        history.append(Epoch(train_loss, test_loss, test_accuracy, len(training.labels) / seconds))
+        images_per_second = len(training.labels) / seconds
+        history.append(Epoch(train_loss, test_loss, test_accuracy, images_per_second, 100 * train_share))
         if not quiet:
             tqdm.write(
                 f"epoch {epoch:2}  train loss {train_loss:.4f}  test loss {test_loss:.4f}  "
-                f"test accuracy {test_accuracy:.2f} %  {history[-1].images_per_second:,.0f} images/s"
+                f"test accuracy {test_accuracy:.2f} %  {images_per_second:,.0f} images/s"
             )
         if checkpoint and (epoch == epochs or time.perf_counter() - saved > 1):
             nn.save(checkpoint, model, optimizer, history=[tuple(row) for row in history], settings=settings)
@@ -162,14 +166,17 @@ def predict(model, images):
 def write_results(folder, model, history, test, device):
     """Write the model and the pictures of what it has learned into the folder, and say where they are."""
     losses = {"training": [epoch.train_loss for epoch in history], "test": [epoch.test_loss for epoch in history]}
-    accuracies = {"test": [epoch.test_accuracy for epoch in history]}
+    accuracies = {
+        "training": [epoch.train_accuracy for epoch in history],
+        "test": [epoch.test_accuracy for epoch in history],
+    }
     weights = model[1].weight.numpy().reshape(10, 28, 28)
     logits = predict(model, tg.Tensor(test.images, device=device))
     probabilities = nn.functional.softmax(logits, dim=1)
     images, labels, classes = test
 
     nn.save(folder / MODEL, model)
-    title = "Softmax regression on MNIST"
+    title = "Softmax regression on MNIST; those of the training are means while it was learning"
     pictures.curves(folder / "curves.png", {"loss": losses, "accuracy in %": accuracies}, title)
     title = "Weights: ink on red speaks for the digit, ink on blue against it"
     pictures.weight_images(folder / "weights.png", weights, classes, title)

@@ -12,6 +12,7 @@ import argparse
 import pathlib
 import sys
 
+import drawings
 import numpy as np
 import pictures
 
@@ -107,8 +108,9 @@ def main():
     answers = {"stack": tg.sigmoid(W @ car + b), "softmax": tg.softmax(V @ car + c)}
     panels = {title: dict(zip(classes, a.tolist(), strict=True)) for title, a in answers.items()}
     pictures.bars(output / "car.png", panels, "A car with a visible brand: all three are true", "probability")
-    title = "A stack: aⱼ = σ(wⱼᵀx + bⱼ), each class with a row of W for itself, and no box joins them"
-    pictures.network(output / "stack.png", [["x₁", "x₂", "x₃"], ["a₁", "a₂", "a₃"]], title, softmax=False)
+    layers = [[f"{name}{i}" for i in "₁₂₃"] for name in "xza"]
+    title = "A stack: aⱼ = σ(wⱼᵀx + bⱼ), each class with a row of W and a sigmoid for itself; no box joins them"
+    drawings.network(output / "stack.png", layers, title, output="sigmoid")
     print(f"the worked numbers:  {output / 'percentages.png'}\na car with a brand:  {output / 'car.png'}")
     print(f"the stack:           {output / 'stack.png'}")
     return 0

@@ -139,12 +139,17 @@ def main():
     if not reached - lowest < 0.03:
         return f"expected the flagship within 0.03 of the best linear model, got {reached - lowest:.6f}"
 
-    late = slice(len(bounds) // 3, None)  # before that the lower bound is far below 0
     steps, (upper, lower) = np.arange(len(bounds)) + 1, np.transpose(bounds)
-    curves = {"P, an upper bound": upper, "D, a lower bound": lower, "flagship": np.full(len(bounds), reached)}
-    panel = {name: (steps[late], values[late]) for name, values in curves.items()}
-    pictures.lines(args.output / "bounds.png", {"loss with penalty": panel}, "The best linear model", "step of L-BFGS")
-    weights, title = best[:, :-1].reshape(10, 28, 28), "Weights of the best linear model"
+    lower = np.maximum(lower, 0)  # no loss is below 0 either, as the first D are by far
+    of_loss = {"P, an upper bound": (steps, upper), "D, or 0, a lower bound": (steps, lower), "flagship": reached}
+    of_gap = {"gap": (steps, upper - lower), "tolerance": tolerance}
+    panels, log = {"loss with penalty": of_loss, "gap between the bounds": of_gap}, ["gap between the bounds"]
+    title = "The best linear model is between the bounds, and the gap closes"
+    pictures.lines(args.output / "bounds.png", panels, title, "step of L-BFGS", log)
+    weights = best[:, :-1].reshape(10, 28, 28)
+    title = (
+        "Ink on red speaks for the digit, on blue against it; the largest weights stand at the rim, where ink is rare"
+    )
     pictures.weight_images(args.output / "weights.png", weights, test.classes, title)
     print(f"the bounds:  {args.output / 'bounds.png'}\nits weights:  {args.output / 'weights.png'}")
     return 0

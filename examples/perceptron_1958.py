@@ -138,10 +138,15 @@ def main():
         drawn = (x, (y_i > 0).astype(int), ("y = −1", "y = +1"))
         regions[f"perceptron, {name}"] = (lambda x, w=w: (x @ w > 0).astype(float), *drawn)
         regions[f"softmax regression, {name}"] = (lambda x, v=v: tg.sigmoid(x @ v), *drawn)
-    pictures.decision_regions(args.output / "regions.png", regions, "The lines of both")
+    pictures.decision_regions(
+        args.output / "regions.png",
+        regions,
+        "The perceptron knows two sides of a line; softmax regression also how sure it is",
+    )
     pictures.curves(args.output / "epochs.png", panels, "Where one ends, the other does not")
+    title = "Novikoff's bound: no set makes more mistakes"
     drawn = {"in a plane (points)": counts[:, :-4], "axes (points)": counts[:, -4:], "(R/γ)²": ([0, 3.5], [0, 3.5])}
-    pictures.lines(args.output / "bound.png", {"log₁₀ of the mistakes": drawn}, "Novikoff's bound", "log₁₀ of (R/γ)²")
+    pictures.lines(args.output / "bound.png", {"log₁₀ of the mistakes": drawn}, title, "log₁₀ of (R/γ)²")
     print("\n".join(f"{path.stem:8} {path}" for path in sorted(args.output.glob("*.png"))))
     return "; ".join(filter(None, problems)) or 0
 

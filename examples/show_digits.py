@@ -14,6 +14,7 @@ import argparse
 import pathlib
 import sys
 
+import drawings
 import numpy as np
 import pictures
 
@@ -84,9 +85,7 @@ def main():
     print(f"as a vector it has {channels}·{height}·{width} = {x.size} features")
     if x.shape != (784,) or not np.array_equal(x, row_by_row(three[0])):
         return f"expected 784 features, row after row, got {x.shape}"
-    drawn = {name: (np.arange(28 * r, 28 * r + 28), x[28 * r : 28 * r + 28]) for name, r in ROWS.items()}
-    title = "Three rows of the 3, joined to one vector"
-    pictures.lines(output / "rows.png", {"ink": drawn}, title, "feature 28 · row + column")
+    drawings.rows_of_an_image(output / "rows.png", three[0], ROWS, "The rows of the 3, joined to one vector")
 
     model = train(training)
     with tg.no_grad():
@@ -99,18 +98,25 @@ def main():
     order = is_seven[np.argsort(a[is_seven, 7], kind="stable")]
     hardest, doubtful = order[:24], is_seven[np.abs(a[is_seven, 7] - 0.5).argmin()]
     captions = [f"read as {classes[a[i].argmax()]}, P(7) {100 * a[i, 7]:.1f} %" for i in hardest]
-    pictures.image_grid(output / "hardest.png", images[hardest, 0], captions, "Is that a 7?", columns=8)
+    pictures.image_grid(
+        output / "hardest.png",
+        images[hardest, 0],
+        captions,
+        "Is that a 7? The sevens that get the least P(7)",
+        columns=8,
+    )
     if not (a[hardest, 7] < 0.5).all():
         return f"expected P(7) below 50 % for the hardest sevens, got up to {a[hardest, 7].max():.2f}"
 
-    panels = {}
-    for name, i in (("the 3", (labels == 3).argmax()), ("a 7 in doubt", doubtful), ("the hardest 7", hardest[0])):
+    panels, few = {}, (("the 3", (labels == 3).argmax()), ("a 7 in doubt", doubtful), ("the hardest 7", hardest[0]))
+    for name, i in few:
         panels[name] = {f"“{digit}”": round(p, 3) for digit, p in zip(classes, a[i].tolist(), strict=True)}
         likeliest = ", ".join(f"“{classes[c]}” {100 * a[i, c]:.1f} %" for c in np.argsort(-a[i])[:3])
         print(f"  {name:13}  {likeliest}")
         if not np.isclose(a[i].sum(), 1, atol=1e-5):
             return f"expected probabilities of sum 1, got {a[i].sum()}"
-    pictures.bars(output / "answers.png", panels, "Ten classes, one softmax: the bars add up to 1", "probability")
+    title, digits = "Ten classes, one softmax: the bars of an image add up to 1", images[[i for _, i in few], 0]
+    pictures.bars(output / "answers.png", panels, title, "probability", images=digits)
     print("\n".join(f"{path.stem:8} {path}" for path in sorted(output.glob("*.png"))))
     return 0
 

@@ -113,7 +113,7 @@ def main():
     by_digit = {f"images of {digit}": share[labels == digit].sum() for digit in range(10)}
     by_digit["initial weights"] = initial[1] - initial[7]
     margin = z[this, 1] - z[this, 7]
-    by_digit["z₁ − z₇"] = margin
+    by_digit["their sum, z₁ − z₇"] = margin
     order = np.argsort(share)
     against, speaking = order[:11], order[::-1][:11]
     print(f"\nz_1 − z_7 = {margin:.6f}: above 0, so it is a 1. The images that speak most for the 1 and for the 7:")
@@ -124,8 +124,11 @@ def main():
     for file, title, few in shown:
         captions = ["the misread 7", *(f"a {labels[i]}: {share[i]:+.4f}".replace("-", "−") for i in few)]
         both = np.concatenate([test.images[[this], 0], images[few, 0]])
-        pictures.image_grid(args.output / file, both, captions, f"The training images that speak most {title}")
-    pictures.bars(args.output / "shares.png", {"shares in z₁ − z₇": by_digit}, "Why this 7 is read as a 1", "share")
+        title = f"The training images that speak most {title}, each with its share in z₁ − z₇"
+        pictures.image_grid(args.output / file, both, captions, title)
+    title = "Why this 7 is read as a 1: z₁ − z₇ is above 0"
+    sums = {"what all training images have added": by_digit}
+    pictures.bars(args.output / "shares.png", sums, title, "share in z₁ − z₇", total="their sum, z₁ − z₇")
     print(f"\nimages for the 1:  {args.output / 'for_1.png'}\nimages for the 7:  {args.output / 'for_7.png'}")
     print(f"shares of digits:  {args.output / 'shares.png'}")
     return 0

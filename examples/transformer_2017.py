@@ -139,9 +139,10 @@ def main():
     written = language_model.write_on(last, encode(args.prompt), 0.7, random, CONTEXT)
     print(f"\n{textwrap.fill(''.join(alphabet[written]), 100)}\n")
 
-    curves = {"training": (steps, training), "held out": (steps, tested), f"from {K} before": (steps, [other] * 10)}
+    curves = {"training": (steps, training), "held out": (steps, tested), f"a network that sees {K} characters": other}
     pictures.lines(args.output / "loss.png", {"bits per character": curves}, "A transformer learns", "step")
-    pictures.attention_maps(args.output / "heads.png", maps, args.prompt[:CONTEXT], "What each character looks at")
+    title = "How much each character (row) looks at those so far (column): white is 0, dark blue 1"
+    pictures.attention_maps(args.output / "heads.png", maps, args.prompt[:CONTEXT], title)
     print(f"the losses: {args.output / 'loss.png'}\nthe heads:  {args.output / 'heads.png'}")
     return 0
 

@@ -15,6 +15,7 @@ import argparse
 import pathlib
 import sys
 
+import drawings
 import numpy as np
 import pictures
 
@@ -121,12 +122,15 @@ def main():
     }
     pictures.decision_regions(args.output / "regions.png", panels, "The same model twice")
     layers = [["x₁", "x₂"], ["z₁", "z₂"], ["a₁", "a₂"]]
-    pictures.network(args.output / "network.png", layers, "Two perceptrons and a softmax")
+    title = "Two perceptrons and a softmax: a₁ = σ(z₁ − z₂)"
+    drawings.network(args.output / "network.png", layers, title)
     difference = np.linspace(-4, 4, 401)
     steps = {f"softmax, T = {T}": (difference, tg.sigmoid(difference / T)) for T in (2.0, 1.0, 0.25)}
     steps["argmax"] = (difference, (difference > 0).astype(float))
     title = "The softmax is a smooth argmax"
-    pictures.lines(args.output / "temperatures.png", {"output of the first class": steps}, title, "z₁ − z₂")
+    pictures.lines(
+        args.output / "temperatures.png", {"a₁, the probability of the first class": steps}, title, "z₁ − z₂"
+    )
     print("\n".join(f"{path.stem:13} {path}" for path in sorted(args.output.glob("*.png"))))
     return 0
 

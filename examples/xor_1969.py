@@ -111,7 +111,10 @@ def main():
         low, high = {2: (10, 90), 8: (90, 100)}.get(H, (0, 100))
         if not low <= right <= high:
             problems.append(f"{name}, {H} units: expected {low} to {high} of {RUNS} runs to get XOR, got {right}")
-    pictures.lines(args.output / "runs.png", panels, f"{RUNS} runs each, from the best to the worst", "run")
+    for panel in panels.values():
+        panel |= {f"{name} points alike": loss for name, loss in STUCK.items()}
+    title = f"{RUNS} runs each, from the best to the worst; who gets stuck finds several points alike"
+    pictures.lines(args.output / "runs.png", panels, title, "run", share=True)
 
     theta, losses = found["sigmoid", 2]
     near = X[:, np.newaxis] + 0.08 * np.random.default_rng(0).normal(size=(4, 40, 2))
@@ -119,7 +122,7 @@ def main():
     best, stuck = losses.argmin(), np.abs(losses - STUCK["two"]).argmin()
     one, other = [values[best] for values in theta], [values[stuck] for values in theta]
     spaces = {
-        "softmax regression: p = 1/2": (lambda x: np.full(len(x), 0.5), near, *drawn),
+        "softmax regression: a = 1/2": (lambda x: np.full(len(x), 0.5), near, *drawn),
         "two hidden units, a run that stays": (lambda x: F.softmax(logits(other, x, h)), near, *drawn),
         "two hidden units, a run that succeeds": (lambda x: F.softmax(logits(one, x, h)), near, *drawn),
         "the same in its hidden space": (lambda q: F.softmax(q @ one[2] + one[3]), hidden(one, near, h), *drawn),

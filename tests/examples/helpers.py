@@ -14,7 +14,7 @@ ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_
 ENVIRONMENT = {**os.environ, **ONE_THREAD, "PYTHONIOENCODING": "utf-8"}
 
 RUNS = {
-    "cat_chicken_dog": ([], ["images.png", "labels.png", "network.png", "weights.png"]),
+    "cat_chicken_dog": ([], ["images.png", "labels.png", "network.png", "numbers.png", "weights.png"]),
     "chain_rule": ([], ["network.png"]),
     "choose_defaults": (["--seeds", "1", "--epochs", "1", "--rows", "1", "--train-size", "100"], []),
     "deep_network": ([], ["activations.png", "curve.png", "loss.png", "moons.png", "spirals.png"]),

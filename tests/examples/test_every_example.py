@@ -17,8 +17,8 @@ from tests.examples.helpers import ENVIRONMENT, EXAMPLES, RUNS, start
 from tests.helpers import ROOT
 
 PYTHON = os.environ.get("EXAMPLES_PYTHON")
-NO_EXAMPLES = {"pictures"}  # what they share
-IMPORTED = {  # besides pictures
+NO_EXAMPLES = {"pictures", "drawings"}  # what they share
+IMPORTED = {  # besides pictures and drawings
     "choose_defaults": ["mnist_softmax"],
     "fashion_mnist": ["mnist_mlp", "mnist_softmax"],
     "language_model": ["mnist_softmax"],
@@ -42,7 +42,7 @@ def examples():
 def test_it_runs_outside_of_the_repository(name, tmp_path):
     options, files = RUNS[name]
     (tmp_path / "examples").mkdir()
-    for module in (name, "pictures", *IMPORTED.get(name, [])):
+    for module in (name, *NO_EXAMPLES, *IMPORTED.get(name, [])):
         shutil.copy(EXAMPLES / f"{module}.py", tmp_path / "examples")
     environment = {key: value for key, value in ENVIRONMENT.items() if key != "PYTHONPATH"} | {
         "TINYGRAD_SM_DATA": str(tmp_path / "no data"),

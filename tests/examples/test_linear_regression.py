@@ -20,3 +20,13 @@ def test_the_normal_equations_give_what_lstsq_gives():
     x, y = random.normal(size=(20, 3)), random.normal(size=(20, 1))
     expected = np.linalg.lstsq(np.hstack([np.ones((20, 1)), x]), y)[0][:, 0]
     np.testing.assert_allclose(linear_regression.normal_equations(x, y), expected, rtol=1e-10)
+
+
+def test_the_closed_form_is_drawn_with_the_descent_that_ends_there(run, drawn):
+    assert run(linear_regression)[0] == 0
+    losses = drawn["loss.png"]
+    assert losses["share"]
+    assert len(losses["panels"]) == 2
+    for panel in losses["panels"].values():
+        assert panel["closed form"] <= min(panel["gradient descent"])
+        assert abs(panel["gradient descent"][-1] - panel["closed form"]) < 1e-3

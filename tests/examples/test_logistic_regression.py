@@ -15,15 +15,17 @@ def test_logistic_regression_checks_its_claims(run, monkeypatch):
     assert re.match("expected a higher γ to raise the precision", run(logistic_regression)[0])
 
 
-def test_the_regions_of_logistic_regression_are_those_of_its_thresholds(run, monkeypatch):
-    drawn = {}
-    monkeypatch.setattr(
-        logistic_regression.pictures, "decision_regions", lambda path, panels, title: drawn.update(panels)
-    )
+def test_the_regions_of_logistic_regression_are_those_of_its_thresholds(run, drawn):
     text = run(logistic_regression)[1]
-    for gamma in ("0.2", "0.5", "0.8"):
-        predict, points, labels, _ = drawn[f"γ = {gamma}"]
-        said = predict(points) > 0.5
+    regions = drawn["regions.png"]
+    models = {id(predict) for predict, *_ in regions["panels"].values()}
+    assert len(models) == 1  # the threshold changes what is said, and not the probabilities
+    assert tuple(regions["thresholds"]) == (0.2, 0.5, 0.8)
+    for gamma, (heading, panel) in zip(regions["thresholds"], regions["panels"].items(), strict=True):
+        predict, points, labels, names = panel
+        assert heading == f"γ = {gamma}: hatched is said to be class 1"
+        assert names == ["class 0, upper moon", "class 1, lower moon"]
+        said = predict(points) >= gamma
         precision, recall = labels[said].mean(), said[labels == 1].mean()
         assert re.search(rf"^ *{gamma} .* {precision:.1%} +{recall:.1%}$", text, re.MULTILINE)
 

@@ -24,3 +24,13 @@ def test_the_formulas_of_the_network_by_hand():
     e = np.e  # the hidden units are 1 and relu(−1) = 0, the net inputs 1 and 0
     y = mnist_mlp.by_the_formulas(model, np.ones((1, 1, 28, 28), np.float32))
     np.testing.assert_allclose(y, [[e / (1 + e), 1 / (1 + e)]], rtol=1e-6)
+
+
+def test_the_curves_have_both_accuracies_and_the_network_its_symbols(run, drawn):
+    assert run(mnist_mlp, "--quick")[0] == 0
+    accuracies = drawn["curves.png"]["panels"]["accuracy in %"]
+    assert list(accuracies) == ["training", "test"]
+    assert [len(values) for values in accuracies.values()] == [6, 6]
+    assert 50 < accuracies["training"][0] < accuracies["training"][-1] <= 100
+    assert accuracies["training"][-1] > accuracies["test"][-1]
+    assert [layer[0][0] for layer in drawn["network.png"]["layers"]] == ["x", "q", "z", "a"]

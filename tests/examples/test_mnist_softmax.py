@@ -193,7 +193,7 @@ def test_a_compiled_training_is_the_same_bit_for_bit(monkeypatch):
             few_images(300), few_images(100), epochs=4, **options, compiled=is_compiled
         )  # the last batch is smaller, and takes a program of its own
         state = {name: array.tobytes() for name, array in model.state_dict().items()}
-        results.append((state, [epoch[:3] for epoch in history]))
+        results.append((state, [epoch[:3] + epoch[4:] for epoch in history]))  # all but the time
     assert results[0] == results[1]
     [step] = steps
     assert step.why_eager is None
@@ -213,3 +213,21 @@ def test_the_learning_rate_falls_linearly_epoch_by_epoch(monkeypatch):
     options = {"batch_size": 10, "lr": 0.4, "momentum": 0.0, "weight_decay": 0.0, "seed": 0}
     mnist_softmax.train(few, few, epochs=4, **options, quiet=True)
     np.testing.assert_allclose(rates, [0.4, 0.4, 0.3, 0.3, 0.2, 0.2, 0.1, 0.1])
+
+
+def test_the_training_accuracy_is_that_of_the_batches_while_they_were_learned():
+    few, options = few_images(30), {"batch_size": 30, "momentum": 0.0, "weight_decay": 0.0, "seed": 3}
+    _, [epoch] = mnist_softmax.train(few, few, epochs=1, lr=0.0, **options, quiet=True)  # one batch, and no step
+    assert epoch.train_accuracy == pytest.approx(epoch.test_accuracy, rel=1e-6)
+    assert epoch.train_loss == pytest.approx(epoch.test_loss, rel=1e-6)
+
+
+def test_the_curves_have_the_accuracy_on_training_and_on_test_images(drawn, tmp_path):
+    history = [mnist_softmax.Epoch(0.4, 0.3, 91.0, 1e6, 88.0), mnist_softmax.Epoch(0.3, 0.3, 92.0, 1e6, 91.5)]
+    model = mnist_softmax.nn.Sequential(mnist_softmax.nn.Flatten(), mnist_softmax.nn.Linear(784, 10))
+    mnist_softmax.write_results(tmp_path, model, history, few_images(50), "cpu")
+    accuracies = {"training": [88.0, 91.5], "test": [91.0, 92.0]}
+    assert drawn["curves.png"]["panels"] == {
+        "loss": {"training": [0.4, 0.3], "test": [0.3, 0.3]},
+        "accuracy in %": accuracies,
+    }

@@ -54,3 +54,18 @@ def test_the_gap_closes_at_the_optimum_of_newtons_method():
 def test_a_wrong_bound_or_a_poor_optimum_is_noticed(run, monkeypatch, no_pictures, name, broken, message):
     monkeypatch.setattr(optimum, name, broken)
     assert re.match(message, run(optimum, "--quick")[0])
+
+
+def test_the_bounds_are_drawn_from_the_first_step_on(run, drawn):
+    assert run(optimum, "--quick")[0] == 0
+    bounds = drawn["bounds.png"]
+    losses, gaps = bounds["panels"].values()
+    (steps, upper), (_, lower), flagship = losses.values()
+    assert steps[0] == 1
+    np.testing.assert_array_equal(np.diff(steps), 1)
+    assert lower.min() >= 0
+    assert (lower <= upper).all()
+    assert upper[-1] < flagship
+    np.testing.assert_array_equal(gaps["gap"][1], upper - lower)
+    assert bounds["log"] == list(bounds["panels"])[1:]
+    assert "Ink on red speaks for the digit" in drawn["weights.png"]["title"]

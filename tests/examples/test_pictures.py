@@ -1,31 +1,15 @@
-"""The pictures show what they are given: points at their places, classes in their colours, one line for each weight."""
+"""The pictures show what they are given: points at their places, classes in their colours, equal numbers alike."""
 
 import os
 
-import matplotlib.figure
 import numpy as np
 import pictures
 import pytest
 from matplotlib.colors import to_hex, to_rgb
-from matplotlib.patches import Circle, FancyBboxPatch
 
 from tests.examples.helpers import start
 
 ORANGE, BLUE, GREEN = "#D55E00", "#0072B2", "#009E73"
-
-
-@pytest.fixture
-def figures(monkeypatch):
-    """Return the list of the figures that were saved."""
-    saved = []
-
-    class Figure(matplotlib.figure.Figure):
-        def savefig(self, *args, **options):
-            super().savefig(*args, **options)
-            saved.append(self)
-
-    monkeypatch.setattr(pictures, "Figure", Figure)
-    return saved
 
 
 def linear(points):
@@ -58,6 +42,36 @@ def test_lines_and_points_are_those_given(figures, tmp_path):
     assert (fit.get_label(), list(fit.get_xdata()), list(fit.get_ydata())) == ("fit", [0, 9], [1, 2])
     assert (data.get_linestyle(), fit.get_linestyle()) == ("None", "-")
     assert fit.get_color() == second.get_lines()[0].get_color() != data.get_color()
+
+
+def test_a_number_among_curves_is_a_line_across_the_panel(figures, tmp_path):
+    pictures.curves(tmp_path / "curves.png", {"loss": {"descent": [3.0, 2.0], "closed form": 1.5}}, "Descent", "step")
+    [axes] = figures[0].axes
+    descent, best = axes.get_lines()
+    assert list(descent.get_ydata()) == [3, 2]
+    assert (list(best.get_xdata()), list(best.get_ydata())) == ([0, 1], [1.5, 1.5])
+    assert best.get_transform() == axes.get_yaxis_transform()  # from the left edge to the right one
+    assert (best.get_marker(), best.get_label()) == ("None", "closed form")
+
+
+def test_panels_of_one_quantity_share_its_scale_and_gaps_have_a_logarithmic_one(figures, tmp_path):
+    panels = {"a": {"x": ([0, 1], [1, 2])}, "b": {"x": ([0, 1], [100, 0.1])}}
+    pictures.lines(tmp_path / "own.png", panels, "Lines", "x", log=["b"])
+    pictures.lines(tmp_path / "shared.png", panels, "Lines", "x", share=True)
+    own, shared = ([axes.get_ylim() for axes in figure.axes] for figure in figures)
+    assert own[0] != own[1]
+    assert shared[0] == shared[1]
+    assert shared[0][0] <= 0.1 < 100 <= shared[0][1]
+    assert [axes.get_yscale() for axes in figures[0].axes] == ["linear", "log"]
+
+
+def test_the_label_of_a_panel_stands_nearer_to_it_than_to_the_one_before(figures, tmp_path):
+    panels = {"loss": {"a": [0.5, 0.25]}, "accuracy in %": {"a": [90.0, 91.5]}}
+    pictures.curves(tmp_path / "curves.png", panels, "Two panels")
+    first, second = figures[0].axes
+    label = second.yaxis.label.get_window_extent()
+    numbers = min(text.get_window_extent().x0 for text in second.get_yticklabels() if text.get_text())
+    assert label.x0 - first.get_window_extent().x1 > numbers - label.x1
 
 
 @pytest.mark.parametrize(("count", "shape"), [(1, (1, 1)), (3, (1, 3)), (4, (2, 2)), (5, (2, 3)), (7, (3, 3))])
@@ -97,6 +111,49 @@ def test_bars_go_to_their_values_from_the_top(figures, tmp_path):
     assert {text.get_text() for text in axes.texts} == {"2.5", "−1"}
 
 
+def test_bars_of_equal_length_are_equal_in_all_panels(figures, tmp_path):
+    panels = {"stack": {"a": 0.999, "b": 0.989}, "softmax": {"a": 0.365, "b": -0.2}}
+    pictures.bars(tmp_path / "bars.png", panels, "Bars", "probability")
+    [left, right] = figures[0].axes
+    assert left.get_xlim() == right.get_xlim()
+    lengths = [axes.patches[0].get_window_extent().width for axes in (left, right)]
+    assert lengths[1] / lengths[0] == pytest.approx(0.365 / 0.999, rel=1e-6)
+    low, high = left.get_xlim()
+    assert low < -0.2 < 0.999 < high
+    for axes in (left, right):
+        for text in axes.texts:
+            box, frame = text.get_window_extent(), axes.get_window_extent()
+            assert frame.x0 <= box.x0 < box.x1 <= frame.x1
+
+
+def test_large_numbers_are_written_out(figures, tmp_path):
+    pictures.bars(tmp_path / "bars.png", {"": {"a": 1182.7, "b": -1500.0, "c": 852.4}}, "Bars", "µs")
+    assert [text.get_text() for text in figures[0].axes[0].texts] == ["1,183", "−1,500", "852"]
+
+
+def test_a_total_is_not_drawn_like_a_share(figures, tmp_path):
+    pictures.bars(tmp_path / "bars.png", {"": {"a": 3.0, "b": -1.0, "sum": 2.0}}, "Bars", "share", total="sum")
+    [axes] = figures[0].axes
+    assert [bar.get_hatch() is None for bar in axes.patches] == [True, True, False]
+    assert to_hex(axes.patches[2].get_facecolor()) == "#ffffff"
+    line, _ = axes.get_lines()  # the other is that of 0
+    height = line.get_ydata()[0]
+    assert axes.patches[1].get_y() + axes.patches[1].get_height() < height < axes.patches[2].get_y()
+
+
+def test_the_image_stands_beside_its_bars(figures, tmp_path):
+    images, panels = np.arange(8.0).reshape(2, 2, 2), {"first": {"a": 0.9}, "second": {"a": 0.1}}
+    pictures.bars(tmp_path / "bars.png", panels, "Bars", "probability", images=images)
+    first, second = figures[0].axes
+    for axes, image in zip((first, second), images, strict=True):
+        [beside] = axes.child_axes
+        np.testing.assert_array_equal(beside.images[0].get_array(), image)
+        assert beside.get_window_extent().x0 > axes.get_window_extent().x1
+    labels = min(text.get_window_extent().x0 for text in second.get_yticklabels())
+    assert first.child_axes[0].get_window_extent().x1 < labels
+    assert second.child_axes[0].get_window_extent().x1 <= figures[0].bbox.x1
+
+
 def test_regions_have_the_colour_of_the_most_likely_class(figures, tmp_path):
     given = []
 
@@ -107,7 +164,7 @@ def test_regions_have_the_colour_of_the_most_likely_class(figures, tmp_path):
     panels = {"A": (predict, POINTS, LABELS, ("red", "green", "blue"))}
     pictures.decision_regions(tmp_path / "regions.png", panels, "Regions", ylabel="height")
     [axes] = figures[0].axes
-    assert (axes.get_title(), axes.get_xlabel(), axes.get_ylabel()) == ("A", "x1", "height")
+    assert (axes.get_title(), axes.get_xlabel(), axes.get_ylabel()) == ("A", "x₁", "height")
     [image] = axes.get_images()
     left, right, bottom, top = image.get_extent()
     assert left < -1 < 1 < right
@@ -150,6 +207,47 @@ def test_each_panel_of_regions_can_have_names_of_its_own_for_its_axes(figures, t
         pictures.decision_regions(tmp_path / "regions.png", panels, "Regions", xlabel=["x"])
 
 
+def test_a_threshold_moves_the_boundary_and_not_the_shades(figures, tmp_path):
+    def second(points):
+        return 1 / (1 + np.exp(-points[:, 0]))
+
+    panels = dict.fromkeys(("low", "middle", "high"), (second, 3 * POINTS, LABELS, ("a", "b")))
+    pictures.decision_regions(tmp_path / "regions.png", panels, "", thresholds=[0.2, 0.5, 0.8])
+    shades = [axes.get_images()[0].get_array() for axes in figures[0].axes]
+    for axes, shade, threshold in zip(figures[0].axes, shades, (0.2, 0.5, 0.8), strict=True):
+        np.testing.assert_array_equal(shade, shades[0])
+        left, right, *_ = axes.get_images()[0].get_extent()
+        middle = shade[0, round(240 * (0 - left) / (right - left))]
+        assert middle.min() > 0.99  # white where both are equally likely, whatever the threshold
+        boundaries = {}
+        for drawn in axes.collections:
+            for path in drawn.get_paths():
+                boundaries.setdefault(drawn.filled, []).append(path.vertices)
+        at = np.log(threshold / (1 - threshold))
+        for line in boundaries[False]:
+            np.testing.assert_allclose(line[:, 0], at, atol=0.02)
+        said = np.concatenate(boundaries[True])
+        assert said[:, 0].min() == pytest.approx(at, abs=0.02)
+        assert said[:, 0].max() == pytest.approx(right)
+
+
+def test_panels_with_the_same_axes_show_the_same_part_of_the_plane(figures, tmp_path):
+    panel = (linear, POINTS, LABELS, ("a", "b", "c"))
+    panels = {"small": panel, "large": (linear, 5 * POINTS, *panel[2:]), "other": panel}
+    pictures.decision_regions(tmp_path / "regions.png", panels, "", xlabel=["x₁", "x₁", "q₁"])
+    limits = [(axes.get_xlim(), axes.get_ylim()) for axes in figures[0].axes]
+    assert limits[0] == limits[1] != limits[2]
+    assert limits[0][0][0] < -5 < 5 < limits[0][0][1]
+
+
+def test_where_no_class_is_likelier_the_plane_is_white(figures, tmp_path):
+    panels = {"": (lambda points: 0.5 + 0.01 * points[:, 0], POINTS, LABELS, ("a", "b"))}
+    pictures.decision_regions(tmp_path / "regions.png", panels, "")
+    shade = figures[0].axes[0].get_images()[0].get_array()
+    assert shade.min() > 0.97
+    assert np.abs(np.diff(shade, axis=1)).max() < 0.01  # and the colours begin without an edge
+
+
 def test_where_one_class_is_everywhere_there_is_no_boundary(figures, tmp_path):
     panels = {"": (lambda points: np.full(len(points), 0.2), POINTS, LABELS, ("a", "b"))}
     pictures.decision_regions(tmp_path / "regions.png", panels, "")
@@ -175,48 +273,6 @@ def test_the_corners_of_a_simplex_are_certain(figures, tmp_path):
     assert dots.get_clim() == others.get_clim() == (-9, 5)
 
 
-def network_parts(figure):
-    [axes] = figure.axes
-    circles = [patch for patch in axes.patches if isinstance(patch, Circle)]
-    boxes = [patch for patch in axes.patches if isinstance(patch, FancyBboxPatch)]
-    arrows = [text for text in axes.texts if getattr(text, "arrow_patch", None)]
-    return axes, circles, boxes, arrows
-
-
-def test_a_network_has_a_line_for_each_weight_and_one_softmax(figures, tmp_path):
-    layers = [["x₁", "x₂", "x₃", "x₄"], ["o₁", "o₂", "o₃"], ["ŷ₁", "ŷ₂", "ŷ₃"]]
-    pictures.network(tmp_path / "network.png", layers, "Softmax regression")
-    axes, circles, [box], arrows = network_parts(figures[0])
-    places = {text.get_text(): text.get_position() for text in axes.texts if text not in arrows}
-    ends = {tuple(map(tuple, line.get_xydata())) for line in axes.get_lines()}
-    assert ends == {(places[x], places[o]) for x in layers[0] for o in layers[1]}
-    assert len(circles) == 4 + 3 + 3
-    assert len(arrows) == 3 + 3  # into the box, and out of it
-    heights = [places[o][1] for o in layers[1]]
-    assert box.get_y() < min(heights) < max(heights) < box.get_y() + box.get_height()
-    assert places["o₁"][0] < box.get_x() < box.get_x() + box.get_width() < places["ŷ₁"][0]
-    assert places["x₁"][1] > places["x₄"][1]
-    assert places["softmax"] == (box.get_x() + box.get_width() / 2, box.get_y() + box.get_height() / 2)
-
-
-def test_nodes_that_are_left_out_have_no_lines(figures, tmp_path):
-    pictures.network(tmp_path / "a.png", [["x₁", "⋮", "x₉"], ["z₁", "⋮", "z₅"], ["a₁", "⋮", "a₅"]], "Many")
-    axes, circles, boxes, arrows = network_parts(figures[0])
-    assert (len(axes.get_lines()), len(circles), len(boxes), len(arrows)) == (4, 6, 1, 4)
-    pictures.network(tmp_path / "b.png", [["x₁", "x₂"], ["q₁", "q₂", "q₃"], ["ŷ"]], "Regression", softmax=False)
-    axes, circles, boxes, arrows = network_parts(figures[1])
-    assert (len(axes.get_lines()), len(circles), len(boxes), len(arrows)) == (6 + 3, 6, 0, 0)
-
-
-@pytest.mark.parametrize("layers", [[["x"], ["z₁", "z₂"]], [["x"], ["z₁", "z₂"], ["a"]]])
-def test_a_softmax_needs_a_probability_for_each_net_input(layers, tmp_path):
-    with pytest.raises(
-        ValueError, match=r"got layers of \[1, 2.*\] nodes: add the probabilities as the last layer, or"
-    ):
-        pictures.network(tmp_path / "network.png", layers, "A network")
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize(("ink", "largest"), [(True, 0.0), (False, 1.0)])
 def test_grey_images_share_one_scale(figures, tmp_path, ink, largest):
     images = np.array([[[0.0, 1.0]], [[2.0, 4.0]], [[3.0, 1.0]]])
@@ -239,6 +295,31 @@ def test_diverging_images_are_white_at_0(figures, tmp_path, images, end):
     assert white[:3].min() > 0.95
     assert blue[2] > blue[0]
     assert red[0] > red[2]
+
+
+def test_a_scale_has_arrows_only_where_numbers_lie_beyond_it(figures, tmp_path):
+    few, many = np.array([[[0.5, -1.0], [1.0, 2.0]]]), np.append(np.ones(4000), 9.0)[np.newaxis, np.newaxis]
+    for name, images in (("few", few), ("many", many)):
+        pictures.weight_images(tmp_path / f"{name}.png", images, ["a"], "Weights")
+    bars = [figure.axes[0].get_images()[0].colorbar for figure in figures]
+    assert [bar.extend for bar in bars] == ["neither", "both"]
+
+
+def test_so_few_pixels_that_they_can_be_read_have_their_numbers(figures, tmp_path):
+    images = np.array([[[0.5, -1.0], [0.0, 2.0]]])
+    pictures.weight_images(tmp_path / "weights.png", images, ["a"], "Weights")
+    axes = figures[0].axes[0]
+    written = {text.get_position()[::-1]: (text.get_text(), text.get_color()) for text in axes.texts}
+    assert {place: text for place, (text, _) in written.items()} == {
+        (0, 0): "0.50",
+        (0, 1): "−1.00",
+        (1, 0): "0.00",
+        (1, 1): "2.00",
+    }
+    assert written[1, 1][1] == "white"  # on dark red
+    assert written[1, 0][1] == "black"
+    pictures.image_grid(tmp_path / "grid.png", np.zeros((1, 4, 4)), ["b"], "Images")
+    assert len(figures[1].axes[0].texts) == 0
 
 
 def test_the_curves_are_those_given(figures, tmp_path):
@@ -317,4 +398,4 @@ def test_each_map_of_attention_has_the_characters_at_its_sides(figures, tmp_path
         np.testing.assert_array_equal(image.get_array(), maps[i, j])
         assert image.get_clim() == (0, 1)
         for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
-            assert "".join(label.get_text() for label in labels) == "a b."
+            assert "".join(label.get_text() for label in labels) == "a␣b."  # spaces are characters too

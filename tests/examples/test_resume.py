@@ -261,7 +261,20 @@ def test_a_compiled_training_resumes_with_the_same_bits(before, after, monkeypat
 
     (whole, then), (parts, now) = (weights(tmp_path / name / "checkpoint.safetensors") for name in ("whole", "parts"))
     assert parts == whole
-    assert [row[:3] for row in now["history"]] == [row[:3] for row in then["history"]]
+    assert [row[:3] + row[4:] for row in now["history"]] == [row[:3] + row[4:] for row in then["history"]]
+
+
+def test_a_checkpoint_from_before_the_training_accuracy_was_kept_resumes(monkeypatch, tmp_path):
+    assert run_flagship(monkeypatch, tmp_path, "--epochs", "2") == 0
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    optimizer = nn.optim.SGD(model.parameters(), lr=0.4, momentum=0.9, weight_decay=1e-5)
+    extra = nn.load(checkpoint, model, optimizer)
+    nn.save(checkpoint, model, optimizer, **extra | {"history": [row[:4] for row in extra["history"][:1]]})
+    assert run_flagship(monkeypatch, tmp_path, "--epochs", "2", "--resume") == 0
+    first, second = weights(checkpoint)[1]["history"]
+    assert np.isnan(first[4])
+    assert second[4] > 10
 
 
 def test_the_flagship_sets_the_threads_of_the_blas_and_resumes_with_as_many_only(monkeypatch, tmp_path):

@@ -27,3 +27,12 @@ def test_the_ledger_rebuilds_the_weights(momentum):
 def test_a_ledger_that_forgets_momentum_is_noticed(run, monkeypatch, no_pictures):
     monkeypatch.setattr(training_ledger, "step_weights", lambda rates, momentum: rates)
     assert "expected the contributions to add up" in run(training_ledger, "--quick")[0]
+
+
+def test_the_total_is_drawn_as_one(run, drawn):
+    assert run(training_ledger, "--quick")[0] == 0
+    shares = drawn["shares.png"]
+    [bars] = shares["panels"].values()
+    *parts, total = bars.values()
+    assert shares["total"] == list(bars)[-1] == "their sum, z₁ − z₇"
+    np.testing.assert_allclose(sum(parts), total, rtol=1e-9)

@@ -18,7 +18,7 @@ BREAKS = {
     "the wrong entropy": (
         "ENTROPIES",
         {"softmax": (nn.functional.sparsemax, xmax_family.entropy_softmax)},
-        "softmax: expected the laws of the family, got a breach of: p maximises",
+        "softmax: expected the laws of the family, got a breach of: a maximises",
     ),
 }
 
