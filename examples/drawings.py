@@ -5,6 +5,7 @@
 The symbols are those of docs/layouts.md: features x, hidden units q, net inputs z, probabilities a, and labels y.
 """
 
+import collections
 import itertools
 import re
 import sys
@@ -89,23 +90,17 @@ def gradient_paths(path, layers, values, paths, sums, title):
     for layer, color in zip([*layers, ["L"]], [INK, PAPER, OUTPUT, PAPER], strict=True):
         for name in layer:
             _draw_node(axes, places[name], f"{name}\n{rounded(values[name])}", color, radius)
-    shared = {}
-    for steps in paths.values():
-        for start, end, *_ in steps:
-            shared[start, end] = shared.get((start, end), 0) + 1
+    shared = collections.Counter(step[:2] for steps in paths.values() for step in steps)
     for i, (steps, (color, style)) in enumerate(zip(paths.values(), pictures.STYLES, strict=False)):
         for start, end, factor, number in steps:
-            a, b = np.array(places[start]), np.array(places[end])
-            along = (b - a) / np.hypot(*(b - a))
-            across = np.array([-along[1], along[0]]) * 0.07 * (2 * i - len(paths) + 1) * (shared[start, end] > 1)
-            arrow = {"arrowstyle": "-|>", "color": color, "linewidth": 2, "linestyle": style[1:], "shrinkA": 0}
-            a, b = a + radius * along + across, b - radius * along + across
-            axes.annotate("", b, a, arrowprops={**arrow, "shrinkB": 0}, zorder=5)
-            label, place = f"{factor}\n= {rounded(number)}", (a + b) / 2
-            if shared[start, end] == 1 or i == 0:
-                black = "black" if shared[start, end] > 1 else color
-                around = {"facecolor": "white", "edgecolor": black, "boxstyle": "round,pad=0.25", "linewidth": 0.6}
-                axes.text(*place, label, ha="center", va="center", fontsize=9.5, color=black, bbox=around, zorder=6)
+            is_shared = shared[start, end] > 1
+            shift = 0.07 * (2 * i - len(paths) + 1) if is_shared else 0  # so that no arrow hides another
+            middle = _draw_step(axes, places[start], places[end], radius, shift, color, style[1:])
+            if i == 0 or not is_shared:
+                ink = "black" if is_shared else color
+                around = {"facecolor": "white", "edgecolor": ink, "boxstyle": "round,pad=0.25", "linewidth": 0.6}
+                text = f"{factor}\n= {rounded(number)}"
+                axes.text(*middle, text, ha="center", va="center", fontsize=9.5, color=ink, bbox=around, zorder=6)
     colors = [*(color for color, _ in pictures.STYLES[: len(paths)]), *["black"] * len(sums)]
     for i, (line, color) in enumerate(zip(sums, colors, strict=False)):
         axes.text(-0.6, -tallest - 0.1 - 0.5 * i, line, va="center", fontsize=12, color=color)
@@ -187,6 +182,17 @@ def rows_of_an_image(path, image, rows, title):
     vector.text((first + last) / 2 * width, -0.17, "the marked rows", ha="center", va="center")
     pieces.set_xticks([row * width for row in range(first, last + 1)])
     pictures.save(figure, path)
+
+
+def _draw_step(axes, start, end, radius, shift, color, linestyle):
+    """Draw an arrow between two circles of this radius, shifted to its left, and return the point in its middle."""
+    start, end = np.array(start), np.array(end)
+    along = (end - start) / np.hypot(*(end - start))
+    across = shift * np.array([-along[1], along[0]])
+    start, end = start + radius * along + across, end - radius * along + across
+    arrow = {"arrowstyle": "-|>", "color": color, "linewidth": 2, "linestyle": linestyle, "shrinkA": 0, "shrinkB": 0}
+    axes.annotate("", end, start, arrowprops=arrow, zorder=5)
+    return (start + end) / 2
 
 
 def _draw_node(axes, place, text, color, radius):
