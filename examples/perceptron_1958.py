@@ -145,7 +145,11 @@ def main():
     )
     pictures.curves(args.output / "epochs.png", panels, "Where one ends, the other does not")
     title = "Novikoff's bound: no set makes more mistakes"
-    drawn = {"in a plane (points)": counts[:, :-4], "axes (points)": counts[:, -4:], "(R/γ)²": ([0, 3.5], [0, 3.5])}
+    drawn = {
+        "in a plane (points)": counts[:, :-4],
+        "axes of D dimensions (points)": counts[:, -4:],
+        "(R/γ)²": ([0, 3.5], [0, 3.5]),
+    }
     pictures.lines(args.output / "bound.png", {"log₁₀ of the mistakes": drawn}, title, "log₁₀ of (R/γ)²")
     print("\n".join(f"{path.stem:8} {path}" for path in sorted(args.output.glob("*.png"))))
     return "; ".join(filter(None, problems)) or 0

@@ -87,11 +87,12 @@ def draw(folder, trained, z_scores):
     normal = np.exp(-(middles**2) / 2) / np.sqrt(2 * np.pi) * width
     histogram = {
         f"share of the pixels, in bins of {width:.1f}": {
-            "z-scores of pixels": (middles, shares),
+            "z-scores of pixels": (np.repeat(edges, 2)[1:-1], np.repeat(shares, 2)),  # from edge to edge, not sloping
             "normal": (middles, normal),
         }
     }
-    pictures.lines(folder / "pixels.png", histogram, "Standardised is not normal", "z-score")
+    title = "Standardised is not normal: most pixels are paper, one and the same number"
+    pictures.lines(folder / "pixels.png", histogram, title, "z-score")
     print(f"\nthe curves:  {folder / 'curves.png'}\nthe pixels:  {folder / 'pixels.png'}")
 
 
