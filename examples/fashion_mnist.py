@@ -58,7 +58,7 @@ def main():
         print(f"{name}: {sum(parameter.size for parameter in model.parameters()):,} parameters")
         curves = train(model, training, test, args.epochs)
         for quantity, panel in panels.items():
-            panel[name] = curves[quantity]["test"]
+            panel |= {f"{name}, {split}": values for split, values in curves[quantity].items()}
         reached[name] = curves["accuracy in %"]["test"][-1]
         if reached[name] < wanted:
             return f"{name}: expected a test accuracy of at least {wanted} %, got {reached[name]:.2f} %"
@@ -67,7 +67,9 @@ def main():
         return f"expected the hidden layer to help, got {of_linear:.2f} % without it and {of_network:.2f} % with it"
 
     probabilities = tg.softmax(predict(model, images), axis=1)  # of the last model, the network
-    pictures.curves(output / "curves.png", panels, "Fashion-MNIST, test images")
+    pictures.curves(
+        output / "curves.png", panels, "Fashion-MNIST; those of the training are means while it was learning"
+    )
     title = "Which clothes the network takes for which"
     pictures.confusion_matrix(output / "confusion.png", labels, probabilities.argmax(axis=1), classes, title)
     title = "The network's most confident mistakes"
