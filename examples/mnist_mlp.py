@@ -106,10 +106,8 @@ def main():
     layers += [[f"{name}{i}" for i in ("₀", "₁")] + ["⋮", f"{name}₉"] for name in "za"]
     title = f"Two layers: U = {args.hidden} hidden units between pixels and digits"
     drawings.network(args.output / "network.png", layers, title)
-    predicted, title = (
-        probabilities.argmax(axis=1),
-        "A hidden layer on MNIST; those of the training are means while it was learning",
-    )
+    predicted = probabilities.argmax(axis=1)
+    title = "A hidden layer on MNIST; those of the training are means while it was learning"
     pictures.curves(args.output / "curves.png", curves, title)
     title = "Confusion matrix of the test images"
     pictures.confusion_matrix(args.output / "confusion.png", test.labels, predicted, test.classes, title)
