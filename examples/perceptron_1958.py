@@ -141,7 +141,7 @@ def main():
     pictures.decision_regions(
         args.output / "regions.png",
         regions,
-        "The perceptron knows two sides of a line; softmax regression also how sure it is",
+        "The perceptron knows the sides of a line; softmax regression how sure it is",
     )
     pictures.curves(args.output / "epochs.png", panels, "Where one ends, the other does not")
     title = "Novikoff's bound: no set makes more mistakes"
