@@ -148,7 +148,7 @@ def main():
     pictures.lines(args.output / "bounds.png", panels, title, "step of L-BFGS", log)
     weights = best[:, :-1].reshape(10, 28, 28)
     title = (
-        "Ink on red speaks for the digit, on blue against it; the largest weights stand at the rim, where ink is rare"
+        "The best linear model: ink on red speaks for the digit, on blue against it; most at the rim, where it is rare"
     )
     pictures.weight_images(args.output / "weights.png", weights, test.classes, title)
     print(f"the bounds:  {args.output / 'bounds.png'}\nits weights:  {args.output / 'weights.png'}")

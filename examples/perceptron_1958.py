@@ -138,11 +138,8 @@ def main():
         drawn = (x, (y_i > 0).astype(int), ("y = −1", "y = +1"))
         regions[f"perceptron, {name}"] = (lambda x, w=w: (x @ w > 0).astype(float), *drawn)
         regions[f"softmax regression, {name}"] = (lambda x, v=v: tg.sigmoid(x @ v), *drawn)
-    pictures.decision_regions(
-        args.output / "regions.png",
-        regions,
-        "The perceptron knows the sides of a line; softmax regression how sure it is",
-    )
+    title = "The perceptron knows the sides of a line; softmax regression how sure it is"
+    pictures.decision_regions(args.output / "regions.png", regions, title)
     pictures.curves(args.output / "epochs.png", panels, "Where one ends, the other does not")
     title = "Novikoff's bound: no set makes more mistakes"
     drawn = {

@@ -68,4 +68,4 @@ def test_the_bounds_are_drawn_from_the_first_step_on(run, drawn):
     assert upper[-1] < flagship
     np.testing.assert_array_equal(gaps["gap"][1], upper - lower)
     assert bounds["log"] == list(bounds["panels"])[1:]
-    assert "Ink on red speaks for the digit" in drawn["weights.png"]["title"]
+    assert "ink on red speaks for the digit" in drawn["weights.png"]["title"]
