@@ -147,9 +147,7 @@ def main():
     title = "The best linear model is between the bounds, and the gap closes"
     pictures.lines(args.output / "bounds.png", panels, title, "step of L-BFGS", log)
     weights = best[:, :-1].reshape(10, 28, 28)
-    title = (
-        "The best linear model: ink on red speaks for the digit, on blue against it; most at the rim, where it is rare"
-    )
+    title = "The best linear model: ink on red speaks for the digit, on blue against it; most where ink is rare"
     pictures.weight_images(args.output / "weights.png", weights, test.classes, title)
     print(f"the bounds:  {args.output / 'bounds.png'}\nits weights:  {args.output / 'weights.png'}")
     return 0
