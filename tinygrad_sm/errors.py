@@ -8,6 +8,7 @@ import importlib
 import sys
 import warnings
 from collections.abc import Sequence
+from types import FrameType
 from typing import Any, NamedTuple
 
 _MOST_LINES = 20
@@ -47,10 +48,29 @@ class UserLine(NamedTuple):
 
 def user_line() -> UserLine:
     """Return the line that called this package: that of the innermost frame outside of it and of NumPy."""
-    frame = sys._getframe()
-    while frame.f_back and f"{frame.f_globals.get('__name__')}.".startswith(("tinygrad_sm.", "numpy.")):
-        frame = frame.f_back
+    frame = _user_frame(sys._getframe())
     return UserLine(frame.f_code.co_filename, frame.f_lineno, frame.f_globals.setdefault("__warningregistry__", {}))
+
+
+def user_frames(until: FrameType | None = None) -> list[FrameType]:
+    """Return the frames of the user's program from the innermost outwards, as far as `until`, or all."""
+    frame, found = _user_frame(sys._getframe()), list[FrameType]()
+    while True:
+        if _is_user_frame(frame):
+            found.append(frame)
+        if frame is until or not frame.f_back:
+            return found
+        frame = frame.f_back
+
+
+def _user_frame(frame: FrameType) -> FrameType:
+    while frame.f_back and not _is_user_frame(frame):
+        frame = frame.f_back
+    return frame
+
+
+def _is_user_frame(frame: FrameType) -> bool:
+    return not f"{frame.f_globals.get('__name__')}.".startswith(("tinygrad_sm.", "numpy."))
 
 
 def shown(text: str, longest: int = 4000) -> str:

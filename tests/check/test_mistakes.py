@@ -75,6 +75,7 @@ PLANTS = (
     Plant("forgets the division by N, the number of rows", softmax.cross_entropy, (drawn(4, 3), LABELS)),
     Plant("forgets the division by N, the number of rows", reductions.mean, (drawn(4, 3),), static={"axis": 0}),
     Plant("forgets the division by the number of elements", reductions.mean, (drawn(4, 3),)),
+    Plant("divides by N, the number of rows, where the number of elements belongs", reductions.mean, (drawn(4, 3, 2),)),
     Plant("divides by N, the number of rows, once too often", softmax.cross_entropy, (drawn(4, 3), LABELS)),
     Plant(
         "takes the mean over the batch where the sum belongs", linalg.linear, (drawn(4, 3), drawn(2, 3), drawn(2)), 1
@@ -102,6 +103,10 @@ PLANTS = (
     Plant("forgets the factor 1 − σ in σ′ = σ(1 − σ)", elementwise.sigmoid, (drawn(3),)),
     Plant("forgets the factor σ in σ′ = σ(1 − σ)", elementwise.sigmoid, (drawn(3),)),
     Plant("forgets the square in tanh′ = 1 − tanh²", elementwise.tanh, (drawn(3),)),
+    Plant("takes for tanh the derivative of the sigmoid, out (1 − out)", elementwise.tanh, (drawn(3),)),
+    Plant("takes for the sigmoid the derivative of tanh, 1 − out²", elementwise.sigmoid, (drawn(3),)),
+    Plant("takes x where exp x belongs", elementwise.exp, (drawn(3),)),
+    Plant("forgets the factor b of b·aᵇ⁻¹", elementwise.power, (drawn(3), drawn(3))),
     Plant("forgets the ½ of the square root's 1/(2√x)", elementwise.sqrt, (drawn(3),)),
     Plant("forgets the 1/√x of the square root's 1/(2√x)", elementwise.sqrt, (drawn(3),)),
     Plant(
@@ -165,7 +170,7 @@ OWN_FORMULAS = [mistake for mistake, row in MISTAKES.items() if row.__qualname__
 def test_the_formula_of_one_function_is_not_named_for_another():
     x, other = drawn(2, 3), drawn(2, 3)
     call = Call(drawn(2, 3), np.arctan(x), x, (other,), {"axis": -1}, right=lambda g: g / (1 + x * x), exchanged=None)
-    assert len(OWN_FORMULAS) == 12
+    assert len(OWN_FORMULAS) == 16
     for mistake in OWN_FORMULAS:
         with pytest.raises(ValueError, match="another function"):
             MISTAKES[mistake](call)

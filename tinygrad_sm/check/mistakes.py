@@ -98,8 +98,10 @@ def _of(function: Callable[[Call], Array], row: Callable[[Call], Array]) -> Call
     """
 
     def checked(call: Call) -> Array:
-        if type(call.out) is HostArray and not np.allclose(function(call), call.out):
-            raise ValueError("another function")
+        if type(call.out) is HostArray:
+            made = function(call)
+            if made.shape != call.out.shape or not np.allclose(made, call.out) or not made.any():  # 0 from anything
+                raise ValueError("another function")
         return row(call)
 
     return checked
@@ -157,6 +159,9 @@ MISTAKES: dict[str, Callable[[Call], Array]] = {
     # Batches
     "forgets the division by N, the number of rows": lambda c: c.right(c.g) * len(c.x),
     "forgets the division by the number of elements": lambda c: c.right(c.g) * _elements_in_each(c),
+    "divides by N, the number of rows, where the number of elements belongs": (
+        lambda c: c.right(c.g) * _elements_in_each(c) / len(c.x)
+    ),
     "divides by N, the number of rows, once too often": lambda c: c.right(c.g) / len(c.x),
     "takes the mean over the batch where the sum belongs": lambda c: c.right(c.g) / len(c.g),
     "counts only the first example of the batch": lambda c: c.right(_only(c.g, 0)),
@@ -178,8 +183,14 @@ MISTAKES: dict[str, Callable[[Call], Array]] = {
     "forgets the factor σ in σ′ = σ(1 − σ)": _of(_sigmoid, lambda c: c.g * (1 - c.out)),
     "takes x where tanh x belongs in tanh′ = 1 − tanh²": _of(_tanh, lambda c: c.g * (1 - c.x * c.x)),
     "forgets the square in tanh′ = 1 − tanh²": _of(_tanh, lambda c: c.g * (1 - c.out)),
+    "takes for tanh the derivative of the sigmoid, out (1 − out)": _of(_tanh, lambda c: c.g * c.out * (1 - c.out)),
+    "takes for the sigmoid the derivative of tanh, 1 − out²": _of(_sigmoid, lambda c: c.g * (1 - c.out * c.out)),
+    "takes x where exp x belongs": _of(lambda c: np.exp(c.x), lambda c: c.g * c.x),
     "forgets the ½ of the square root's 1/(2√x)": _of(_sqrt, lambda c: c.g / c.out),
     "forgets the 1/√x of the square root's 1/(2√x)": _of(_sqrt, lambda c: c.g / 2),
+    "forgets the factor b of b·aᵇ⁻¹": _of(
+        lambda c: np.power(c.x, c.others[0]), lambda c: c.g * np.power(c.x, c.others[0] - 1.0)
+    ),
     "leaves the exponent as it was: b·aᵇ where b·aᵇ⁻¹ belongs": _of(
         lambda c: np.power(c.x, c.others[0]), lambda c: c.g * c.others[0] * c.out
     ),
@@ -236,15 +247,29 @@ def _numerical_rule(node: Node, arrays: list[Any], i: int) -> Callable[[Array], 
     return lambda g: (g.ravel() @ jacobian()).reshape(arrays[i].shape)
 
 
-def _explains(wrong: Callable[[Call], Array], call: Call, answer: Array, truth: Array) -> bool:
-    """Whether the wrong rule gives the answer, and the answer is not the truth."""
+def answer_of(
+    wrong: Callable[[Call], Array], call: Call, shape: tuple[int, ...], as_it_is: tuple[int, ...] | None = None
+) -> Array | None:
+    """Return what a rule with this mistake answers, summed to the shape; None if the row does not fit the call.
+
+    as_it_is : a shape of which an answer is not summed.
+    """
     try:
         with np.errstate(all="ignore"):
             made = wrong(call)
-            if np.broadcast_shapes(made.shape, answer.shape) != made.shape:
-                return False
-            made = sum_to_shape(made, answer.shape)
+            if made.shape == as_it_is:
+                return made
+            return sum_to_shape(made, shape) if np.broadcast_shapes(made.shape, shape) == made.shape else None
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-        return False
+        return None
+
+
+def _explains(wrong: Callable[[Call], Array], call: Call, answer: Array, truth: Array) -> bool:
+    """Whether the wrong rule gives the answer, and the answer is not the truth."""
+    made = answer_of(wrong, call, answer.shape)
     atol = 1e-9 * np.abs(truth).max(initial=0)
-    return np.allclose(made, answer, rtol=1e-6, atol=atol) and not np.allclose(made, truth, rtol=1e-6, atol=atol)
+    return (
+        made is not None
+        and np.allclose(made, answer, rtol=1e-6, atol=atol)
+        and not np.allclose(made, truth, rtol=1e-6, atol=atol)
+    )
