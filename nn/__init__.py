@@ -46,6 +46,7 @@ from tinygrad_sm.nn.module import Buffer, Module, Parameter
 from tinygrad_sm.nn.normalization import BatchNorm1d, BatchNorm2d, LayerNorm, RMSNorm
 from tinygrad_sm.nn.parameters import clip_grad_norm, clip_grad_value, parameters_to_vector, vector_to_parameters
 from tinygrad_sm.nn.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from tinygrad_sm.notebooks import show_in_notebooks
 
 if HAS_WING:
     from tinygrad_sm.nn import fast  # noqa: F401  importing it registers the quicker forms
@@ -107,3 +108,4 @@ if not TYPE_CHECKING:  # for a type checker, a name that is missing is an error 
 
 advise_on_class(Module, _names.MODULE)
 advise_on_keywords(__name__, functional.__name__)
+show_in_notebooks(Module, html="module_html", tree="module_tree")

@@ -19,6 +19,7 @@ from tinygrad_sm import advice as _advice
 from tinygrad_sm import linalg
 from tinygrad_sm import names as _names
 from tinygrad_sm.backend import is_available, set_default_device
+from tinygrad_sm.check.gradcheck import GradcheckReport as _GradcheckReport
 from tinygrad_sm.check.gradcheck import gradcheck
 from tinygrad_sm.check.proofs import prove
 from tinygrad_sm.creation import arange, eye, from_dlpack, full, ones, ones_like, rand, randn, zeros, zeros_like
@@ -27,6 +28,8 @@ from tinygrad_sm.engine.primitive import primitive, zero
 from tinygrad_sm.errors import CheckpointError, DatasetError, DeviceError, GradcheckError, GradientError
 from tinygrad_sm.fast.allocator import keep_freed_memory
 from tinygrad_sm.jacobians import hessian, jacobian
+from tinygrad_sm.notebooks import show_in_notebooks as _show_in_notebooks
+from tinygrad_sm.observers import Profile as _Profile
 from tinygrad_sm.observers import detect_anomaly, profile
 from tinygrad_sm.ops.composed import (
     clip,
@@ -123,12 +126,12 @@ if HAS_WING:
     from tinygrad_sm.fast import forms as _forms  # noqa: F401  they register themselves
 
 if TYPE_CHECKING:
-    from tinygrad_sm import datasets, nn
+    from tinygrad_sm import datasets, look, nn
 
 
 def __getattr__(name: str) -> Any:
-    """Import `nn` and `datasets` when they are first used: a program that uses Tensors alone does not wait for them."""
-    if name in ("datasets", "nn"):
+    """Import `nn`, `datasets` and `look` when they are first used: a program without them does not wait for them."""
+    if name in ("datasets", "look", "nn"):
         return importlib.import_module(f"tinygrad_sm.{name}")
     return _missing(name)
 
@@ -204,6 +207,7 @@ __all__ = [
     "log_softmax",
     "logaddexp",
     "logsumexp",
+    "look",
     "manual_seed",
     "matmul",
     "max",
@@ -277,3 +281,7 @@ __all__ = [
 
 _advice.advise_on_class(Tensor, {**_advice.rows_of_functions(__name__), **_names.TENSOR})
 _advice.advise_on_keywords(__name__, linalg.__name__)
+
+_show_in_notebooks(Tensor, html="tensor_html", tree="tensor_tree")
+_show_in_notebooks(_GradcheckReport, html="gradcheck_html")
+_show_in_notebooks(_Profile, html="profile_html")

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from numpy.typing import ArrayLike, DTypeLike
 from tinygrad_sm import datasets as datasets
 from tinygrad_sm import linalg as linalg
+from tinygrad_sm import look as look
 from tinygrad_sm import nn as nn
 from tinygrad_sm.backend import is_available as is_available
 from tinygrad_sm.backend import set_default_device as set_default_device
@@ -131,6 +132,7 @@ __all__ = [
     "log_softmax",
     "logaddexp",
     "logsumexp",
+    "look",
     "manual_seed",
     "matmul",
     "max",
