@@ -162,7 +162,12 @@ def main():
     pictures.bars(
         args.output / "labels.png", bars, "One-hot labels against numbers: without an order they win", "right in %"
     )
-    print("\n".join(f"{path.stem:8} {path}" for path in sorted(args.output.glob("*.png"))))
+    with tg.look.record(model) as recording:
+        z = model(X[i : i + 1])
+        loss = nn.functional.cross_entropy(z, labels[i : i + 1])
+        loss.backward()
+    recording.unfolded().page(args.output / "tape.html", f"One image of a {classes[labels[i]]}, one loss, every number")
+    print("\n".join(f"{path.stem:8} {path}" for path in sorted(args.output.glob("*.[ph]*"))))
     return 0
 
 

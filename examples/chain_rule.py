@@ -148,6 +148,17 @@ def draw(path, W, b, x, y, paths):
     drawings.gradient_paths(path, [["x₁", "x₂"], ["z₁", "z₂"], ["a₁", "a₂"]], values, steps, sums, title)
 
 
+def record(W, b, x, y):
+    """Return the recording of the loss and its gradients: the same numbers, as the tape has them."""
+    W, b = tg.Tensor(W, requires_grad=True), tg.Tensor(b, requires_grad=True)
+    with tg.look.record() as recording:
+        z = W @ x + b
+        a = tg.softmax(z)
+        L = -(y * tg.log(a)).sum()
+        L.backward()
+    return recording
+
+
 def main():
     """Explain one weight, compare with logistic regression, work through the notes' numbers; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -169,7 +180,9 @@ def main():
         return str(error)
 
     draw(args.output / "network.png", W, b, x, y, paths)
-    print(f"\nthe network:  {args.output / 'network.png'}")
+    args.output.mkdir(parents=True, exist_ok=True)
+    (args.output / "tape.svg").write_text(record(W, b, x, y).svg(numbers=True), encoding="utf-8")
+    print(f"\nthe network:  {args.output / 'network.png'}\nits tape:     {args.output / 'tape.svg'}")
     return 0
 
 

@@ -95,7 +95,11 @@ def gradient_paths(path, layers, values, paths, sums, title):
         for start, end, factor, number in steps:
             is_shared = shared[start, end] > 1
             shift = 0.07 * (2 * i - len(paths) + 1) if is_shared else 0  # so that no arrow hides another
-            middle = _draw_step(axes, places[start], places[end], radius, shift, color, style[1:])
+            goal, margin = places[end], radius
+            if end in layers[0]:  # the path ends at a weight, which stands in the middle of its line
+                goal, margin = np.add(places[start], places[end]) / 2, 1.55 * radius
+            middle = _draw_step(axes, places[start], goal, (radius, margin), shift, color, style[1:])
+            middle = goal if end in layers[0] else middle
             if i == 0 or not is_shared:
                 ink = "black" if is_shared else color
                 around = {"facecolor": "white", "edgecolor": ink, "boxstyle": "round,pad=0.25", "linewidth": 0.6}
@@ -184,12 +188,12 @@ def rows_of_an_image(path, image, rows, title):
     pictures.save(figure, path)
 
 
-def _draw_step(axes, start, end, radius, shift, color, linestyle):
-    """Draw an arrow between two circles of this radius, shifted to its left, and return the point in its middle."""
+def _draw_step(axes, start, end, margins, shift, color, linestyle):
+    """Draw an arrow, shifted to its left, that keeps away from its ends; return the point in its middle."""
     start, end = np.array(start), np.array(end)
     along = (end - start) / np.hypot(*(end - start))
     across = shift * np.array([-along[1], along[0]])
-    start, end = start + radius * along + across, end - radius * along + across
+    start, end = start + margins[0] * along + across, end - margins[1] * along + across
     arrow = {"arrowstyle": "-|>", "color": color, "linewidth": 2, "linestyle": linestyle, "shrinkA": 0, "shrinkB": 0}
     axes.annotate("", end, start, arrowprops=arrow, zorder=5)
     return (start + end) / 2

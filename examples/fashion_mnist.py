@@ -67,7 +67,7 @@ def main():
         return f"expected the hidden layer to help, got {of_linear:.2f} % without it and {of_network:.2f} % with it"
 
     probabilities = tg.softmax(predict(model, images), axis=1)  # of the last model, the network
-    title = "Fashion-MNIST; those of the training are means while it was learning"
+    title = "Fashion-MNIST; training values are means over an epoch"
     pictures.curves(output / "curves.png", panels, title)
     title = "Which clothes the network takes for which"
     pictures.confusion_matrix(output / "confusion.png", labels, probabilities.argmax(axis=1), classes, title)

@@ -107,7 +107,7 @@ def main():
     title = f"Two layers: U = {args.hidden} hidden units between pixels and digits"
     drawings.network(args.output / "network.png", layers, title)
     predicted = probabilities.argmax(axis=1)
-    title = "A hidden layer on MNIST; those of the training are means while it was learning"
+    title = "A hidden layer on MNIST; training values are means over an epoch"
     pictures.curves(args.output / "curves.png", curves, title)
     title = "Confusion matrix of the test images"
     pictures.confusion_matrix(args.output / "confusion.png", test.labels, predicted, test.classes, title)

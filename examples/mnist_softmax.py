@@ -176,7 +176,7 @@ def write_results(folder, model, history, test, device):
     images, labels, classes = test
 
     nn.save(folder / MODEL, model)
-    title = "Softmax regression on MNIST; those of the training are means while it was learning"
+    title = "Softmax regression on MNIST; training values are means over an epoch"
     pictures.curves(folder / "curves.png", {"loss": losses, "accuracy in %": accuracies}, title)
     title = "Weights: ink on red speaks for the digit, ink on blue against it"
     pictures.weight_images(folder / "weights.png", weights, classes, title)

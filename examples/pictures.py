@@ -9,6 +9,7 @@ docs/layouts.md.
 """
 
 import itertools
+import numbers
 import pathlib
 import sys
 import textwrap
@@ -77,7 +78,7 @@ def _lines(panels, title, xlabel, share):
         for name, values in series.items():
             color, style = styles[name]
             label = name.removesuffix(POINTS)
-            if np.ndim(values) == 0:
+            if isinstance(values, numbers.Real):  # a level, not a curve
                 handles[label] = axes.axhline(values, color=color, linestyle=style[1:], zorder=1, label=label)
                 continue
             xs, ys = values

@@ -117,7 +117,13 @@ def main():
             return f"expected probabilities of sum 1, got {a[i].sum()}"
     title, digits = "Ten classes, one softmax: the bars of an image add up to 1", images[[i for _, i in few], 0]
     pictures.bars(output / "answers.png", panels, title, "probability", images=digits)
-    print("\n".join(f"{path.stem:8} {path}" for path in sorted(output.glob("*.png"))))
+    with tg.look.record(model) as recording:
+        x, y = three[np.newaxis], np.array([3])
+        z = model(x)
+        loss = nn.functional.cross_entropy(z, y)
+        loss.backward()
+    recording.page(output / "tape.html", "From the pixels of a 3 to its loss, and back", images=(height, width))
+    print("\n".join(f"{path.stem:8} {path}" for path in sorted(output.glob("*.[ph]*"))))
     return 0
 
 

@@ -14,8 +14,8 @@ ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_
 ENVIRONMENT = {**os.environ, **ONE_THREAD, "PYTHONIOENCODING": "utf-8"}
 
 RUNS = {
-    "cat_chicken_dog": ([], ["images.png", "labels.png", "network.png", "numbers.png", "weights.png"]),
-    "chain_rule": ([], ["network.png"]),
+    "cat_chicken_dog": ([], ["images.png", "labels.png", "network.png", "numbers.png", "tape.html", "weights.png"]),
+    "chain_rule": ([], ["network.png", "tape.svg"]),
     "choose_defaults": (["--seeds", "1", "--epochs", "1", "--rows", "1", "--train-size", "100"], []),
     "deep_network": ([], ["activations.png", "curve.png", "loss.png", "moons.png", "spirals.png"]),
     "fashion_mnist": ([], []),  # the images are not packaged, and these runs have no network
@@ -23,6 +23,7 @@ RUNS = {
     "lenet_1998": (["--quick", "--epochs", "2"], ["filters.png", "maps.png", "mistakes.png", "second.png"]),
     "linear_regression": ([], ["fit.png", "loss.png"]),
     "logistic_regression": ([], ["regions.png", "sigmoid.png", "threshold.png"]),
+    "look_inside": ([], [f"{name}.{kind}" for name in ("cat", "flagship", "mlp") for kind in ("html", "svg")]),
     "mnist_mlp": (["--quick"], ["confusion.png", "curves.png", "mistakes.png", "network.png"]),
     "mnist_softmax": (
         ["--epochs", "3", "--train-size", "6000", "--min-accuracy", "85"],
@@ -32,7 +33,7 @@ RUNS = {
     "optimum": (["--quick"], ["bounds.png", "weights.png"]),
     "perceptron_1958": ([], ["bound.png", "epochs.png", "regions.png"]),
     "scaling_study": (["--quick"], ["curves.png", "pixels.png"]),
-    "show_digits": ([], ["answers.png", "hardest.png", "rows.png", "sevens.png"]),
+    "show_digits": ([], ["answers.png", "hardest.png", "rows.png", "sevens.png", "tape.html"]),
     "softmax_regression": ([], ["loss.png", "regions.png"]),
     "step_as_program": ([], ["time.png"]),
     "textbook_walk": ([], []),
@@ -56,6 +57,7 @@ def check_run(status, text, errors, folder, pictures):
     assert (status, errors) == (0, "")
     text = text.replace(str(folder), "/runs")  # which is short, and has no spaces
     assert max(map(len, text.splitlines())) <= 100
-    assert sorted(re.findall(r"\S+\.png", text)) == sorted(f"/runs{os.sep}{name}" for name in pictures)
+    assert sorted(re.findall(r"\S+\.(?:png|svg)", text)) == sorted(f"/runs{os.sep}{name}" for name in pictures)
     assert sorted(path.name for path in folder.iterdir()) == sorted(pictures)
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in folder.iterdir())
+    first = {".png": b"\x89PNG", ".svg": b"<svg "}
+    assert all(path.read_bytes().startswith(first[path.suffix]) for path in folder.iterdir())

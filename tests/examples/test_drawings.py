@@ -103,7 +103,10 @@ def test_every_path_goes_from_the_loss_to_the_weight_with_its_factors(figures, t
             for at in (step.xyann, step.xy)
         ]
         came.setdefault(step.arrowprops["color"], []).append(tuple(nearest))
-    expected = [[(start, end) for start, end, *_ in path] for path in PATHS.values()]
+    # The last step ends at the weight, which stands on the line from the input, under its factor.
+    expected = [
+        [(start, factor if end in layers[0] else end) for start, end, factor, _ in path] for path in PATHS.values()
+    ]
     assert list(came.values()) == expected
     assert list(came) == [color for color, _ in pictures.STYLES[:2]]
     assert len({step.arrowprops["linestyle"] for step in steps}) == 2  # the colour-blind see two paths too

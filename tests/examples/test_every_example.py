@@ -29,7 +29,7 @@ IMPORTED = {  # besides pictures and drawings
     "transformer_2017": ["language_model", "mnist_softmax"],
 }
 STATUS = {"fashion_mnist": 3}  # the images are not packaged, and these runs have no network
-DRAW_NOTHING = {"choose_defaults", "micro", "small", "textbook_walk"}
+DRAW_NOTHING = {"choose_defaults", "look_inside", "micro", "small", "textbook_walk"}
 PAGES = {"micro", "small"}  # they read MNIST where the repository has it
 STARTED_ELSEWHERE = {"choose_defaults", "mnist_softmax"}  # each by the file of its tests
 
