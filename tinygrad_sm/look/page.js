@@ -329,14 +329,10 @@ function reveal(shown) {
     box.scrollLeft += (inner.left + inner.right - outer.left - outer.right) / 2;
 }
 
-// The step to which a box of the graph leads: its next one in the order of the steps, from here.
-function stepOf(key) {
-  const its = steps.map((step, i) => (step.of === key ? i : -1)).filter((i) => i >= 0);
-  return its.find((i) => i > at) ?? its[0] ?? 0;
-}
-
+// A box of the graph leads to its next step in their order, from here.
 function jump(key) {
-  show(stepOf(key));
+  const its = steps.flatMap((step, i) => (step.of === key ? [i] : []));
+  show(its.find((i) => i > at) ?? its[0] ?? 0);
   if (at === 0) element(`given${key}`)?.scrollIntoView({ block: "nearest" });
 }
 
