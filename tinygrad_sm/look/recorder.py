@@ -91,6 +91,8 @@ class Recorder(Observer):
 
     def answered(self, node: Any, i: int, answer: Any, part: Any) -> None:
         """Write what a rule answered and what the walk made of it, into the step of the operation."""
+        if not isinstance(self.entries.get(node.number), Operation):
+            return  # it ran before the recording began; a search for its step would go through all of them
         step = next(
             (s for s in reversed(self.steps) if isinstance(s, Backward) and s.operation.key == node.number), None
         )
@@ -150,7 +152,10 @@ class Recorder(Observer):
         An array that has been written to since, as a buffer into which each batch is copied, is another leaf.
         """
         key = self._key_of(x)
-        if key is not None and (isinstance(x, Traced) or self._copy(x).equals(self.entries[key].value)):
+        if key is not None and isinstance(x, Traced):
+            return self.entries[key]
+        value = self._copy(x)
+        if key is not None and value.equals(self.entries[key].value):
             return self.entries[key]
         names: tuple[str, ...] = ()
         if isinstance(x, Traced):
@@ -161,7 +166,7 @@ class Recorder(Observer):
             kind = "earlier" if x.node else "parameter" if x.requires_grad else "constant" if is_state else "input"
         else:
             key, kind = next_number(), "input" if hasattr(x, "shape") and x.shape else "constant"
-        leaf = Leaf(key, kind, self._copy(x), names)
+        leaf = Leaf(key, kind, value, names)
         self.entries[key] = leaf
         if not isinstance(x, Traced) and hasattr(x, "shape"):
             self.arrays[id(x)] = _reference(x), leaf
