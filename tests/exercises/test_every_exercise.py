@@ -18,7 +18,7 @@ from tinygrad_sm.exercises.pieces import HIDDEN, Answer, answer_in, closing, cut
 from tinygrad_sm.exercises.workbook import _is_left_out
 
 COLLECTED = json.loads(Path(__file__).with_name("collected.json").read_text("utf-8"))
-"""Wrong answers of people who saw the exercises, and neither the solutions nor the names of mistakes.
+"""Wrong answers of writers who saw the exercises, and neither the solutions nor the names of mistakes.
 
 belief : what a teacher would say.  said : what the grader says.  is_named : whether that names the mistake.
 is_true : whether a reader has found it true of the answer; who changes a sentence reads it against these answers again.
