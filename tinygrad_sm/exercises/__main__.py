@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tinygrad_sm.exercises import checking, readme, words
-from tinygrad_sm.exercises.chapters import CHAPTERS, exercise_named
+from tinygrad_sm.exercises.chapters import CHAPTERS, EXERCISES, exercise_named
 from tinygrad_sm.exercises.package import source_of
 from tinygrad_sm.exercises.pieces import AnswerError, solution
 from tinygrad_sm.exercises.workbook import (
@@ -86,7 +86,7 @@ def main(given: Sequence[str] | None = None) -> int:
 
 def run_start(args: argparse.Namespace) -> int:
     """Make a folder."""
-    exercises = chosen(args.names, _all())
+    exercises = chosen(args.names, EXERCISES)
     book = start(args.folder, exercises, args.notebook)
     count, first = len(exercises), exercises[0]
     time = readme.in_hours(sum(exercise.minutes for exercise in exercises))
@@ -205,7 +205,7 @@ def _state_now(book: Book, name: str) -> str:
 
 def run_list(args: argparse.Namespace) -> int:
     """List exercises by chapters."""
-    names = {exercise.name for exercise in chosen(args.names, _all())}
+    names = {exercise.name for exercise in chosen(args.names, EXERCISES)}
     for chapter in CHAPTERS:
         exercises = [exercise for exercise in chapter.exercises if exercise.name in names]
         if exercises:
@@ -214,10 +214,6 @@ def run_list(args: argparse.Namespace) -> int:
         for exercise in exercises:
             print(f"  {exercise.name:24} {exercise.minutes:3} min  {exercise.title}")
     return 0
-
-
-def _all() -> list[checking.Exercise]:
-    return [exercise for chapter in CHAPTERS for exercise in chapter.exercises]
 
 
 COMMANDS = {

@@ -16,7 +16,7 @@ from typing import Any
 
 from tinygrad_sm.exercises import cutting, readme
 from tinygrad_sm.exercises.chapter_check import train
-from tinygrad_sm.exercises.chapters import CHAPTERS, exercise_named
+from tinygrad_sm.exercises.chapters import CHAPTERS, EXERCISES, exercise_named
 from tinygrad_sm.exercises.exercise import Chapter, Exercise
 from tinygrad_sm.exercises.grading import judge
 from tinygrad_sm.exercises.package import source_of
@@ -43,7 +43,7 @@ def notebook(chapter: Chapter) -> str:
 def _cells_of(exercise: Exercise) -> Iterator[dict[str, Any]]:
     where = f"In the source it stands in `tinygrad_sm/{exercise.path}`. About {exercise.minutes} minutes."
     said = f"## {exercise.title}\n\nRead before: {readme.reading(exercise)}.\n\n{exercise.task}\n\n{where}"
-    if stands_in := around(exercise, (e for c in CHAPTERS for e in c.exercises), source_of):
+    if stands_in := around(exercise, EXERCISES, source_of):
         said += f"\n\n```python\n{stands_in}```"
     yield _markdown(f"{exercise.name}-task", said)
     yield _code(f"{exercise.name}-answer", cell_of(exercise).rstrip())

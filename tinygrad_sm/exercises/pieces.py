@@ -45,7 +45,7 @@ def _statements_of_rules(tree: ast.Module, name: str) -> Iterator[ast.stmt]:
     """Yield the statement that sets the rules of an operation, and before it the functions that are named there."""
     for statement in tree.body:
         call = getattr(statement, "value", None)
-        if isinstance(call, ast.Call) and ast.unparse(call.func) in (f"{name}.vjp", f"{name}.vjp_each"):
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == f"{name}.vjp":
             named = {argument.id for argument in call.args if isinstance(argument, ast.Name)}
             yield from (s for s in tree.body if isinstance(s, ast.FunctionDef) and s.name in named)
             yield statement

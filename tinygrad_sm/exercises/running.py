@@ -1,7 +1,7 @@
 """Copies of the package that hold answers, and the processes that run in them.
 
 with copy_with({exercise_named("exp"): "exp.vjp(lambda g, out, x: g)"}) as folder:
-    done = run(folder, "-m", "tinygrad_sm.exercises.outcomes", "exp", "found.json")
+    done = run(folder, "-m", "tinygrad_sm.exercises.outcomes", "exp", "20", "found.json", seconds=40)
 """
 
 import os

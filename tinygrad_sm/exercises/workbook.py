@@ -21,7 +21,7 @@ from typing import Any
 
 import tinygrad_sm
 from tinygrad_sm.exercises import cutting, notebooks, readme
-from tinygrad_sm.exercises.chapters import CHAPTERS, exercise_named
+from tinygrad_sm.exercises.chapters import CHAPTERS, EXERCISES, exercise_named
 from tinygrad_sm.exercises.exercise import Chapter, Exercise
 from tinygrad_sm.exercises.package import copy_source, paths_of_source, source_of
 from tinygrad_sm.exercises.pieces import Answer, AnswerError, answer_in, closing, opening
@@ -67,7 +67,7 @@ class Book:
 
     def exercises(self) -> list[Exercise]:
         """Return the exercises of the folder, in the order of a course."""
-        return [exercise for chapter in CHAPTERS for exercise in chapter.exercises if exercise.name in self.names]
+        return [exercise for exercise in EXERCISES if exercise.name in self.names]
 
     def chapters(self) -> list[Chapter]:
         """Return the chapters of which the folder has exercises, with only those."""
