@@ -146,7 +146,7 @@ def _begin(N: int, seed: int, noise: Any, classes: int) -> tuple["np.random.Gene
     integer("toys", "N", N, smallest=1)
     integer("toys", "seed", seed, smallest=0)
     number("toys", "noise", noise, 0, LARGEST_NOISE)
-    return np.random.default_rng(seed), np.arange(N) % classes
+    return np.random.default_rng(seed), np.arange(N, dtype=np.int64) % classes
 
 
 def _circle(angle: Array, radius: Any, random: "np.random.Generator", noise: float) -> Array:

@@ -175,7 +175,7 @@ def _noisy(result: Any, bound: Any, lowest: Any) -> Any:
     with np.errstate(all="ignore"):
         is_exact = np.asarray(bound) <= np.exp2(np.asarray(lowest, np.float64) + mantissa)
     seed = zlib.crc32(repr((result.shape, result.dtype.char)).encode())
-    direction = ((np.arange(result.size) + seed) % 3 - 1).reshape(result.shape)
+    direction = ((np.arange(result.size, dtype=np.int64) + seed) % 3 - 1).reshape(result.shape)
     still = is_exact | (direction == 0) | (result == 0) | ~np.isfinite(result)
     moved = np.nextafter(result, np.where(direction > 0, np.inf, -np.inf).astype(result.dtype))
     return np.where(still | ~np.isfinite(moved), result, moved)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import tinygrad_sm as tg
+from tinygrad_sm.datasets import toys
 
 TRAINING = """
     import sys
@@ -68,7 +69,14 @@ def ints_of_32_bits(monkeypatch):
         fits = array.dtype == np.int64 and not hasattr(data, "dtype") and not args and not kwargs
         return array.astype(np.int32) if fits and np.all(array == array.astype(np.int32)) else array
 
+    as_range = np.arange
+
+    def narrow_range(*bounds, dtype=None, **kwargs):
+        array = as_range(*bounds, dtype=dtype, **kwargs)
+        return array.astype(np.int32) if dtype is None and array.dtype == np.int64 else array
+
     monkeypatch.setattr(np, "asarray", narrow)
+    monkeypatch.setattr(np, "arange", narrow_range)
 
 
 @pytest.mark.parametrize("data", [3, [1, 2], [[1], [2]], [2**40, 1]])
@@ -77,6 +85,11 @@ def test_python_ints_are_int64_on_every_platform(data, ints_of_32_bits):
     assert tg.Tensor(data).tolist() == data
     assert tg.arange(3).dtype == np.int64
     assert tg.Tensor(np.array(data, np.int32 if data != [2**40, 1] else np.int64)).tolist() == data
+
+
+def test_labels_of_toys_are_int64_on_every_platform(ints_of_32_bits):
+    assert toys.cat_chicken_dog(6).labels.dtype == np.int64
+    assert toys.spirals(6).labels.dtype == np.int64
 
 
 def test_the_dtype_of_an_array_of_32_bits_is_kept(ints_of_32_bits):
