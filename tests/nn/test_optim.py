@@ -124,8 +124,8 @@ def test_defaults_are_pytorchs():
 @of_the_wing
 @every_kind
 def test_steps_allocate_nothing_after_the_first(kind, options):
-    w = nn.Parameter(np.ones((200, 200)))
-    w.grad = np.ones((200, 200))
+    w = nn.Parameter(np.ones((500, 500)))  # beside which Python's own few kB are nothing
+    w.grad = np.ones((500, 500))
     optimizer = kind([w], **options)
     optimizer.step()
     tracemalloc.start()
