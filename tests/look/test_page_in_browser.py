@@ -1,19 +1,15 @@
 """Pages driven in headless Chromium: to the end and back, each number against the recording, and nothing is fetched."""
 
 import re
-import shutil
 
 import numpy as np
 import pytest
 
 import tinygrad_sm as tg
+from tests.browser import chromium
 from tests.look.recordings import EVIL, RECORDINGS, chain, mlp, oddities, softmax_regression, two_steps, values_of_steps
 from tests.look.test_page import as_shown
 from tinygrad_sm.look.entries import Arrival, Backward, Change, Forward
-
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium")
 
 SHOWN = """() => [...document.querySelectorAll("#panel > .card .value")].map(shown => ({
     place: Number(shown.dataset.value),
@@ -27,10 +23,8 @@ SHOWN = """() => [...document.querySelectorAll("#panel > .card .value")].map(sho
 
 @pytest.fixture(scope="module")
 def browser():
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -406,3 +400,22 @@ def test_what_a_page_would_fetch_is_stopped_and_told(opened):
         page.evaluate("fetch('https://example.com/').catch(() => 0)")
     assert ["Content Security Policy" in fault for fault in opened.faults] == [True] * len(opened.faults)
     opened.faults.clear()
+
+
+def test_what_is_wider_than_its_place_is_scrolled_by_the_keys(opened):
+    x = tg.Tensor(np.linspace(-1000, 1000, 10), requires_grad=True)
+    with tg.look.record() as recording:
+        tg.sum(x * x)
+    page = opened(recording)
+    assert page.locator("#panel .value[tabindex]").count() == 0
+    page.set_viewport_size({"width": 360, "height": 900})
+    wide = page.locator("#panel .value[tabindex='0']").first
+    wide.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.querySelector('#panel .value').scrollLeft > 0")
+    assert page.locator("#place").text_content().startswith("before step 1")
+    page.mouse.click(*(wide.bounding_box()[side] + 3 for side in "xy"))
+    page.keyboard.press("ArrowRight")  # who clicks there did not mean to scroll
+    page.wait_for_function("document.getElementById('place').textContent.startsWith('step 1')")
+    page.set_viewport_size({"width": 1400, "height": 900})
+    page.wait_for_function("document.querySelector('#panel .value[tabindex]') === null")

@@ -338,11 +338,18 @@ function jump(key) {
 
 // ---- where the reader is
 
+function letKeysScroll() { // what is wider than its place
+  for (const box of element("panel").querySelectorAll(".value"))
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0; else box.removeAttribute("tabindex");
+}
+addEventListener("resize", letKeysScroll);
+
 function show(place) {
   at = Math.max(0, Math.min(steps.length - 1, place));
   const step = steps[at], panel = element("panel"), hadFocus = panel.contains(document.activeElement);
   document.body.className = step.kind;
   panel.replaceChildren(make("div", { class: "badge" }, step.kind), ...PANELS[step.kind](step).filter((part) => part !== ""));
+  letKeysScroll();
   panel.scrollTop = 0;
   if (hadFocus) panel.focus({ preventScroll: true });
   element("place").textContent = at ? `step ${at} of ${steps.length - 1}: ${step.kind}` : `before step 1 of ${steps.length - 1}`;
@@ -357,7 +364,7 @@ const moves = { Home: () => 0, End: () => steps.length - 1, ArrowLeft: () => at 
 for (const [id, key] of Object.entries({ first: "Home", back: "ArrowLeft", next: "ArrowRight", last: "End" }))
   element(id).addEventListener("click", () => show(moves[key]()));
 addEventListener("keydown", (event) => {
-  if (!moves[event.key] || event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return;
+  if (!moves[event.key] || event.target.matches(".value:focus-visible") || event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
   show(moves[event.key]());
 });
