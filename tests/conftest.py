@@ -1,4 +1,4 @@
-"""Hypothesis profiles: `ci` by default, `quick` or `intense` if HYPOTHESIS_PROFILE says so; the devices to test on."""
+"""Hypothesis profiles: `ci`, or what HYPOTHESIS_PROFILE says: `quick`, `browser`, `intense`; the devices to test on."""
 
 import contextlib
 import gc
@@ -18,6 +18,7 @@ from tinygrad_sm.programs import arrays
 
 hypothesis.settings.register_profile("ci", max_examples=30, deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.register_profile("quick", hypothesis.settings.get_profile("ci"), max_examples=20)
+hypothesis.settings.register_profile("browser", hypothesis.settings.get_profile("ci"), max_examples=3)
 hypothesis.settings.register_profile("intense", max_examples=1000, deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
