@@ -1,4 +1,4 @@
-"""Writes what a program can find out: the stubs for editors, what steps cost, and the line counts of the README.
+"""Writes what a program can find out: stubs, what steps cost, and the line counts of docs/reading_order.md.
 
 make record     # then look at the diff: it shows what a change costs
 """

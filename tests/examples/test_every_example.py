@@ -1,4 +1,4 @@
-"""Every example runs outside of the repository, draws what it names, and stands in the README.
+"""Every example runs outside of the repository, draws what it names, and stands in docs/examples.md.
 
 The examples that their own files start are left out here, unless EXAMPLES_PYTHON names a Python: with that one, in
 which an installed tinygrad_sm may be, all of them are run.
@@ -71,13 +71,12 @@ def test_none_is_forgotten():
         assert f'start(EXAMPLES / "{name}.py"' in (ROOT / f"tests/examples/test_{name}.py").read_text("utf-8")
 
 
-def test_the_readme_shows_every_example():
-    readme = (ROOT / "README.md").read_text("utf-8")
-    section = readme.partition("## Examples\n")[2].partition("\n## ")[0]
-    lines = re.findall(r"^\| (.*) \| \[`(\w+)\.py`\]\(examples/\2\.py\) \| (.{20,}) \|$", section, re.MULTILINE)
+def test_the_page_of_examples_shows_every_one():
+    section = (ROOT / "docs/examples.md").read_text("utf-8").partition("\n## ")[0]
+    lines = re.findall(r"^\| (.*) \| \[`(\w+)\.py`\]\(\.\./examples/\2\.py\) \| (.{20,}) \|$", section, re.MULTILINE)
     assert sorted(name for _, name, _ in lines) == sorted(examples())
-    shown = {name: re.findall(r"\((docs/thumbnails/\w+\.png)\)", picture) for picture, name, _ in lines}
-    without = {name for name, files in shown.items() if files != [f"docs/thumbnails/{name}.png"]}
+    shown = {name: re.findall(r"\((thumbnails/\w+\.png)\)", picture) for picture, name, _ in lines}
+    without = {name for name, files in shown.items() if files != [f"thumbnails/{name}.png"]}
     assert without == DRAW_NOTHING
     thumbnails = list((ROOT / "docs/thumbnails").iterdir())
     assert {path.stem for path in thumbnails} == shown.keys() - without

@@ -1,4 +1,4 @@
-"""Keeps the line counts of the README's reading order true: `make record` writes them."""
+"""Keeps the line counts of the reading order true: `make record` writes them."""
 
 import re
 
@@ -11,12 +11,12 @@ def lines(path):
     return len((ROOT / path).read_text().splitlines())
 
 
-def with_line_counts(readme):
-    """Return the text of the README with the number of lines that each file of the reading order has."""
-    return ROW.sub(lambda row: f"{row[1]}{row[2]}{lines(row[1])}", readme)
+def with_line_counts(page):
+    """Return the text of the page with the number of lines that each file of the reading order has."""
+    return ROW.sub(lambda row: f"{row[1]}{row[2]}{lines(row[1])}", page)
 
 
 def record():
-    """Write the line counts of today into the README."""
-    path = ROOT / "README.md"
+    """Write the line counts of today into the page."""
+    path = ROOT / "docs/reading_order.md"
     path.write_text(with_line_counts(path.read_text()))
