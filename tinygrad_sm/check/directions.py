@@ -58,7 +58,7 @@ class Point:
         return [part.reshape(x.array.shape) for part, x in zip(parts, self.inputs, strict=True)]
 
     def chosen(self, random: "np.random.Generator") -> tuple[list[Direction], list[Direction]]:
-        """Return the elements to check one by one, a fair share of each input, and the directions through the rest."""
+        """Return elements to check one by one, a fair share of each input, and directions through inputs with more."""
         of_inputs = [
             end - x.array.size + np.flatnonzero(x.varies) for end, x in zip(self.ends, self.inputs, strict=True)
         ]
