@@ -364,7 +364,7 @@ const moves = { Home: () => 0, End: () => steps.length - 1, ArrowLeft: () => at 
 for (const [id, key] of Object.entries({ first: "Home", back: "ArrowLeft", next: "ArrowRight", last: "End" }))
   element(id).addEventListener("click", () => show(moves[key]()));
 addEventListener("keydown", (event) => {
-  if (!moves[event.key] || event.target.matches(".value:focus-visible") || event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return;
+  if (!moves[event.key] || event.target.matches(".value") || event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
   show(moves[event.key]());
 });
