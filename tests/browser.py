@@ -1,12 +1,7 @@
 """A browser for tests, which forgives nothing: a message in the console, an error or a foreign request fails a test.
 
-    @pytest.fixture(scope="module")  # in one thread Playwright may be started once at a time
-    def browser():
-        with chromium() as browser:
-            yield browser
-
     @pytest.fixture
-    def opened(browser):
+    def opened(browser):  # `browser` is in conftest.py
         with strict_pages(browser, own=SITE.as_uri()) as open_page:
             yield open_page
 

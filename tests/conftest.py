@@ -46,6 +46,15 @@ def strict(monkeypatch):
     assert left_of(double) == []
 
 
+@pytest.fixture(scope="module")  # in one thread Playwright may be started once at a time
+def browser():
+    """Give a browser for pages, or skip where there is none; see tests/browser.py."""
+    from tests.browser import chromium
+
+    with chromium() as browser:
+        yield browser
+
+
 def left_of(double):
     """Return where modules of the package hold something of the double, in a dict or set or by itself."""
     found = []

@@ -1,6 +1,8 @@
 """What several test files need: the root, leaves to differentiate, and a record of the rules that a walk calls."""
 
+import importlib.util
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,14 @@ ROOT = Path(__file__).parent.parent
 
 
 of_the_wing = pytest.mark.skipif(not HAS_WING, reason="TINYGRAD_SM_PLAIN: the plain form costs more")
+
+
+def loaded(path, name):
+    """Import a file that belongs to no package, under a name of its own."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def leaf(data=(1.0, 2.0, 3.0), dtype=np.float64):

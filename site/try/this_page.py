@@ -74,8 +74,9 @@ def show(model, data, loss=None):
     if kind != place:
         raise ValueError(f"show: this program has a place for {place}, got {kind}: choose a program for {kind} above")
     inputs, labels, classes = data
+    quiet = _quiet(model)
     with tg.no_grad():
-        logits = _quiet(model)(tg.Tensor(inputs)).numpy()
+        logits = quiet(tg.Tensor(inputs)).numpy()
     if logits.shape != (len(labels), len(classes)):
         raise ValueError(
             f"show: expected logits of shape ({len(labels)}, {len(classes)}), for {len(labels)} examples and "
@@ -90,7 +91,7 @@ def show(model, data, loss=None):
             "batch": None if loss is None else float(loss.data if isinstance(loss, tg.Tensor) else loss),
             "right": float(F.accuracy(logits, labels)),
             "count": len(labels),
-            **pictures(model, data),
+            **pictures(quiet, data),
         }
     )
 
@@ -119,11 +120,10 @@ def _weights(model, data):
     pixels = data.images[0].size
     found = [module for module in model.modules() if isinstance(module, nn.Linear)][:1]
     if not found or found[0].weight.shape[1] != pixels:
-        return {"weights": [], "biases": [], "classes": list(data.classes), "outputs": 0}
-    weight, bias = found[0].weight.numpy(), found[0].bias
+        return {"weights": [], "classes": list(data.classes), "outputs": 0}
+    weight = found[0].weight.numpy()
     return {
         "weights": [row.astype(np.float32) for row in weight[:20]],
-        "biases": [] if bias is None else [float(b) for b in bias.numpy()[:20]],
         "classes": list(data.classes),
         "outputs": len(weight),
     }
@@ -137,7 +137,7 @@ def _regions(model, data):
     steps = np.linspace(-reach, reach, GRID, dtype=np.float32)
     x, y = np.meshgrid(middle[0] + steps, middle[1] - steps)
     with tg.no_grad():
-        p = F.softmax(_quiet(model)(tg.Tensor(np.stack([x, y], axis=-1).reshape(-1, 2))), dim=1).numpy()
+        p = F.softmax(model(tg.Tensor(np.stack([x, y], axis=-1).reshape(-1, 2))), dim=1).numpy()
     return {
         "best": p.argmax(axis=1).astype(np.uint8),
         "sure": p.max(axis=1).astype(np.float32),

@@ -210,18 +210,17 @@ def test_each_row_of_the_table_has_an_id_to_which_the_links_lead(names):
 # All names
 
 
-def listed():
+def listed(names):
     """Return (prefix, name, page) of each name on the pages, as the build finds them."""
     found = []
     for path in (ROOT / "docs/api").glob("*.md"):
         for prefix, content in re.findall(r"^```{names} (\S+)\n(.*?)^```", path.read_text("utf-8"), re.DOTALL | re.M):
-            lines = [line for line in content.splitlines() if not line.startswith(" ")]
-            found += [(prefix, name, f"api/{path.stem}") for line in lines for name in line.split()]
+            found += [(prefix, name, f"api/{path.stem}") for name, _ in names.parted(content.splitlines())]
     return found
 
 
 def test_every_public_name_and_operation_stands_on_one_page(names):
-    all_names = listed()
+    all_names = listed(names)
     names.check_all_are_shown(None, SimpleNamespace(shown_names=all_names))
     for prefix, name in (("tg", "exp"), ("nn", "Linear"), ("tinygrad_sm.ops.normal", "ndtr")):
         (there,) = [place for place in all_names if place[:2] == (prefix, name)]
@@ -240,7 +239,7 @@ def test_names_in_backticks_are_links(names):
     )
     page.document = None
     app = SimpleNamespace(
-        env=SimpleNamespace(shown_names=listed()),
+        env=SimpleNamespace(shown_names=listed(names)),
         builder=SimpleNamespace(get_relative_uri=lambda here, there: f"{there}.html"),
     )
     names.link_names(app, page, "index")

@@ -1,23 +1,18 @@
 """The links of a built site are followed, and so is what its styles and scripts name."""
 
-import importlib.util
 import shutil
 import sys
 
 import pytest
 
-from tests.helpers import ROOT
+from tests.helpers import ROOT, loaded
 
 PATH = ROOT / "docs/extensions/links.py"
 
 
 @pytest.fixture(scope="module")
 def links():
-    """Import the file, which is of no package."""
-    spec = importlib.util.spec_from_file_location("site_links", PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return loaded(PATH, "site_links")
 
 
 def said(found):

@@ -1,7 +1,6 @@
 """The site's prose is bound to the source, its Python runs, and its font has what its pages need."""
 
 import html
-import importlib.util
 import re
 import sys
 from types import SimpleNamespace
@@ -9,17 +8,13 @@ from types import SimpleNamespace
 import pytest
 
 from tests.browser import MUST_BE_THERE
-from tests.helpers import ROOT
+from tests.helpers import ROOT, loaded
 from tests.house.reading_order import ROW
 
 
 def extension(path):
     """Import a file of docs/, which is no package."""
-    spec = importlib.util.spec_from_file_location(f"site_{path.rpartition('/')[2]}", ROOT / f"docs/{path}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return loaded(ROOT / f"docs/{path}.py", f"site_{path.rpartition('/')[2]}")
 
 
 reading, font = extension("extensions/reading"), extension("glossary_font")

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.browser import chromium, faults_by_axe, need_built, served, strict_pages
+from tests.browser import faults_by_axe, need_built, served, strict_pages
 from tests.helpers import ROOT
 
 SITE = ROOT / "build/site"
@@ -31,12 +31,6 @@ KINDS = [
 """A page of each kind, and all that a newcomer begins with."""
 DARK = ["index", "reading/tape", "notebooks/softmax_jacobian"]
 API = sorted({f"api/{path.stem}" for path in (ROOT / "docs/api").glob("*.md")} - {*KINDS})
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

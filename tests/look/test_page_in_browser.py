@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import tinygrad_sm as tg
-from tests.browser import chromium
 from tests.look.recordings import EVIL, RECORDINGS, chain, mlp, oddities, softmax_regression, two_steps, values_of_steps
 from tests.look.test_page import as_shown
 from tinygrad_sm.look.entries import Arrival, Backward, Change, Forward
@@ -19,12 +18,6 @@ SHOWN = """() => [...document.querySelectorAll("#panel > .card .value")].map(sho
     statistics: shown.querySelector(".statistics")?.textContent ?? "",
     said: shown.textContent,
     pictures: shown.querySelectorAll("canvas").length}))"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

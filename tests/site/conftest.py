@@ -1,19 +1,15 @@
 """The built page, served as a part of a larger server, and a browser that opens it and forgives nothing."""
 
-import importlib.util
-
 import pytest
 
-from tests.browser import chromium, need_built, served, strict_pages
-from tests.helpers import ROOT
+from tests.browser import need_built, served, strict_pages
+from tests.helpers import ROOT, loaded
 
 SITE = ROOT / "build/site/try"
 STARTS = 90_000
 """Milliseconds in which Python must have started, on a machine that does other things too."""
 
-spec = importlib.util.spec_from_file_location("site_build", ROOT / "site/build.py")
-build = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(build)
+build = loaded(ROOT / "site/build.py", "site_build")
 
 
 @pytest.fixture(scope="session")
@@ -22,12 +18,6 @@ def address():
     need_built(SITE)
     with served(SITE.parent) as site:
         yield f"{site}try/"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture
