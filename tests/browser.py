@@ -127,6 +127,9 @@ def faults_by_axe(page):
     need(AXE.exists(), "axe-core is not here: make try brings it")
     found = []
     for frame in page.frames:
+        if frame != page.main_frame:
+            frame.frame_element().scroll_into_view_if_needed()  # the browser lets what nobody sees wait
+        frame.evaluate("new Promise((seen) => requestAnimationFrame(() => requestAnimationFrame(() => seen())))")
         frame.evaluate(AXE.read_text("utf-8") + "; null")
         results = frame.evaluate("axe.run({ preload: false, resultTypes: ['violations'] })")
         found += [

@@ -412,3 +412,16 @@ def test_what_is_wider_than_its_place_is_scrolled_by_the_keys(opened):
     assert page.locator("#place").text_content().startswith("before step 1")
     page.set_viewport_size({"width": 1400, "height": 900})
     page.wait_for_selector("#panel .value[tabindex]", state="detached")
+
+
+def test_what_is_unfolded_is_scrolled_by_the_keys_too(opened):
+    x = tg.Tensor(np.linspace(-1000, 1000, 10), requires_grad=True)
+    with tg.look.record() as recording:
+        tg.sum(x * x).backward()
+    page = opened(recording)
+    page.set_viewport_size({"width": 360, "height": 900})
+    while not page.locator("#panel details").count():
+        page.click("#next")
+    assert page.locator("#panel details .value[tabindex]").count() == 0
+    page.click("#panel summary")
+    page.locator("#panel details .value[tabindex='0']").first.wait_for()

@@ -338,18 +338,19 @@ function jump(key) {
 
 // ---- where the reader is
 
-function letKeysScroll() { // what is wider than its place
-  for (const box of element("panel").querySelectorAll(".value"))
-    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0; else box.removeAttribute("tabindex");
+// What is wider than its place is scrolled by the keys. Its place changes with the window, and when something is unfolded.
+function letKeysScroll(box) {
+  if (box.scrollWidth > box.clientWidth) box.tabIndex = 0; else box.removeAttribute("tabindex");
 }
-addEventListener("resize", letKeysScroll);
+const places = new ResizeObserver((changes) => changes.forEach(({ target }) => letKeysScroll(target)));
 
 function show(place) {
   at = Math.max(0, Math.min(steps.length - 1, place));
   const step = steps[at], panel = element("panel"), hadFocus = panel.contains(document.activeElement);
   document.body.className = step.kind;
   panel.replaceChildren(make("div", { class: "badge" }, step.kind), ...PANELS[step.kind](step).filter((part) => part !== ""));
-  letKeysScroll();
+  places.disconnect();
+  panel.querySelectorAll(".value").forEach((box) => places.observe(box));
   panel.scrollTop = 0;
   if (hadFocus) panel.focus({ preventScroll: true });
   element("place").textContent = at ? `step ${at} of ${steps.length - 1}: ${step.kind}` : `before step 1 of ${steps.length - 1}`;
