@@ -44,7 +44,7 @@ test: $(VENV)/test
 	$(PYTEST) $(ARGS)
 
 quick: $(VENV)/test
-	HYPOTHESIS_PROFILE=quick $(PYTEST) $(QUICK) $(ARGS)
+	$(PYTEST) $(QUICK) $(ARGS)
 
 # Not those of what has one form; of the programs that use it, the flagship's.
 ONE_FORM := benchmarks docs examples exercises site typing wasm
@@ -72,8 +72,10 @@ site: $(VENV)/site
 	touch build/site/.nojekyll  # else GitHub Pages leaves out what begins with _
 	$(BIN)/python docs/extensions/links.py build/site
 
+OF_TRY ?= tests/site
+
 test-site: site $(VENV)/test
-	TINYGRAD_SM_SITE=1 $(PYTEST) tests/site tests/docs/test_api_pages.py \
+	TINYGRAD_SM_SITE=1 $(PYTEST) $(OF_TRY) tests/docs/test_api_pages.py \
 		tests/docs/test_site.py tests/docs/test_site_in_browser.py $(ARGS)
 
 # nn/ and datasets/ stand inside the package only where it is installed, so types and floors are checked on a copy; the

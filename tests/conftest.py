@@ -1,4 +1,4 @@
-"""Hypothesis profiles: `ci`, or what HYPOTHESIS_PROFILE says: `quick`, `browser`, `intense`; the devices to test on."""
+"""Hypothesis profiles: `ci`, or what HYPOTHESIS_PROFILE says, `browser` or `intense`; the devices to test on."""
 
 import contextlib
 import gc
@@ -16,14 +16,18 @@ from tinygrad_sm import backend
 from tinygrad_sm.fast import handover, kernels
 from tinygrad_sm.programs import arrays
 
-hypothesis.settings.register_profile("ci", max_examples=30, deadline=None, derandomize=True, print_blob=True)
-hypothesis.settings.register_profile("quick", hypothesis.settings.get_profile("ci"), max_examples=20)
+hypothesis.settings.register_profile("ci", max_examples=20, deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.register_profile("browser", hypothesis.settings.get_profile("ci"), max_examples=3)
 hypothesis.settings.register_profile("intense", max_examples=1000, deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 strict_cupy.PLAIN_KERNELS.update(plain_kernels.BY_NAME)
 HAS_GPU = tg.is_available("cuda")
+
+
+def pytest_collection_finish():
+    gc.collect()
+    gc.freeze()  # what was collected stays: a full collection, of which some tests make many, need not look at it
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import re
 import sys
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -15,6 +16,8 @@ from tinygrad_sm.engine.mode import Observer, observe
 ROOT = Path(__file__).parent.parent
 """The repository."""
 
+IN_FULL = hypothesis.settings.default.max_examples >= 100
+"""Whether HYPOTHESIS_PROFILE=intense asks for all of what takes long, of which tests run a sample otherwise."""
 
 of_the_wing = pytest.mark.skipif(not HAS_WING, reason="TINYGRAD_SM_PLAIN: the plain form costs more")
 

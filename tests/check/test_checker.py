@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_sm as tg
+from tests.helpers import IN_FULL
 from tinygrad_sm import GradcheckError, Tensor, gradcheck, primitive
 from tinygrad_sm.check import orders
 
@@ -402,7 +403,7 @@ def test_of_large_inputs_a_fair_share_is_checked():
 
 
 @pytest.mark.parametrize("analytic", [True, False], ids=["complex", "differences"])
-@pytest.mark.parametrize("at", [17, 1234, 2500, 4321])
+@pytest.mark.parametrize("at", [17, 1234, 2500, 4321] if IN_FULL else [17, 4321])
 def test_one_wrong_element_of_five_thousand_is_found_and_located(analytic, at):
     error = np.zeros(5000)
     error[at] = 1e-5

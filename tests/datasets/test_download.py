@@ -19,14 +19,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import hypothesis
 import numpy as np
 import pytest
 
+from tests.helpers import IN_FULL
 from tinygrad_sm.datasets import IdxFile, download
 from tinygrad_sm.errors import DatasetError
 
-KILLS = 4 if hypothesis.settings.default.max_examples < 100 else 40
+KILLS = 40 if IN_FULL else 4
 NAMES = ("train-images.gz", "train-labels.gz", "test-images.gz", "test-labels.gz")
 PATIENCE = 20.0
 random = np.random.default_rng(0)

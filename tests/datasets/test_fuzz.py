@@ -9,15 +9,15 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-import hypothesis
 import numpy as np
 import pytest
 
+from tests.helpers import IN_FULL
 from tinygrad_sm.datasets.idx import read_idx
 from tinygrad_sm.errors import DatasetError
 
 BATCHES = 10
-CASES = 200 if hypothesis.settings.default.max_examples < 100 else 2000  # in a batch
+CASES = 2000 if IN_FULL else 200  # in a batch
 MOST_MEMORY = 64 * 2**20  # beyond the size of the file
 
 Array = np.ndarray[Any, Any]

@@ -8,7 +8,6 @@ examples/micro.py, where everything is composed of a few plain operations.
 from collections import Counter
 from typing import Any, NamedTuple
 
-import hypothesis
 import micro
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ import sympy as sp
 import tinygrad_sm as tg
 from tests.engine.random_operations import OPERATIONS
 from tests.engine.slow_ops import SLOW
+from tests.helpers import IN_FULL
 from tinygrad_sm import GradcheckError, Tensor, gradcheck
 from tinygrad_sm.check.formula import Formula
 from tinygrad_sm.check.symbols import formulas
@@ -24,7 +24,7 @@ from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.ops import elementwise, indexing, reductions, shaping
 
 BATCHES = 20
-GRAPHS = 100 if hypothesis.settings.default.max_examples < 100 else 500  # in a batch
+GRAPHS = 500 if IN_FULL else 50  # in a batch
 
 
 class Step(NamedTuple):

@@ -10,7 +10,7 @@ import pytest
 import tinygrad_sm as tg
 from tests.exercises.many import Copy, agree, alike
 from tests.exercises.other_answers import RIGHT, WRONG
-from tests.helpers import ROOT
+from tests.helpers import IN_FULL, ROOT
 from tinygrad_sm.exercises import grading
 from tinygrad_sm.exercises.chapters import CHAPTERS, exercise_named
 from tinygrad_sm.exercises.package import source_of
@@ -117,7 +117,7 @@ def without_pythons_words(said):
     return re.sub(r"^(this is not Python|it raises \w+).*", r"\1", said, flags=re.DOTALL)
 
 
-@every_exercise
+@pytest.mark.parametrize("exercise", EXERCISES if IN_FULL else EXERCISES[::3], ids=lambda exercise: exercise.name)
 def test_every_answer_has_the_name_that_it_deserves(exercise, copy):
     """And a hole says which it is. All of them are planted, in one process."""
     mistakes, others = list(exercise.wrong_answers()), WRONG.get(exercise.name, {})

@@ -10,7 +10,7 @@ from matplotlib import font_manager
 from matplotlib.textpath import TextToPath
 
 import tinygrad_sm as tg
-from tests.helpers import leaf
+from tests.helpers import IN_FULL, leaf
 from tinygrad_sm import nn
 from tinygrad_sm.look import style
 from tinygrad_sm.look.entries import Leaf, Operation
@@ -261,7 +261,9 @@ def test_texts_are_never_wider_than_estimated():
 
 
 @pytest.mark.parametrize("numbers", [False, True])
-@pytest.mark.parametrize("tape", [*TAPES, *(lambda seed=seed: random_tape(seed) for seed in range(10))])
+@pytest.mark.parametrize(
+    "tape", [*TAPES, *(lambda seed=seed: random_tape(seed) for seed in range(10 if IN_FULL else 3))]
+)
 def test_texts_are_in_their_boxes_and_nothing_lies_over_another(tape, numbers):
     picture = parsed(tape().svg(numbers=numbers))
     size = np.array([float(picture.root.get("width")), float(picture.root.get("height"))])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_sm as tg
+from tests.helpers import IN_FULL
 from tests.look.recordings import EVIL, RECORDINGS, chain, mlp, oddities, softmax_regression, two_steps, values_of_steps
 from tests.look.test_page import as_shown
 from tinygrad_sm.look.entries import Arrival, Backward, Change, Forward
@@ -115,7 +116,7 @@ def check_step(page, recording, i):
             assert marked == [f"n{leaf.key}"]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", "dark"] if IN_FULL else ["dark"])
 @pytest.mark.parametrize("made", RECORDINGS)
 def test_to_the_end_and_back(opened, made, scheme):
     recording = made()

@@ -18,6 +18,7 @@ import safetensors.numpy
 from hypothesis import given, settings
 
 import tinygrad_sm as tg
+from tests.helpers import IN_FULL
 from tests.nn.stress import ENVIRONMENT, exactly, flipped, mutated, small_checkpoint
 from tinygrad_sm import CheckpointError, nn
 from tinygrad_sm.nn import checkpoint
@@ -192,13 +193,14 @@ def test_what_does_not_fit_is_listed_and_nothing_is_changed(model, optimizer, di
 
 
 def test_every_flipped_bit_is_refused(tmp_path):
+    every, some = (1, 3000) if IN_FULL else (7, 500)  # 7 of 8 are all places in a byte
     content, loading = small_checkpoint(tmp_path / "small", inputs=1)
     assert not loading.is_refused(content)
-    assert [bit for bit in range(8 * len(content)) if not loading.is_refused(flipped(content, bit))] == []
+    assert [bit for bit in range(0, 8 * len(content), every) if not loading.is_refused(flipped(content, bit))] == []
 
     content, loading = small_checkpoint(tmp_path / "large", inputs=270)
     assert 9_900 < len(content) < 10_500
-    bits = random.Random(0).sample(range(8 * len(content)), 3000)
+    bits = random.Random(0).sample(range(8 * len(content)), some)
     assert [bit for bit in bits if not loading.is_refused(flipped(content, bit))] == []
 
 

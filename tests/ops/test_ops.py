@@ -8,7 +8,7 @@ from hypothesis import given
 
 import tinygrad_sm as tg
 from tests.cases import CASES
-from tests.helpers import OpLog
+from tests.helpers import IN_FULL, OpLog
 from tests.ops.strategies import shapes_of
 from tinygrad_sm import Tensor, gradcheck
 from tinygrad_sm.engine.mode import Observer, observe
@@ -28,7 +28,6 @@ from tinygrad_sm.ops import (
 )
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.label)
-QUICK, INTENSE = (hypothesis.settings.default.max_examples < 30, hypothesis.settings.default.max_examples > 100)
 seeds = st.integers(0, 2**32 - 1)
 
 MODULES = (decompositions, elementary, elementwise, indexing, linalg, products, reductions, shaping, softmax)
@@ -145,7 +144,7 @@ def plant(monkeypatch, primitive, i, factor):
         monkeypatch.setattr(primitive, "rule_for_each", wrong)
 
 
-@pytest.mark.parametrize(("case", "primitive", "i"), list(_rules()))
+@pytest.mark.parametrize(("case", "primitive", "i"), list(_rules(once=not IN_FULL)))
 def test_the_checker_rejects_every_rule_made_wrong_by_one_in_a_million(case, primitive, i, monkeypatch):
     arrays = case.operands(case.fixed)
     right = _gradients(case, arrays)
@@ -205,8 +204,8 @@ def _derivatives_with_respect_to_g(case, arrays, order):
     return [g.data for g in tg.grad(loss, gs, allow_unused=True) if g is not None] if loss.requires_grad else []
 
 
-@pytest.mark.parametrize("order", [2] if QUICK else [2, 3])
-@pytest.mark.parametrize(("case", "primitive", "i"), list(_rules(once=not INTENSE)))
+@pytest.mark.parametrize("order", [2, 3] if IN_FULL else [2])
+@pytest.mark.parametrize(("case", "primitive", "i"), list(_rules(once=not IN_FULL)))
 def test_the_checker_rejects_every_rule_whose_dependence_on_g_is_wrong_by_one_in_a_million(
     case, primitive, i, order, monkeypatch
 ):
