@@ -75,6 +75,9 @@ class DataLoader:
     device : where the data set and its batches shall be, None for the default device
     transform : a function of the x of a batch, such as lambda pixels: pixels * np.float32(1 / 255); so the data set
         stays small, as uint8, and each batch is scaled on the device
+    group : a tg.parallel.Group, whose processes share each batch: its rows are split among them in their order, as
+        evenly as can be, and a process without any gets the first, which its group does not count; all processes must
+        have the same data and options
 
     `epoch` is the number of finished epochs. An iteration advances it when it finishes: one that was broken off does
     not count, and the next repeats its order. Two iterations of one epoch that both finish count as one epoch, even in
@@ -105,6 +108,7 @@ class DataLoader:
         drop_last: bool = False,
         device: str | None = None,
         transform: Callable[[Array], Array] | None = None,
+        group: Any = None,
     ) -> None:
         is_pair = isinstance(dataset, tuple) and (len(dataset) == 2 or len(dataset) > 2 and hasattr(dataset, "_fields"))
         if not is_pair:
@@ -113,6 +117,8 @@ class DataLoader:
         integer("DataLoader", "seed", seed, smallest=0)
         if not (transform is None or callable(transform)):
             raise TypeError(f"transform must be a function of a batch of x, got {described(transform)}")
+        if not (group is None or hasattr(group, "processes")):
+            raise TypeError(f"group must be a tg.parallel.Group, got {described(group)}")
         self.x, self.y = as_array(dataset[0]), as_array(dataset[1])
         _check_lengths(self.x, self.y)
         if hasattr(dataset, "classes"):
@@ -130,6 +136,11 @@ class DataLoader:
         self.seed = seed
         self.drop_last = drop_last
         self.epoch = 0
+        self.group: Any = None if group is None or group.size == 1 else group
+        if self.group is not None:
+            self.group.processes.refuse_unequal(
+                "DataLoader", {"seed": seed, **self._settings(), "x": self.x, "y": self.y}
+            )
         self._latest = self._restored = Iteration(epoch=0, position=0)
 
     @property
@@ -162,9 +173,14 @@ class DataLoader:
     def _batches(self, order: Array, iteration: Iteration) -> Iterator[tuple[Array, Array]]:
         for i in range(iteration.position, len(self)):
             rows = order[i * self.batch_size : (i + 1) * self.batch_size]
+            part = None if self.group is None else self.group.processes.part_of(len(rows))
+            if part is not None:
+                rows = rows[part.start : part.stop]
             x, y = self.x.take(rows, axis=0), self.y.take(rows, axis=0)
             batch = x if self.transform is None else self.transform(x), y
             iteration.position = i + 1  # only now: the transform may raise
+            if part is not None:
+                self.group.begin(part._replace(epoch=iteration.epoch, number=i))
             yield batch
         with _LOCK:
             if self.epoch == iteration.epoch:  # unless another iteration has finished this epoch

@@ -12,7 +12,7 @@ from tinygrad_sm.ops import composed
 from tinygrad_sm.ops.elementwise import as_floats, multiply, sigmoid, softplus, where
 from tinygrad_sm.ops.normal import ndtr
 from tinygrad_sm.precision import as_precise_as, wide
-from tinygrad_sm.random import random_generator
+from tinygrad_sm.shares import uniform_draws
 
 APPROXIMATIONS = ("none", "tanh")
 """The forms of gelu."""
@@ -88,6 +88,6 @@ def dropout(x: Any, p: float = 0.5, training: bool = True) -> Any:
     data = as_array(data_of(x))
     if data.dtype.kind != "f":
         raise TypeError(f"dropout: expected floats, got {described(data)}")
-    kept = random_generator().random(data.shape) >= p
+    kept = uniform_draws(data.shape) >= p
     mask = kept * wide(data).dtype.type(1 / (1 - p) if p < 1 else 0)
     return as_precise_as(data, multiply(wide(x), as_array(mask, device=device_of(data))))

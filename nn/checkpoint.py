@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from tinygrad_sm import shares
 from tinygrad_sm.arrays import described
 from tinygrad_sm.backend import ARRAY_TYPES, Array, is_writable, owned_copy, to_numpy
 from tinygrad_sm.engine.versions import LEAVES_LOCK, change, write_all
@@ -79,11 +80,16 @@ def save(path: str | os.PathLike[str], model: Module, optimizer: Stateful | None
     such as `loader=loader.state_dict()`.
 
     At every moment the path holds the whole old file or the whole new one, which gets the old one's permissions.
-    Processes and threads that save to one path take turns; the last file remains.
+    Processes and threads that save to one path take turns; the last file remains. Of the processes of a group
+    (`tg.parallel`), rank 0 saves, and the others wait for it; all of them load.
 
     Raises TypeError or ValueError for a value that cannot be saved, and OSError if the file cannot be written.
     """
     _check_arguments("save", path, model, optimizer)
+    shares.once(f"nn.save of {os.fspath(path)!r}", partial(_save, path, model, optimizer, extra))
+
+
+def _save(path: str | os.PathLike[str], model: Module, optimizer: Stateful | None, extra: dict[str, Any]) -> None:
     arrays: dict[str, Array] = {}
     contents = {"format": _NAME, "version": VERSION, "extra": _to_json(extra, "extra", arrays)}
     if optimizer is not None:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, overload
 
+from tinygrad_sm import shares
 from tinygrad_sm.arrays import described
 from tinygrad_sm.backend import Array, check_same_device
 from tinygrad_sm.engine.primitive import as_operand
@@ -80,4 +81,17 @@ def reduced(losses: Any, reduction: str, divisor: Any, given: Any) -> Any:
         losses = sum(losses) / (divisor + (divisor == 0))
         if not isinstance(divisor, int):  # a sum of weights may be 0
             losses = where(divisor == 0, 0, losses)
-    return as_precise_as(given, losses)
+    return noted(as_precise_as(given, losses), reduction, divisor, given)
+
+
+def noted(loss: Any, reduction: str, divisor: Any, given: Any) -> Any:
+    """Return a loss, and note what it was divided by, if several processes train and a walk may come to it.
+
+    A loss of a parameter itself is of no rows, and gets no note: all processes have the same.
+    """
+    if shares.current is None or reduction == "none" or not isinstance(loss, Traced) or loss.node is None:
+        return loss
+    if id(given) not in shares.summed:
+        weight = divisor if reduction == "mean" else 1
+        shares.notes[loss.node] = shares.Note(weight if shares.current.own else 0, reduction == "mean")
+    return loss

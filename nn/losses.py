@@ -9,12 +9,13 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from tinygrad_sm import shares
 from tinygrad_sm.arguments import integer, number
 from tinygrad_sm.backend import Array, array_module
 from tinygrad_sm.engine.tape import Traced, data_of
 from tinygrad_sm.errors import warn_user
 from tinygrad_sm.nn.elementwise_losses import BCEWithLogitsLoss, MSELoss  # noqa: F401  older pickles name them here
-from tinygrad_sm.nn.loss_base import Loss, checked_weights, operands, reduced
+from tinygrad_sm.nn.loss_base import Loss, checked_weights, noted, operands, reduced
 from tinygrad_sm.nn.module import Buffer
 from tinygrad_sm.nn.xmax import entmax15_conjugate, shifted, sparsemax_conjugate, weigh
 from tinygrad_sm.ops import softmax as softmax_ops
@@ -61,7 +62,8 @@ def cross_entropy(
         )
     logits, target = operands("cross_entropy", logits, target)
     if logits.ndim == 2 and weight is None and reduction == "mean" and label_smoothing == 0:
-        return softmax_ops.cross_entropy(logits, target, ignored=ignore_index)
+        loss = softmax_ops.cross_entropy(logits, target, ignored=ignore_index)
+        return loss if shares.current is None else noted(loss, reduction, _count(target, ignore_index), logits)
     number("cross_entropy", "label_smoothing", label_smoothing, 0, 1)
     return _log_loss("cross_entropy", logits, target, weight, ignore_index, reduction, label_smoothing)
 
@@ -125,6 +127,11 @@ def _log_loss(
         y = ((1 - label_smoothing) * y + label_smoothing / C) * is_kept[:, None]
     losses = sum(weigh(w * y, -log_p), axis=1)
     return reduced(losses.reshape(without_classes(x.shape)), reduction, divisor, x)
+
+
+def _count(target: Any, ignore_index: int) -> Any:
+    """Return the number of the labels that are not ignored, or of the rows of probabilities."""
+    return (labels_as_int64(data_of(target)) != ignore_index).sum() if target.ndim == 1 else len(target)
 
 
 def sparsemax_loss(logits: Any, target: Any, ignore_index: int = -100, reduction: str = "mean") -> Any:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy import errstate
 
+from tinygrad_sm import shares
 from tinygrad_sm.advice import module_hooks
 from tinygrad_sm.arguments import number
 from tinygrad_sm.arrays import described
@@ -61,6 +62,8 @@ class Optimizer(Groups):
         if groups != self._checked_groups:
             self._check_groups()
             self._checked_groups = groups
+        if shares.current is not None:
+            shares.count_step(slot.parameter for slot in self._slots)
         with LEAVES_LOCK:
             writes = {}  # all that can fail comes before any change: memory may run out
             for slot in self._slots:

@@ -20,6 +20,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from numpy import finfo
 from numpy.exceptions import AxisError
 
@@ -32,7 +33,7 @@ from tinygrad_sm.ops import softmax as _softmax_ops
 from tinygrad_sm.ops.elementwise import relu, sqrt, where
 from tinygrad_sm.ops.reductions import sum
 from tinygrad_sm.precision import as_precise_as, wide
-from tinygrad_sm.random import random_generator
+from tinygrad_sm.shares import uniform_draws
 
 
 def softmax(x: Any, dim: int = -1, temperature: Any = 1.0) -> Any:
@@ -76,7 +77,8 @@ def gumbel_softmax(logits: Any, tau: Any = 1.0, hard: bool = False, dim: int = -
     """
     logits, tau = _checked_operand("gumbel_softmax", logits, dim), _temperature("gumbel_softmax", "tau", tau)
     data = data_of(logits)
-    noise = as_array(random_generator().gumbel(size=data.shape), device=device_of(data))
+    draws = np.maximum(uniform_draws(data.shape), 2.0**-54)  # never 0
+    noise = as_array(-np.log(-np.log1p(-draws)), device=device_of(data))
     noise = noise.astype(data.dtype if data.dtype.kind == "f" else noise.dtype)
     soft = _softmax(logits + noise, dim, tau)
     if not hard or soft.ndim == 0 or soft.size == 0:  # a single number is 1 in any case

@@ -16,7 +16,7 @@ if HAS_WING:
     from tinygrad_sm.fast import engine as _engine  # noqa: F401  first, because operators bind the call of an operation
 
 from tinygrad_sm import advice as _advice
-from tinygrad_sm import linalg
+from tinygrad_sm import linalg, parallel
 from tinygrad_sm import names as _names
 from tinygrad_sm.backend import is_available, set_default_device
 from tinygrad_sm.check.gradcheck import GradcheckReport as _GradcheckReport
@@ -25,7 +25,7 @@ from tinygrad_sm.check.proofs import prove
 from tinygrad_sm.creation import arange, eye, from_dlpack, full, ones, ones_like, rand, randn, zeros, zeros_like
 from tinygrad_sm.engine.mode import Observer, enable_grad, no_grad, observe
 from tinygrad_sm.engine.primitive import primitive, zero
-from tinygrad_sm.errors import CheckpointError, DatasetError, DeviceError, GradcheckError, GradientError
+from tinygrad_sm.errors import CheckpointError, DatasetError, DeviceError, GradcheckError, GradientError, GroupError
 from tinygrad_sm.fast.allocator import keep_freed_memory
 from tinygrad_sm.jacobians import hessian, jacobian
 from tinygrad_sm.notebooks import show_in_notebooks as _show_in_notebooks
@@ -147,6 +147,7 @@ __all__ = [
     "DeviceError",
     "GradcheckError",
     "GradientError",
+    "GroupError",
     "Observer",
     "Tensor",
     "abs",
@@ -227,6 +228,7 @@ __all__ = [
     "ones_like",
     "outer",
     "pad",
+    "parallel",
     "power",
     "primitive",
     "prod",

@@ -15,6 +15,7 @@ from tinygrad_sm import datasets as datasets
 from tinygrad_sm import linalg as linalg
 from tinygrad_sm import look as look
 from tinygrad_sm import nn as nn
+from tinygrad_sm import parallel as parallel
 from tinygrad_sm.backend import is_available as is_available
 from tinygrad_sm.backend import set_default_device as set_default_device
 from tinygrad_sm.check.gradcheck import gradcheck as gradcheck
@@ -40,6 +41,7 @@ from tinygrad_sm.errors import DatasetError as DatasetError
 from tinygrad_sm.errors import DeviceError as DeviceError
 from tinygrad_sm.errors import GradcheckError as GradcheckError
 from tinygrad_sm.errors import GradientError as GradientError
+from tinygrad_sm.errors import GroupError as GroupError
 from tinygrad_sm.fast.allocator import keep_freed_memory as keep_freed_memory
 from tinygrad_sm.jacobians import hessian as hessian
 from tinygrad_sm.jacobians import jacobian as jacobian
@@ -72,6 +74,7 @@ __all__ = [
     "DeviceError",
     "GradcheckError",
     "GradientError",
+    "GroupError",
     "Observer",
     "Tensor",
     "abs",
@@ -152,6 +155,7 @@ __all__ = [
     "ones_like",
     "outer",
     "pad",
+    "parallel",
     "power",
     "primitive",
     "prod",

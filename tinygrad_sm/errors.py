@@ -27,6 +27,10 @@ class DatasetError(ValueError):
     """A data file is unreadable, truncated, oversized or not what it claims to be."""
 
 
+class GroupError(ValueError):
+    """Processes that train one model differ where they must be equal: in data, in options, or in the lines they run."""
+
+
 class CheckpointError(ValueError):
     """Saved parameters cannot be read, or do not fit the model that should take them."""
 

@@ -42,7 +42,7 @@ NN = {
     "Conv3d": _NO_CONVOLUTION,
     "ConvTranspose2d": _NO_TRANSPOSE,
     **dict.fromkeys(("GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNCell"), _NO_RECURRENCE),
-    "DataParallel": "# not here; a model is on one device",
+    "DataParallel": "# not here; a model is on one device, and tg.parallel.Group() lets several processes train it",
     "LogSigmoid": "tg.nn.functional.logsigmoid(x)  # in forward",
     "ParameterDict": "# not here; set each Parameter as an attribute, setattr(self, name, parameter)",
     "ParameterList": "# not here; set each Parameter as an attribute, setattr(self, name, parameter)",

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_sm import shares
 from tinygrad_sm.arguments import choice
 from tinygrad_sm.arrays import described
 from tinygrad_sm.backend import Array, device_of
@@ -66,18 +67,24 @@ def check_targets(
     """
     shape = getattr(target, "shape", ())
     if logits.size == 0 or logits.ndim == 0:
-        raise _no_examples(loss, logits)
+        _refuse_empty(loss, logits)
     if shape == without_classes(logits.shape):
         _check_range(target, logits.shape[:2][-1], ignored)
     elif not (probabilities_fit and shape == logits.shape and target.dtype.kind in "fc"):
         raise _no_target(loss, logits, target, probabilities_fit)
 
 
-def _no_examples(loss: str, logits: Array) -> ValueError:
+def _refuse_empty(loss: str, logits: Array) -> None:
     if logits.ndim < 2 or logits.shape[1] == 0:
         expected = "(N, C) or (N, C, d1, ...), or (C,) for one example"
-        return ValueError(f"{loss}: expected an array of shape {expected}, got {described(logits)}")
-    return ValueError(f"{loss}: expected at least one example, got an empty batch of shape {logits.shape}")
+        raise ValueError(f"{loss}: expected an array of shape {expected}, got {described(logits)}")
+    if not _may_have_no_rows(logits):
+        raise ValueError(f"{loss}: expected at least one example, got an empty batch of shape {logits.shape}")
+
+
+def _may_have_no_rows(x: Array) -> bool:
+    """Whether this may be the share of a process that has none of the rows that a loss is of."""
+    return shares.current is not None and x.shape[:1] == (0,) and 0 not in x.shape[1:]
 
 
 def _no_target(loss: str, logits: Array, target: Array, probabilities_fit: bool) -> ValueError | TypeError:
@@ -98,7 +105,7 @@ def check_same_shape(loss: str, x: Array, target: Array) -> None:
     if x.shape != target.shape:
         advice = _reshape_advice(target.shape, x.shape, "the target")
         raise ValueError(f"{loss}: expected a target of the input's shape {x.shape}, got {described(target)}{advice}")
-    if x.size == 0:
+    if x.size == 0 and not _may_have_no_rows(x):
         raise ValueError(f"{loss}: expected at least one element, got an empty input of shape {x.shape}")
 
 

@@ -10,6 +10,7 @@ MODULES = {
     "tg.linalg": tg.linalg,
     "tg.look": tg.look,
     "tg.datasets": tg.datasets,
+    "tg.parallel": tg.parallel,
     "nn": tg.nn,
     "nn.functional": tg.nn.functional,
     "nn.init": tg.nn.init,

@@ -21,7 +21,7 @@ from tinygrad_sm.check import numerical
 from tinygrad_sm.engine import tape
 from tinygrad_sm.engine.primitive import Primitive
 
-MOST_LINES, MOST_FILES = 600, 15
+MOST_LINES, MOST_FILES = 604, 15
 """So much of the package a plain training step of the flagship may enter: see `step_reading.py`."""
 
 PRODUCT = ("tinygrad_sm", "nn", "datasets", "examples", "benchmarks")
@@ -85,7 +85,7 @@ def test_no_module_was_loaded_twice():
 def test_no_module_stands_where_people_call_a_function():
     modules = {name.rpartition(".")[2] for name in MODULES if name.count(".") == 1}
     called = {name for name in dir(np) if callable(getattr(np, name))} | {"tensor", "observe", "gradcheck", "primitive"}
-    assert not modules & (called | set(tg.__all__) - {"datasets", "linalg", "look", "nn"})
+    assert not modules & (called | set(tg.__all__) - {"datasets", "linalg", "look", "nn", "parallel"})
 
 
 def lent_to(path):

@@ -6,8 +6,9 @@
 All checks run before any `.grad` changes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from itertools import chain, repeat
 from operator import attrgetter, iadd, is_
 from typing import Any
@@ -20,6 +21,10 @@ from tinygrad_sm.dispatch import replaceable
 from tinygrad_sm.engine.tape import Traced, count_uses, data_of, gradients
 from tinygrad_sm.engine.versions import LEAVES_LOCK, write_all
 from tinygrad_sm.errors import GradientError
+
+sum_over_processes: Callable[..., tuple[dict[Traced, Any], dict[Traced, Array]]] | None = None
+"""Walks in a group of processes: takes the roots, their uses and the walk; returns what only this process adds to
+`.grad`s, and the sums over all processes, in arrays that nobody else has. `parallel` sets it."""
 
 
 def seed_gradient(root: Traced, g: Any, caller: str = "backward()") -> Array:
@@ -71,8 +76,9 @@ def backward(root: Traced, gradient: Any = None, retain_graph: bool = False, inp
     uses = count_uses(roots, wanted or None)
     for value in [value for value in wanted or uses if value.grad is not None]:
         check_grad("backward()", value, writes=True, same_dtype=True)
-    found = gradients(roots, uses, wanted, retain_graph=retain_graph)
-    _accumulate_into_grad({x: found[x] for x in wanted if x in found} if wanted else found)
+    walk = partial(gradients, roots, uses, wanted, retain_graph=retain_graph)
+    found, sums = (walk(), {}) if sum_over_processes is None else sum_over_processes(roots, uses, walk)
+    _accumulate_into_grad({x: found[x] for x in wanted if x in found} if wanted else found, sums)
 
 
 def _wanted(inputs: Any) -> frozenset[Traced]:
@@ -93,12 +99,12 @@ def check_inputs(caller: str, inputs: Iterable[Any]) -> None:
             raise GradientError(f"{caller}: input {i} does not require a gradient: make it with requires_grad=True")
 
 
-def _accumulate_into_grad(found: dict[Traced, Any]) -> None:
-    """Add each gradient to the `.grad` of its value; everything that can fail comes before the first write."""
+def _accumulate_into_grad(found: dict[Traced, Any], owned: dict[Traced, Array]) -> None:
+    """Add gradients to `.grad`s, in copies unless they are owned; all that can fail comes before the first write."""
     with LEAVES_LOCK:
-        for value in [value for value in found if value.grad is not None]:
+        for value in [value for value in (*found, *owned) if value.grad is not None]:
             check_grad("backward()", value, writes=True, same_dtype=True)  # again: a hook may have set it
-        owned = {value: owned_gradient(found, value) for value in list(found)}
+        owned |= {value: owned_gradient(found, value) for value in list(found)}
         while not add_all_or_none(owned):
             pass  # a signal handler has changed a .grad since, and it counts
 

@@ -22,7 +22,8 @@ BLOCK_BYTES = 2**19
 
 
 def _labels_on_a_gpu(logits: Any, target: Any, ignored: int = IGNORED) -> bool:
-    return getattr(target, "ndim", 0) == 1 and device_of(logits) != "cpu" and logits.shape[1:] <= (MOST_CLASSES,)
+    is_on_gpu = len(getattr(target, "shape", ())) == 1 and device_of(logits) != "cpu"
+    return is_on_gpu and logits.size > 0 and logits.shape[1:] <= (MOST_CLASSES,)
 
 
 @faster(cross_entropy, when=_labels_on_a_gpu, within=1e-5)

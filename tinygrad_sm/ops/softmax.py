@@ -129,7 +129,7 @@ def residual_of_cross_entropy(logits, target, ignored):
         labels, is_class, n = class_indices(data_of(target), logits, ignored)
         y, is_constant = one_hot(labels, logits.shape[1], wide_dtype(logits)), is_constant | ~is_class[:, None]
     else:
-        y, n = wide(target), len(target)
+        y, n = wide(target), max(len(target), 1)
     y = y * ~is_constant
     p = softmax(where(is_constant, 0, wide(logits)))
     return (p * sum(y, axis=1, keepdims=True) - y) / n
@@ -182,7 +182,7 @@ def cross_entropy(logits, target, /, ignored=IGNORED):
         residual, is_constant = p, ~is_class[:, None]
         residual[place] -= 1
     else:
-        y, n, is_constant = wide(target), len(target), False
+        y, n, is_constant = wide(target), max(len(target), 1), False
         mass = total(y, axis=1, keepdims=True)
         losses = mass * xp.log(sums) - total(y * xp.where(y == 0, 0, z), axis=1, keepdims=True)
         residual = p * mass - y

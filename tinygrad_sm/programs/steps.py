@@ -9,7 +9,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 import numpy as np
 
-from tinygrad_sm import random
+from tinygrad_sm import random, shares
 from tinygrad_sm.backend import HostArray, is_array
 from tinygrad_sm.engine.mode import innermost_block
 from tinygrad_sm.engine.tape import Traced, data_of
@@ -108,6 +108,8 @@ class CompiledStep(Generic[P, R]):
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         record, observers = innermost_block().value
+        if self.why_eager is None and shares.current is not None:
+            self._stop_recording("several processes sum their gradients in it, which is no call of the program", None)
         if self.why_eager is not None or observers or current() is not None:
             return self.step(*args, **kwargs)
         with self._lock:

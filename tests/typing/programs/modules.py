@@ -148,3 +148,8 @@ for batch, labels in loader:
     assert_type(labels, Array)
     assert_type(row(batch), Tensor)
 assert_type(tg.datasets.DataLoader, type[datasets.DataLoader])
+group = tg.parallel.Group()
+assert_type(group.rank, int)
+group.broadcast(model)
+shared = datasets.DataLoader((images, y), batch_size=2, group=group)
+assert_type(shared, datasets.DataLoader)
