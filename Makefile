@@ -1,6 +1,7 @@
 # make mnist     trains softmax regression on MNIST and draws what it learned; ARGS="--epochs 3" passes options on
+# make parallel  trains the flagship by two processes; PROCESSES=4 for more, ARGS="--resume" passes options on
 # make examples  runs all examples that draw, and puts their pictures into runs/
-# make test      runs the tests on all cores, 4 to 8 minutes on two
+# make test      runs the tests on all cores, 8 to 14 minutes on two
 # make quick     runs those that most changes break: the table of operations, the engine, the losses, the house; 1 to 2 minutes
 # make plain     runs the tests without the wing of what is only fast
 # make record    writes what a program can find out: the stubs for editors, what steps cost, the line counts of docs/reading_order.md
@@ -20,6 +21,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CUDA ?= cuda13
+PROCESSES ?= 2
 
 EXAMPLES := $(filter-out %/pictures.py %/drawings.py %/micro.py %/small.py %/textbook_walk.py %/choose_defaults.py,$(sort $(wildcard examples/*.py)))
 
@@ -31,10 +33,14 @@ QUICK := tests/ops/test_ops.py tests/ops/test_kinks.py tests/tensor/test_errors.
 	tests/nn/test_elementwise_losses.py tests/house
 
 .NOTPARALLEL:  # each makes or changes .venv
-.PHONY: mnist examples test quick plain record proofs stress site test-site try test-try wasm wheel lint bench gpu
+.PHONY: mnist parallel examples test quick plain record proofs stress site test-site try test-try wasm wheel lint bench gpu
 
 mnist: $(VENV)/test
 	$(BIN)/python examples/mnist_softmax.py $(ARGS)
+
+# In an environment of their own the extra `mpi` brings MPICH; a cluster's own mpiexec does as well.
+parallel: $(VENV)/mpi
+	$(BIN)/mpiexec -n $(PROCESSES) $(BIN)/python examples/mnist_parallel.py $(ARGS)
 
 # The status 3 says that data have to be downloaded, and could not be.
 examples: $(VENV)/test
@@ -61,6 +67,7 @@ proofs: $(VENV)/test
 
 stress: $(VENV)/test
 	$(BIN)/python -m tests.nn.stress
+	if [ -x $(BIN)/mpiexec ]; then $(BIN)/python -m tests.parallel.stress; else echo "no mpiexec: no process of a group was killed"; fi
 
 # Warnings are errors: of links, of prose that its source has left, of code that fails. Then every link is followed.
 site: $(VENV)/site

@@ -25,6 +25,7 @@ RUNS = {
     "logistic_regression": ([], ["regions.png", "sigmoid.png", "threshold.png"]),
     "look_inside": ([], [f"{name}.{kind}" for name in ("cat", "flagship", "mlp") for kind in ("html", "svg")]),
     "mnist_mlp": (["--quick"], ["confusion.png", "curves.png", "mistakes.png", "network.png"]),
+    "mnist_parallel": (["--epochs", "2", "--train-size", "6000", "--min-accuracy", "85"], ["checkpoint.safetensors"]),
     "mnist_softmax": (
         ["--epochs", "3", "--train-size", "6000", "--min-accuracy", "85"],
         ["checkpoint.safetensors", "confusion.png", "curves.png", "mistakes.png", "model.safetensors", "weights.png"],

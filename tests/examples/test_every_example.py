@@ -28,7 +28,7 @@ IMPORTED = {  # besides pictures and drawings
     "transformer_2017": ["language_model", "mnist_softmax"],
 }
 STATUS = {"fashion_mnist": 3}  # the images are not packaged, and these runs have no network
-DRAW_NOTHING = {"choose_defaults", "look_inside", "micro", "small", "textbook_walk"}
+DRAW_NOTHING = {"choose_defaults", "look_inside", "micro", "mnist_parallel", "small", "textbook_walk"}
 PAGES = {"micro", "small"}  # they read MNIST where the repository has it
 
 
