@@ -94,7 +94,7 @@ def test_rules_are_pure_and_fit(case, data, seed):
 
 
 @every_case
-@hypothesis.settings(max_examples=max(10, hypothesis.settings.default.max_examples // 3))  # 0.03 s each, in 300 rows
+@hypothesis.settings(max_examples=max(5, hypothesis.settings.default.max_examples // 4))  # 0.03 s each, in 350 rows
 @given(data=st.data(), seed=seeds)
 def test_gradients_of_both_orders(case, data, seed):
     gradcheck(case, case.operands(data.draw(shapes_of(case)), seed), order=2)
