@@ -77,7 +77,7 @@ class GradientSums:
         divisor = note.divisor(total)
         gradients = [found.pop(parameter, None) for parameter in parameters]
         were_found = [gradient is not None for gradient in gradients]
-        sums, counts = self.processes.sum_in_one(likes, gradients, weight / divisor, were_found, name)
+        sums, counts = self.processes.sum_in_one(likes, gradients, weight / divisor, were_found)
         self._walks += 1
         if is_scalar:
             key = id(root)

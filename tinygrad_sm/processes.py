@@ -130,7 +130,7 @@ class Processes:
         return sums.tolist()
 
     def sum_in_one(
-        self, likes: list[Array], parts: list[Any], factor: float, numbers: list[Any], name: str
+        self, likes: list[Array], parts: list[Any], factor: float, numbers: list[Any]
     ) -> tuple[list[Array], list[float]]:
         """Return the sums of arrays, each times the factor, and of numbers, which travel in one message.
 
