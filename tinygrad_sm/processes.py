@@ -103,6 +103,7 @@ class Processes:
         self._messages = 0  # in which all processes took part
         self._sending = threading.Lock()
         self._sent: list[Any] = []  # MPI may still read what is being sent
+        self._vectors: dict[Any, Array] = {}
         if self.size > 1:
             self._end_together()
 
@@ -141,7 +142,7 @@ class Processes:
         """
         xp, device = array_module(likes[0]), device_of(likes[0])
         dtype = np.result_type(np.float32, *[like.dtype for like in likes])
-        vector = xp.empty(sum(like.size for like in likes) + len(numbers), dtype)
+        vector = self._vector(xp, sum(like.size for like in likes) + len(numbers), dtype)
         for part, place in zip(parts, _places(likes, vector), strict=True):
             xp.multiply(0 if part is None or not factor else part, factor, out=place, dtype=dtype)  # 0 · NaN is 0
         vector[-len(numbers) :] = xp.asarray(numbers, dtype)
@@ -149,6 +150,17 @@ class Processes:
         self._add_up(on_host)
         places = zip(likes, _places(likes, to_device(on_host, device)), strict=True)
         return [place.astype(like.dtype, copy=False) for like, place in places], on_host[-len(numbers) :].tolist()
+
+    def _vector(self, xp: Any, size: int, dtype: Any) -> Array:
+        """Return a vector to write into: that of the last step, if nobody has a part of it any more, else a new one.
+
+        Linux takes back what is larger than 32 MiB when it is freed, and gives it anew page by page.
+        """
+        vector, known = self._vectors.pop((xp, size, dtype), None), object()
+        if vector is None or sys.getrefcount(vector) > sys.getrefcount(known):
+            vector = xp.empty(size, dtype)
+        self._vectors[xp, size, dtype] = vector
+        return vector
 
     def of_rank_0(self, x: Any, name: str = "of_rank_0") -> Any:
         """Return the x of rank 0."""

@@ -7,7 +7,7 @@ import sys
 import threading
 import warnings
 from types import SimpleNamespace
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 import pytest
@@ -290,7 +290,7 @@ class Doubled(Processes):
 
     def __init__(self, communicator=None):
         self.rank, self.size, self.sent = 0, 2, []
-        self._messages, self._thread_of_messages = 0, threading.get_ident()
+        self._messages, self._thread_of_messages, self._vectors = 0, threading.get_ident(), {}
 
     def _add_up(self, array):
         self.sent += [array.size] if array.size else []  # a short message has no rest
@@ -647,6 +647,24 @@ def test_a_place_in_the_vector_has_the_axes_of_its_array():
     assert [place.strides for place in places] == [like.strides for like in likes]
     assert sorted(x for place in places for x in place.ravel()) == vector.tolist()
     assert all(np.shares_memory(place, vector) for place in places)
+
+
+def test_a_vector_is_used_again_once_nobody_has_a_part_of_it(doubled):
+    def walked():
+        tg.sum(model(jobs.X[:3].astype(np.float32))).backward()
+        return ref(model.weight.grad.base)
+
+    model = nn.Linear(12, 5)
+    doubled.broadcast(model)
+    first = walked()
+    model.zero_grad()
+    again = walked()
+    assert again() is first()
+    kept = model.weight.grad[0]  # a part of a part
+    before = kept.tolist()
+    model.zero_grad()
+    assert walked()() is not again()
+    assert kept.tolist() == before
 
 
 def test_each_gradient_is_a_part_of_one_vector(doubled):
