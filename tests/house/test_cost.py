@@ -357,7 +357,12 @@ def test_a_step_computes_in_the_memory_of_the_step_before_where_that_is_asked_fo
     assert page_faults_of_20_steps("") > 20 * 100  # the import alone changes nothing in the process
 
 
-def page_faults_of_20_steps(first):
+@pytest.mark.skipif(not KEEPS_MEMORY, reason="other C libraries decide otherwise what they keep of freed memory")
+def test_as_much_as_the_gradients_of_ten_million_parameters_is_kept():
+    assert page_faults_of_20_steps("tg.keep_freed_memory()", size=2_500_000) < 20 * 10
+
+
+def page_faults_of_20_steps(first, size=100_000):
     program = f"""
         import resource
         import tinygrad_sm as tg
@@ -369,7 +374,7 @@ def page_faults_of_20_steps(first):
                 a.grad = None
             return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
-        a = tg.ones(100_000, requires_grad=True)
+        a = tg.ones({size}, requires_grad=True)
         before = steps(5)
         print(steps(20) - before)
     """
