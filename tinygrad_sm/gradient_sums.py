@@ -55,7 +55,7 @@ class GradientSums:
         check_same_device("backward()", likes)
         strides = [like.strides for like in likes if like.ndim > 1]  # in which the vector has them, so it must be one
         name = f"backward(), {self.place()}, {sum(like.size for like in likes)} numbers of models {models}, {strides}"
-        note, terms = shares.Note(part.own, is_mean=True), noted(uses)
+        note, terms = shares.Note(part.own, is_mean=True), losses_of_nn(uses)
         if len(terms) == 1 and terms[0][0] is root:
             note, terms = terms[0][1], []
         elif sequence_number(root) < part.since:
@@ -111,7 +111,7 @@ class GradientSums:
                 value.hooks = before
 
 
-def noted(uses: Any) -> list[tuple[Traced, shares.Note]]:
+def losses_of_nn(uses: Any) -> list[tuple[Traced, shares.Note]]:
     """Return the losses of nn among the values that a walk meets, in the order of their making, with their notes."""
     values = sorted((value for value in uses if value.node in shares.notes), key=sequence_number)
     return [(value, shares.notes[value.node]) for value in values]

@@ -8,8 +8,9 @@ import mnist_parallel
 import numpy as np
 import pytest
 
+from benchmarks.parallel import MPIEXEC
 from tests.examples.helpers import EXAMPLES, RUNS
-from tests.parallel.helpers import ENVIRONMENT, MPIEXEC, needs_mpi
+from tests.parallel.helpers import ENVIRONMENT, needs_mpi
 from tinygrad_sm import nn
 
 SMALL = ["--epochs", "3", "--train-size", "3001", "--batch-size", "300"]  # the last batch is one image

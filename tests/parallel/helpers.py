@@ -3,18 +3,14 @@
 import functools
 import json
 import os
-import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 
+from benchmarks.parallel import MPIEXEC
 from tests.helpers import ROOT
-
-MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
-"""The one of the environment that runs the tests, if the extra `mpi` has brought it."""
 
 needs_mpi = pytest.mark.skipif(
     find_spec("mpi4py") is None or MPIEXEC is None, reason='needs mpi4py and mpiexec: pip install -e ".[mpi]"'
