@@ -99,6 +99,7 @@ class Processes:
         self.rank, self.size = world.rank, world.size
         self._communicator, self._side_channel = world.Dup(), world.Dup()  # each has no messages but its own
         self._wait: Wait | None = None
+        self._process = os.getpid()  # a forked one is not of the group
         self._thread_of_messages = threading.get_ident()
         self._messages = 0  # in which all processes took part
         self._sending = threading.Lock()
@@ -232,8 +233,11 @@ class Processes:
 
     def _waiting(self, name: str, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """Call what waits for others, which may never come; once all have met, a message may take its time."""
-        if threading.get_ident() != self._thread_of_messages:
-            raise GroupError(f"{name}: only the thread that made the Group may send messages: their order must be one")
+        if (os.getpid(), threading.get_ident()) != (self._process, self._thread_of_messages):
+            raise GroupError(
+                f"{name}: only the thread that made the Group may send messages, and no process that was forked later: "
+                "their order must be one"
+            )
         self._wait = Wait(name, self._messages)  # a new object for each call, by which the thread knows it
         try:
             return call(*args, **options)
@@ -248,7 +252,6 @@ class Processes:
 
     def _end_together(self) -> None:
         self._ended: list[int] = []
-        self._process = os.getpid()  # a forked one is not of the group
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._look, name="tinygrad_sm.processes", daemon=True)
         self._show, sys.excepthook = sys.excepthook, self._end_by_exception

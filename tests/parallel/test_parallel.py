@@ -1,6 +1,7 @@
 """Several processes train as one: the same numbers as a big batch in one process, and the same bits in each of them."""
 
 import copy
+import os
 import pickle
 import re
 import sys
@@ -290,7 +291,8 @@ class Doubled(Processes):
 
     def __init__(self, communicator=None):
         self.rank, self.size, self.sent = 0, 2, []
-        self._messages, self._thread_of_messages, self._vectors = 0, threading.get_ident(), {}
+        self._messages, self._vectors = 0, {}
+        self._process, self._thread_of_messages = os.getpid(), threading.get_ident()
 
     def _add_up(self, array):
         self.sent += [array.size] if array.size else []  # a short message has no rest
@@ -602,8 +604,9 @@ def test_there_is_one_group(doubled):
     assert shares.current is not None
 
 
-def test_another_thread_cannot_send_messages(doubled):
-    doubled.processes._thread_of_messages = threading.get_ident() + 1
+@pytest.mark.parametrize("who", ["_thread_of_messages", "_process"])
+def test_another_thread_and_a_forked_process_cannot_send_messages(who, doubled):
+    setattr(doubled.processes, who, -1)
     with pytest.raises(GroupError, match=r"group\.mean.*: only the thread that made the Group may send messages"):
         Processes._waiting(doubled.processes, "group.mean", print)
 
