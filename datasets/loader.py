@@ -176,12 +176,13 @@ class DataLoader:
             part = None if self.group is None else self.group.processes.part_of(len(rows))
             if part is not None:
                 rows = rows[part.start : part.stop]
+                self.group.begin(part._replace(epoch=iteration.epoch, number=i))  # the transform may draw for its rows
             x, y = self.x.take(rows, axis=0), self.y.take(rows, axis=0)
             batch = x if self.transform is None else self.transform(x), y
             iteration.position = i + 1  # only now: the transform may raise
-            if part is not None:
-                self.group.begin(part._replace(epoch=iteration.epoch, number=i))
             yield batch
+        if self.group is not None:
+            self.group.end()
         with _LOCK:
             if self.epoch == iteration.epoch:  # unless another iteration has finished this epoch
                 self.epoch += 1

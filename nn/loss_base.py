@@ -93,5 +93,5 @@ def noted(loss: Any, reduction: str, divisor: Any, given: Any) -> Any:
         return loss
     if id(given) not in shares.summed:
         weight = divisor if reduction == "mean" else 1
-        shares.notes[loss.node] = shares.Note(weight if shares.current.own else 0, reduction == "mean")
+        shares.notes[loss.node] = shares.Note(weight if shares.current.own_rows() else 0, reduction == "mean")
     return loss

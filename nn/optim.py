@@ -63,7 +63,7 @@ class Optimizer(Groups):
             self._check_groups()
             self._checked_groups = groups
         if shares.current is not None:
-            shares.count_step(slot.parameter for slot in self._slots)
+            shares.count_step((slot.parameter for slot in self._slots), self.param_groups)
         with LEAVES_LOCK:
             writes = {}  # all that can fail comes before any change: memory may run out
             for slot in self._slots:

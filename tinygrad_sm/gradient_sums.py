@@ -41,7 +41,7 @@ class GradientSums:
     def place(self) -> str:
         """Return where this process is, for the names of messages."""
         part = shares.current or shares.Part(0, 0, 0, 0)
-        done = f"after {self._walks} sums of gradients and {shares.steps} steps"
+        done = f"after {self._walks} sums of gradients and {shares.steps} steps, lr {shares.last_rates}"
         return f"batch {part.number} of epoch {part.epoch}, {done}"
 
     def __call__(self, roots: Any, uses: Any, walk: Callable[[], Any]) -> tuple[dict[Traced, Any], dict[Traced, Array]]:
@@ -55,10 +55,12 @@ class GradientSums:
         check_same_device("backward()", likes)
         strides = [like.strides for like in likes if like.ndim > 1]  # in which the vector has them, so it must be one
         name = f"backward(), {self.place()}, {sum(like.size for like in likes)} numbers of models {models}, {strides}"
-        note, terms = shares.Note(part.own, is_mean=True), losses_of_nn(uses)
+        terms = losses_of_nn(uses)
         if len(terms) == 1 and terms[0][0] is root:
             note, terms = terms[0][1], []
-        elif sequence_number(root) < part.since:
+        elif sequence_number(root) >= part.since:
+            note = shares.Note(part.own_rows(), is_mean=True)
+        else:
             raise GradientError(
                 "backward(): a loader has given another batch since the loss was computed, and its rows would be "
                 "weighted as those of that batch: call backward() before the next batch is asked for"
@@ -83,6 +85,23 @@ class GradientSums:
             key = id(root)
             self.means[key] = ref(root, lambda _: self.means.pop(key, None)), loss / divisor
         return found, {p: g for p, g, count in zip(parameters, sums, counts, strict=True) if count}
+
+    def note_of(self, x: Any) -> shares.Note | None:
+        """Return the note of a loss of nn; GradientError if such losses are terms of x: each has its own note."""
+        node = x.node if isinstance(x, Traced) else None
+        if node is None or node in shares.notes:
+            return shares.notes[node] if node else None
+        new, seen = {node}, {node}
+        while new:
+            if any(node in shares.notes or node in self.with_terms for node in new):
+                raise GradientError(
+                    "group.mean: losses of nn are terms of x: take the mean of each, or of that on which backward() "
+                    "was called"
+                )
+            operands = [operand for node in new for operand in node.operands or ()]  # a walk may have freed them
+            new = {operand.node for operand in operands if isinstance(operand, Traced) and operand.node} - seen
+            seen |= new
+        return None
 
     def _walk_with_terms(self, walk: Any, terms: Any, seed: Any, part: shares.Part, name: str) -> tuple[Any, float]:
         """Walk, and scale what passes each term, so that it is right when all is weighted by the rows.

@@ -11,8 +11,8 @@
         losses.append(group.mean(loss))               # over all 512 rows
 
 Every process runs the same lines. `backward()` sums the gradients before it adds to any `.grad`: so clipping sees the
-gradient of the whole batch, and gradients of several batches add up. In the optimizer's step the sum would come too
-late for clipping. All gradients are one vector, and each `.grad` is a view of the sum. `gradient_sums` has the formula.
+gradient of the whole batch, and gradients of several batches add up. All gradients are one vector, and each `.grad` is
+a view of the sum. `gradient_sums` has the formula.
 
 A loss of your own must be a mean over its rows. Those of `nn` are right with "mean", also over some of the rows, and
 with "sum", that of the whole batch. No forward sends a message: a loss is that of its own rows. `tg.grad` sums nothing.
@@ -20,7 +20,7 @@ with "sum", that of the whole batch. No forward sends a message: a loss is that 
 
 import copy
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -28,9 +28,9 @@ import numpy as np
 from tinygrad_sm import shares
 from tinygrad_sm.backend import is_array, to_numpy
 from tinygrad_sm.engine import backward
-from tinygrad_sm.engine.tape import Traced, data_of
+from tinygrad_sm.engine.tape import data_of
 from tinygrad_sm.engine.versions import next_number
-from tinygrad_sm.errors import GradientError, GroupError
+from tinygrad_sm.errors import GroupError
 from tinygrad_sm.gradient_sums import GradientSums
 from tinygrad_sm.processes import Processes
 from tinygrad_sm.random import get_rng_state, set_rng_state
@@ -60,7 +60,7 @@ class Group:
         self.rank, self.size = self.processes.rank, self.processes.size
         self._sums = GradientSums(self.processes)
         if self.size > 1:
-            shares.current, shares.once = self.processes.part_of(self.size), self.processes.by_rank_0
+            shares.current, shares.once = shares.Part(0, 0, self.size, 1), self.processes.by_rank_0
             backward.sum_over_processes = self._sums
 
     def __deepcopy__(self, memo: Any) -> "Group":
@@ -73,6 +73,11 @@ class Group:
         """Take what follows as computed from this part of a batch, until a loader gives the next one."""
         shares.current = part._replace(since=next_number())
 
+    def end(self) -> None:
+        """Take what follows as computed after the last batch of an epoch."""
+        if shares.current:
+            shares.current = shares.current._replace(is_over=True)
+
     def mean(self, x: Any) -> Any:
         """Return the mean over the whole batch of what is, in each process, a mean over its rows: a number or array.
 
@@ -82,14 +87,23 @@ class Group:
         if id(x) in self._sums.means:
             _, mean = self._sums.means[id(x)]
             return np.full(np.shape(x), mean) if np.ndim(x) else mean
-        values = np.array(to_numpy(data_of(x)) if is_array(data_of(x)) else x, np.float64)
+        return self._combined("mean", x, lambda own: self._sums.note_of(x) or shares.Note(own(), is_mean=True))
+
+    def sum(self, x: Any) -> Any:
+        """Return the sum over the whole batch of what is, in each process, a sum over its rows, as their number."""
+        return self._combined("sum", x, lambda own: shares.Note(min(own(), 1), is_mean=False))
+
+    def _combined(self, kind: str, x: Any, note_of: Callable[[Any], shares.Note]) -> Any:
+        given = np.asarray(to_numpy(data_of(x)) if is_array(data_of(x)) else x)
+        values: Any = given.astype(np.float64)
         if shares.current is not None:
-            note, caller = self._note_of(x) or shares.Note(shares.current.own, is_mean=True), sys._getframe(1)
+            note, caller = note_of(shares.current.own_rows), sys._getframe(2)
             weight = float(note.weight)
             sums = np.append(weight * values if weight else np.zeros_like(values), weight)
             place = f"line {caller.f_lineno} of {caller.f_code.co_name}, {self._sums.place()}"
-            self.processes.sum(sums, f"group.mean in {place}, {values.size} numbers")
+            self.processes.sum(sums, f"group.{kind} in {place}, {values.size} numbers")
             values = sums[:-1].reshape(values.shape) / note.divisor(sums[-1])
+        values = values.astype(np.int64 if kind == "sum" and given.dtype.kind in "biu" else np.float64)
         return values if values.ndim else values.item()
 
     def broadcast(self, *things: Any) -> None:
@@ -106,6 +120,9 @@ class Group:
             if len(things) != len(states):
                 raise ValueError(f"expected {len(states)} things, as there, got {len(things)}")
             _set_states(things, states, draws)
+            for own, there in zip(before[0], states, strict=True):
+                if isinstance(own, dict) and list(own) != list(there):  # gradients are summed in this order
+                    raise ValueError(f"expected the order {', '.join(there)}, as there, got {', '.join(own)}")
         except (TypeError, ValueError) as error:
             fault = str(error)
         try:
@@ -121,23 +138,6 @@ class Group:
     def check_equal(self, *things: Any) -> None:
         """Raise GroupError, with the first difference, unless things, and draws, have the same bits in each process."""
         self.processes.refuse_unequal("check_equal", [*map(_state_of, things), get_rng_state()])
-
-    def _note_of(self, x: Any) -> shares.Note | None:
-        """Return the note of a loss of nn; GradientError if such losses are terms of x: each has its own note."""
-        node = x.node if isinstance(x, Traced) else None
-        if node is None or node in shares.notes:
-            return shares.notes[node] if node else None
-        new, seen = {node}, {node}
-        while new:
-            if any(node in shares.notes or node in self._sums.with_terms for node in new):
-                raise GradientError(
-                    "group.mean: losses of nn are terms of x: take the mean of each, or of that on which backward() "
-                    "was called"
-                )
-            operands = [operand for node in new for operand in node.operands or ()]  # a walk may have freed them
-            new = {operand.node for operand in operands if isinstance(operand, Traced) and operand.node} - seen
-            seen |= new
-        return None
 
 
 def _state_of(thing: Any) -> Any:

@@ -21,6 +21,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
@@ -99,6 +100,7 @@ class Processes:
         self.rank, self.size = world.rank, world.size
         self._communicator, self._side_channel = world.Dup(), world.Dup()  # each has no messages but its own
         self._wait: Wait | None = None
+        self._handled: BaseException | None = None
         self._process = os.getpid()  # a forked one is not of the group
         self._thread_of_messages = threading.get_ident()
         self._messages = 0  # in which all processes took part
@@ -238,11 +240,12 @@ class Processes:
                 f"{name}: only the thread that made the Group may send messages, and no process that was forked later: "
                 "their order must be one"
             )
+        self._handled = sys.exc_info()[1]  # as in the `finally` of a training that has failed
         self._wait = Wait(name, self._messages)  # a new object for each call, by which the thread knows it
         try:
             return call(*args, **options)
         finally:
-            self._wait = None
+            self._wait = self._handled = None
 
     def _send(self, x: Any, ranks: Iterable[int], tag: int) -> None:
         """Send without waiting for anybody."""
@@ -273,6 +276,9 @@ class Processes:
             other = self._listen()
             if now is None or looks < _LOOKS:
                 continue
+            if looks == _LOOKS and self._handled:
+                print(f"rank {self.rank} waits at {now.name}, while it handles this error:", file=sys.stderr)
+                traceback.print_exception(self._handled)
             if self._ended:
                 self._end_all(f"waits for rank {self._ended[0]}, which has ended: all must run the same lines", 1)
             others += other is not None and other != now

@@ -20,6 +20,7 @@ class Part(NamedTuple):
 
     own : how many of the rows these are. It is 0 where there is no row for a process. Such a process gets the first.
     number : how many batches of its epoch came before.  since : what is computed from it has larger sequence numbers
+    is_over : whether it was the last of its epoch, and its loader has been asked for one more
     """
 
     start: int
@@ -29,6 +30,20 @@ class Part(NamedTuple):
     epoch: int = 0
     number: int = 0
     since: int = 0
+    is_over: bool = False
+
+    def own_rows(self) -> int:
+        """Return how many rows of the batch this process has, by which it weights what it computes from them.
+
+        GradientError if it has none and the batch is over: what is computed then may be of other rows, which count.
+        """
+        if self.is_over and not self.own:
+            raise GradientError(
+                "the last batch had no row for this process, and its loader is at the end: what is computed now, from "
+                "other rows, would count for nothing: make the loader with drop_last=True, or compute it before the "
+                "next batch is asked for, or under no_grad() if it is no loss of the training"
+            )
+        return self.own
 
 
 class Note(NamedTuple):
@@ -60,19 +75,21 @@ def once(name: str, action: Callable[[], None]) -> None:
 
 
 steps = 0
-"""How many steps the optimizers of this process have taken: where processes differ in it, their parameters do."""
+last_rates: list[Any] = []
+"""How many steps the optimizers of this process have taken, and the rates of the last one: where processes differ in
+these, their parameters do."""
 
 
-def count_step(parameters: Iterable[Any]) -> None:
+def count_step(parameters: Iterable[Any], groups: Iterable[dict[str, Any]]) -> None:
     """Count a step of these parameters; GradientError if the processes would train one apart from each other."""
-    global steps
+    global steps, last_rates
     for parameter in parameters:
         if id(parameter) not in summed:
             raise GradientError(
                 f"step: {parameter.name or 'a parameter'} was not broadcast, so each process would train it alone: "
                 "call group.broadcast(model, optimizer) before the training"
             )
-    steps += 1
+    steps, last_rates = steps + 1, [group.get("lr") for group in groups]
 
 
 def uniform_draws(shape: tuple[int, ...]) -> Any:

@@ -216,7 +216,7 @@ def plain_mean(group):
 def other_loops(group):
     """Return how far trainings with other loops than one over batches are from those without a group."""
     found = {}
-    for loop in (kept_batches, two_loaders, two_models):
+    for loop in (kept_batches, two_loaders, two_models, noisy_images, weighted_by_rows):
         shared = loop(group)
         with alone():
             found[loop.__name__] = difference(shared, loop(None))
@@ -284,6 +284,30 @@ def two_models(group):
         step(optimizers[0], of_generator)
         losses += [mean(of_judge), mean(of_generator)]
     return [p.numpy() for part in parts for p in part.parameters()], losses
+
+
+def noisy_images(group):
+    """Train by images to which a transform has put noise."""
+    model, optimizer, _, _ = set_up(group)
+    for batch_size in (32, 33):  # with a batch of one row; with shares that differ
+        loader = DataLoader((X, LABELS), batch_size, transform=lambda x: F.dropout(x, 0.3), group=group)
+        for x, y in loader:
+            step(optimizer, F.cross_entropy(model(x), y))
+    return [[parameter.numpy() for parameter in model.parameters()], [tg.rand(3).numpy()]]
+
+
+def weighted_by_rows(group):
+    """Add up the gradients of an epoch, each batch by its rows, and count what is right, before and after the step."""
+    model, optimizer, loader, _ = set_up(group)
+    counted = group.sum if group else np.asarray
+    counts = []
+    for x, y in loader:
+        z = model(x)
+        (F.cross_entropy(z, y) * (counted(len(x)) / ROWS)).backward()
+        counts.append(counted(np.bincount(np.argmax(z.data, 1), minlength=5)))
+    optimizer.step()
+    counts.append(counted(sum((np.argmax(model(x).data, 1) == y).sum() for x, y in loader)))
+    return [[parameter.numpy() for parameter in model.parameters()], counts]
 
 
 def error_of(action):
@@ -365,7 +389,25 @@ def refusals(group):
                 if not other:
                     optimizer.step()
         finally:
-            shares.steps = 0  # the others begin alike
+            shares.steps, shares.last_rates = 0, []  # the others begin alike
+
+    def other_rate():
+        trained = model()
+        optimizer = nn.optim.SGD(trained.parameters(), lr=0.1)
+        group.broadcast(trained, optimizer)
+        try:
+            for x, y in loader():
+                F.cross_entropy(trained(x), y).backward()
+                optimizer.lr = 0.2 if other else 0.1
+                optimizer.step()
+        finally:
+            shares.steps, shares.last_rates = 0, []
+
+    def other_order():
+        trained = nn.Module()
+        for name in ("b", "a") if other else ("a", "b"):
+            setattr(trained, name, nn.Linear(3, 1))
+        group.broadcast(trained)
 
     def one_data_set_less():
         group.broadcast(*([model()] if other else [model(), model()]))
@@ -398,6 +440,8 @@ def refusals(group):
         "caught in one": caught_in_one,
         "another epoch": another_epoch,
         "stepped in one": stepped_in_one,
+        "other rate": other_rate,
+        "other order": other_order,
     }
     return {name: group.processes.all(error_of(action)) for name, action in actions.items()}
 
@@ -443,6 +487,7 @@ def own_ways(group):
     loss = tg.sum(frozen(np.ones(2, np.float32)))
     loss.backward()
     facts["mean of what was summed"] = group.mean(loss) == group.mean(loss.item())
+    facts["sum"] = [group.sum(group.rank + 1), group.sum(0.5), group.sum(np.array([group.rank, 1])).tolist()]
     facts["mean"] = [group.mean(float(group.rank)), group.mean(np.full(2, group.rank)).tolist()]
     long = tg.Tensor(np.ones(2_500_000, np.float32), requires_grad=True)
     group.broadcast(long)
@@ -545,7 +590,11 @@ def fault(group, kind, folder):
             F.cross_entropy(model(x), y).backward()
             optimizer.step()
         if steps == 5 and kind != "ctrl-c" and group.rank == group.size - 1:
-            happen(kind, folder)
+            try:
+                happen(kind, folder)
+            finally:
+                if kind == "save after an exception":
+                    nn.save(Path(folder, "checkpoint.safetensors"), model, optimizer)
         if steps % 5 == 0 and kind == "ctrl-c":
             if steps == 10:
                 os.fsync = lambda file: (Path(folder, "now").touch(), time.sleep(20))
@@ -561,7 +610,7 @@ def fault(group, kind, folder):
 
 def happen(kind, folder):
     Path(folder, "now").touch()
-    if kind == "exception":
+    if kind in ("exception", "save after an exception"):
         raise RuntimeError("this rank has had enough")
     if kind == "exit":
         sys.exit(3)

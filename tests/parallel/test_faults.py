@@ -12,9 +12,8 @@ from tests.parallel.helpers import needs_mpi, start
 from tinygrad_sm import nn
 
 pytestmark = needs_mpi
-SECOND_WALK = (
-    "backward(), batch 1 of epoch 0, after 1 sums of gradients and 1 steps, 65 numbers of models [0], [(4, 20)]"
-)
+PLACE = "batch 1 of epoch 0, after 1 sums of gradients and 1 steps, lr [0.1]"
+SECOND_WALK = f"backward(), {PLACE}, 65 numbers of models [0], [(4, 20)]"
 
 
 def wait_for(path, process):
@@ -44,6 +43,15 @@ def test_an_exception_ends_all_with_its_traceback(processes, tmp_path):
     assert status != 0
     assert "RuntimeError: this rank has had enough\n" in errors
     assert f"rank {processes - 1} ends all processes\n" in errors
+    assert seconds < 5
+
+
+def test_the_error_is_shown_of_a_process_that_saves_before_it_ends(tmp_path):
+    """As in `try: train() finally: nn.save(...)`: it waits there for the others."""
+    status, errors, seconds = ended("save after an exception", tmp_path)
+    assert status != 0
+    assert "rank 1 waits at nn.save of " in errors
+    assert "RuntimeError: this rank has had enough\n" in errors
     assert seconds < 5
 
 

@@ -34,7 +34,7 @@ def test_processes_train_as_one(processes, case):
 
 
 @needs_mpi
-@pytest.mark.parametrize("loop", ["kept_batches", "two_loaders", "two_models"])
+@pytest.mark.parametrize("loop", ["kept_batches", "two_loaders", "two_models", "noisy_images", "weighted_by_rows"])
 @pytest.mark.parametrize("processes", [2, 3])
 def test_other_loops_train_as_one(processes, loop):
     assert result(processes, "other_loops")[loop] < 1e-12
@@ -60,7 +60,10 @@ REFUSED = {
     "caught in one": r"GroupError: rank 0 is at backward\(\), batch 0 .*, but rank 1 at backward\(\), batch 1 .*",
     "another epoch": r"GroupError: rank 0 is at backward\(\), batch 0 of epoch 0, .*, "
     r"but rank 1 at .*, batch 0 of epoch 1, .*",
-    "stepped in one": r"GroupError: rank 0 is at .* sums of gradients and 1 steps, .*, but rank 1 at .* 0 steps, .*",
+    "stepped in one": r"GroupError: rank 0 is at .* gradients and 1 steps, lr .*, but rank 1 at .* 0 steps, lr .*",
+    "other rate": r"GroupError: rank 0 is at .* 1 steps, lr \[0\.1\], .*, but rank 1 at .* 1 steps, lr \[0\.2\], .*",
+    "other order": r"GroupError: broadcast: rank 1 differs from rank 0: expected the order a\.weight, a\.bias, "
+    r"b\.weight, b\.bias, as there, got b\.weight, b\.bias, a\.weight, a\.bias",
     "not broadcast": r"GradientError: step: 0\.weight was not broadcast, so each process would train it alone: call "
     r"group\.broadcast\(model, optimizer\) before the training",
 }
@@ -81,7 +84,7 @@ def test_what_broadcast_can_make_equal_is_equal():
 
 @needs_mpi
 def test_a_process_that_is_at_another_batch_is_found():
-    rest = "of epoch 0, after 0 sums of gradients and 0 steps, 77 numbers of models [4], [(4, 16), (4, 20)]"
+    rest = "of epoch 0, after 0 sums of gradients and 0 steps, lr [], 77 numbers of models [4], [(4, 16), (4, 20)]"
     message = (
         f"GroupError: rank 0 is at backward(), batch 0 {rest}, but rank 1 at backward(), batch 1 {rest}: "
         "all must run the same lines"
@@ -118,6 +121,7 @@ def test_means_over_processes():
     facts = result(2, "own_ways")
     assert facts["mean"] == [0.5, [0.5, 0.5]]
     assert facts["mean of what was summed"] is True
+    assert facts["sum"] == [3, 1.0, [1, 2]]
 
 
 @needs_mpi
@@ -194,6 +198,8 @@ def test_a_group_of_one_needs_no_mpi(monkeypatch):
     loss = nn.functional.cross_entropy(model(jobs.X), jobs.LABELS)
     loss.backward()
     assert group.mean(loss) == loss.item()
+    assert repr([group.sum(3), group.sum(2.5), group.sum(True)]) == "[3, 2.5, 1]"
+    assert group.sum(np.array([[1, 2]])).tolist() == [[1, 2]]
 
 
 @pytest.mark.parametrize(
@@ -585,6 +591,41 @@ def test_a_process_may_have_chosen_no_row(loss, reduction, weight, doubled, devi
     assert not tg.Tensor(model.weight.grad).numpy().any()
     with jobs.alone(), pytest.raises(ValueError, match="expected at least one"):
         getattr(nn.functional, name)(model(x), y, **options)
+
+
+def test_nothing_is_computed_after_a_last_batch_without_a_row_for_this_process(doubled):
+    """It may be of other rows, of which nobody can know whether they count."""
+    model, loss = nn.Linear(12, 5), nn.functional.cross_entropy
+    doubled.broadcast(model)
+    x, y = jobs.X[:33].astype(np.float32), jobs.LABELS[:33]
+    loader = DataLoader((x, y), 32, group=doubled)
+    losses = [loss(model(x), y) for x, y in loader]
+    assert [doubled.mean(loss) > 0 for loss in losses] == [True, False]
+    for action in (
+        lambda: loss(model(x), y),
+        lambda: tg.sum(model(x)).backward(),
+        lambda: doubled.mean(0.5),
+        lambda: doubled.sum(3),
+    ):
+        with pytest.raises(GradientError, match=r"the last batch had no row for this process.*drop_last=True"):
+            action()
+    with tg.no_grad():
+        loss(model(x), y)
+    for _ in loader:
+        tg.sum(model(x)).backward()
+    for _ in DataLoader((x, y), 32, drop_last=True, group=doubled):
+        pass
+    loss(model(x), y).backward()
+
+
+def test_before_a_loader_has_given_a_batch_one_draws_as_alone(doubled):
+    def drawn():
+        tg.manual_seed(0)
+        return [nn.functional.dropout(np.ones((4, 3))).tolist(), tg.rand(1).tolist()]
+
+    of_group = drawn()
+    with jobs.alone():
+        assert of_group == drawn()
 
 
 def test_the_sum_of_half_precision_is_not_larger_before_it_is_summed(doubled):
