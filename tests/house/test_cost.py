@@ -359,7 +359,7 @@ def test_a_step_computes_in_the_memory_of_the_step_before_where_that_is_asked_fo
 
 @pytest.mark.skipif(not KEEPS_MEMORY, reason="other C libraries decide otherwise what they keep of freed memory")
 def test_as_much_as_the_gradients_of_ten_million_parameters_is_kept():
-    assert page_faults_of_20_steps("tg.keep_freed_memory()", size=2_500_000) < 20 * 10
+    assert page_faults_of_20_steps("tg.keep_freed_memory()", size=2_000_000) < 20 * 10
 
 
 def page_faults_of_20_steps(first, size=100_000):
